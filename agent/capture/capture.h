@@ -1,0 +1,47 @@
+/* capture.h: what changed since the last commit (D4): the engines' common interface.
+ *
+ * An engine is given both states as open read-only connections and emits changes; it neither knows git nor signatures. The full engine
+ * (full.c) compares everything; the page engine of D4.2 will implement the same function pointer. Output is canonical (F3), cut into parts, so engines
+ * can be compared byte for byte. */
+#ifndef TRIB_CAPTURE_H
+#define TRIB_CAPTURE_H
+
+#include "agent/capture/pending.h"
+#include "core/store/schema.h"
+
+/* One part of a capture: a changeset under one schema. */
+struct trib_part {
+	struct trib_buf schema;    /* schema.sql bytes (F4) */
+	struct trib_buf changeset; /* raw, canonical; empty = no rows */
+};
+
+struct trib_capture {
+	struct trib_delta delta;
+	struct trib_schema old_schema, new_schema;
+	struct trib_part *parts; size_t nparts; /* at least 1 when `changed` */
+	bool changed;               /* rows, schema text or sequences differ from the tip */
+	struct trib_mf_sequence *sequences; size_t nsequences; /* folded, rising */
+	struct trib_mf_renamed *renamed; size_t nrenamed;
+	struct trib_mf_left_out *left_out; size_t nleft_out;
+	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
+	uint64_t pages_read, pages_changed, rows_found, ms;
+	const char *engine;
+};
+void trib_capture_release(struct trib_capture *c);
+static inline void trib_capture_cleanup(struct trib_capture *c) { trib_capture_release(c); }
+
+/* Emits row differences between two connections, table by table. Implemented by engines. */
+struct trib_engine {
+	const char *name;
+	int (*compare)(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
+		       const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err);
+};
+extern const struct trib_engine trib_engine_full;
+
+/* Snapshot, compare, brake. Does not commit anything: trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.
+ * Brake: ret->braked is filled and the function still returns 0; the caller decides (accept-loss or report). */
+int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Per-table verdict without committing, for `init --dry-run` and `status`: reads only the schema of the database at `path`. */
+int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

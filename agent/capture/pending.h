@@ -1,0 +1,47 @@
+/* pending.h: the baseline, the pending file and the overlay that reads both as one database (D4.7).
+ *
+ * `pending` is written as `pending.tmp`, fsynced, and renamed: that rename is the commit point of a capture; every object of the
+ * commits it names was fsynced before. It holds: header (magic, version, page size, new page count, number of pages, old and new tip of the
+ * history, old and new tip of private.git (zeros), serialised tip), the changed pages, SHA-256 over everything before. Rolling forward is idempotent:
+ * ref compare-and-swap, pages into the baseline, `tip` and `own` files, fsync each, unlink pending. A ref that is neither old nor new is
+ * TRIB_E_VERIFY. A pending.tmp is dropped on start. */
+#ifndef TRIB_PENDING_H
+#define TRIB_PENDING_H
+
+#include <sqlite3.h>
+
+#include "agent/state.h"
+
+/* The pages of a new state that differ from the baseline: filled by the snapshot, kept in a file (state/pending.tmp), never whole in memory. */
+struct trib_delta {
+	uint32_t page_size;
+	uint32_t page_count;      /* of the new state */
+	uint32_t base_page_size;  /* 0: there is no baseline */
+	uint32_t base_page_count;
+	uint32_t nchanged;        /* pages kept */
+	uint32_t *pgno;           /* rising */
+	uint64_t *offset;         /* place of each page in the pages file */
+	char *path;               /* the pages file: state/pending.tmp, header space reserved */
+	int fd;
+};
+void trib_delta_release(struct trib_delta *d);
+static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release(d); }
+
+/* Registers the VFSs "trib-sink" (compares what the backup API writes with the baseline and keeps differing pages)
+ * and "trib-overlay" (read-only: baseline + kept pages). Idempotent. */
+int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
+/* Copies the live database through SQLite's backup API into the sink (D4.1, D4.2): opened read-only, with every rule of D4.1; the
+ * live file and its side files are left byte for byte as they were. TRIB_E_LOCKED (hot journal, EXCLUSIVE, busy beyond the budget: "open and close the
+ * program once"), TRIB_E_SCHEMA (not a database), TRIB_E_NOT_FOUND. *ret_pages_read counts pages. */
+int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pages_read, struct trib_err *err) TRIB_MUST_CHECK;
+/* Opens the old state (the baseline; an empty in-memory database when there is none) and the new state (overlay), read-only, hardened. */
+int trib_delta_open_old(struct trib_state *s, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_delta_open_new(struct trib_state *s, const struct trib_delta *d, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Completes pending.tmp with header and checksum, fsyncs, renames to `pending`. `old_tip`/`new_tip`: commit ids (old NULL = none). */
+int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
+			const struct trib_tip *tip, struct trib_err *err) TRIB_MUST_CHECK;
+/* Rolls a complete pending forward (no-op without one), drops temporary files. Called by trib_state_open(write). Updates s->tip. */
+int trib_pending_recover(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

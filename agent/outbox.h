@@ -1,0 +1,20 @@
+/* outbox.h: a capture becomes signed commits (D5). */
+#ifndef TRIB_OUTBOX_H
+#define TRIB_OUTBOX_H
+
+#include "agent/capture/capture.h"
+
+struct trib_committed {
+	size_t ncommits;
+	uint64_t first_seq, last_seq;
+	uint8_t oid[TRIB_OID_LEN];
+	uint64_t inserted, updated, deleted;
+};
+/* Writes one commit per part (a group), judges each one it made before the commit point, then trib_pending_commit and roll-forward. */
+int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
+int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Makes every commit without receipt anew on top of the last receipted one, with the current certificate, city, incarnation and policy (D5.6); captured-at kept. */
+int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,61 @@
+/* state.h: the agent's state folder: one history, its keys, its baseline (D7.3, D4.7).
+ *
+ *   node            kv text: who this is (struct trib_node); replaced atomically
+ *   keys/sign.key sign.crt tls.key tls.crt issuing.crt root.crt    tls/issuing/root only after enrolment
+ *   repo.git        refs/heads/main (own), refs/heads/down (hub's), refs/heads/broadcast
+ *   salt            32 bytes
+ *   baseline        the database as of the last commit, page for page; 0600
+ *   pending         redo journal = the commit point of a capture (capture/pending.h); 0600
+ *   tip             serialised trib_tip of refs/heads/main (lanes included)
+ *   own             one line OID per commit this folder made and the hub has not receipted (D5.6)
+ *   receipts/SEQ    one receipts file (F8) per held commit; checkpoint    the last checkpoint kept
+ *   merged          kv: highest seq known to be in the city
+ *   last-capture    kv text of the last run: for `status`
+ *   lock            trib_lock of every command that changes state
+ */
+#ifndef TRIB_AGENT_STATE_H
+#define TRIB_AGENT_STATE_H
+
+#include "core/base/fs.h"
+#include "core/replay/judge.h"
+
+struct trib_node {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	char name[TRIB_TITLE_MAX + 1];      /* display name; the node id before enrolment */
+	char city[TRIB_TITLE_MAX + 1];      /* "-" before enrolment */
+	char *db_path;                      /* absolute */
+	char *hub_url;                      /* NULL before enrolment; "https://host:port" */
+	uint64_t incarnation, policy;
+	char origin[TRIB_TITLE_MAX + 32];   /* log origin; "" before enrolment */
+	uint8_t log_key[32];                /* log public key */
+	bool enrolled;
+};
+
+struct trib_state { /* an opened folder */
+	char *dir;
+	struct trib_node node;
+	struct trib_lock lock;      /* held when opened for writing */
+	struct trib_repo *repo;
+	struct trib_key *sign_key;  /* loaded on demand by trib_state_keys */
+	struct trib_cert *sign_cert, *tls_cert, *issuing, *root; /* the last three NULL before enrolment */
+	struct trib_key *tls_key;
+	struct trib_tip tip;
+	uint8_t salt[TRIB_SALT_LEN];
+};
+
+/* Makes the folder (must be absent or empty), keys, salt, self-signed certificate, repository. */
+int trib_state_create(const char *dir, const struct trib_node *node, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
+/* Opens; TRIB_E_NOT_INIT with the `init` command to try. write = take the lock and roll a complete `pending` forward. */
+int trib_state_open(const char *dir, bool write, struct trib_state *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_state_close(struct trib_state *s);
+static inline void trib_state_cleanup(struct trib_state *s) { trib_state_close(s); }
+int trib_state_keys(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_state_save_node(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_state_save_tip(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+char *trib_state_path(const struct trib_state *s, const char *name) TRIB_MUST_CHECK;
+/* The trust that local verification uses now. */
+struct trib_trust trib_state_trust(const struct trib_state *s);
+/* signer.pem of new commits. */
+int trib_state_signer_pem(struct trib_state *s, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,23 @@
+/* clock.h: the wall clock and its one textual form.
+ *
+ * Times are seconds since 1970 UTC; text is RFC 3339 in UTC with seconds, "2026-11-25T19:00:00Z",
+ * always 20 bytes. TRIBUTARY_CLOCK_OFFSET (signed seconds, environment) shifts the clock of one
+ * process: tests of nights, expiry and clock lies use it (docs/TESTING.md). */
+#ifndef TRIB_CLOCK_H
+#define TRIB_CLOCK_H
+
+#include "core/base/err.h"
+#include "core/base/span.h"
+
+#define TRIB_TIME_LEN 20
+
+/* Seconds since 1970, shifted by TRIBUTARY_CLOCK_OFFSET. */
+int64_t trib_now(void);
+/* Monotonic milliseconds, for deadlines; never shifted. */
+int64_t trib_mono_ms(void);
+/* Writes 20 bytes and a NUL. Years outside 0000-9999 are written as the nearest end. */
+void trib_time_text(char ret[TRIB_TIME_LEN + 1], int64_t t);
+/* Strict inverse of trib_time_text: exactly 20 bytes, a real calendar date. */
+int trib_time_parse(struct trib_span s, int64_t *ret_t, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,81 @@
+/* limits.h: every cap of the project, each with its reason. One test sits at each limit and
+ * one beyond it (tests/unit). Numbers are bytes unless the name says otherwise. */
+#ifndef TRIB_LIMITS_H
+#define TRIB_LIMITS_H
+
+#define TRIB_KIB ((size_t)1024)
+#define TRIB_MIB (1024 * TRIB_KIB)
+
+/* Names. A node code is 12 digits in Zunyi; provinces and tests use others. */
+#define TRIB_NODE_MAX 64          /* node id: [0-9A-Za-z._-], also a path component */
+#define TRIB_APP_MAX 64           /* application name: same alphabet */
+#define TRIB_NAME_MAX 255         /* table or column name, after decoding: SQLite has none, people do */
+#define TRIB_TITLE_MAX 255        /* a node's or city's display name in UTF-8 bytes */
+
+/* Tables: SQLite's own SQLITE_MAX_COLUMN default is 2000. */
+#define TRIB_COLUMNS_MAX 2000
+#define TRIB_TABLES_MAX 4096      /* seen in the wild: a few hundred */
+
+/* Changesets (D5.1). A part aims at 4 MiB compressed; one row may be as large as a row may be. */
+#define TRIB_PART_GZ_TARGET (4 * TRIB_MIB)
+#define TRIB_ROW_MAX (64 * TRIB_MIB)            /* a larger row is left out and named */
+#define TRIB_PART_RAW_TARGET (32 * TRIB_MIB)    /* a part is cut here too, so that memory stays bounded */
+#define TRIB_CHANGESET_RAW_MAX (200 * TRIB_MIB) /* target + one row old and new, with room */
+#define TRIB_CHANGESET_GZ_MAX (200 * TRIB_MIB)
+#define TRIB_PARTS_MAX 65535
+
+/* Blobs of a commit tree. */
+#define TRIB_MANIFEST_MAX (4 * TRIB_MIB)  /* 4096 tables of about 400 bytes, with room */
+#define TRIB_SCHEMA_MAX (8 * TRIB_MIB)
+#define TRIB_SIGNER_MAX (16 * TRIB_KIB)   /* leaf and issuing certificate in PEM: 2 KiB in practice */
+#define TRIB_COMMIT_MAX (64 * TRIB_KIB)   /* raw commit object with its signature */
+#define TRIB_MESSAGE_MAX (16 * TRIB_KIB)
+#define TRIB_SIG_MAX (16 * TRIB_KIB)      /* PEM of one CMS signature: 720 bytes in practice */
+
+/* Log (D7.5). */
+#define TRIB_LEAF_MAX 65535
+#define TRIB_NOTE_MAX (16 * TRIB_KIB)
+#define TRIB_PROOF_MAX_HASHES 63
+
+/* Packs and pushes (D8.4); measured reasons in docs/PROTOCOL.md. */
+#define TRIB_PACK_MAX (256 * TRIB_MIB)          /* bytes of one uploaded pack */
+#define TRIB_PACK_OBJECTS_MAX 100000            /* a step of a push has a few hundred */
+#define TRIB_OBJECT_MAX (200 * TRIB_MIB)        /* one inflated object */
+#define TRIB_PACK_INFLATED_MAX (1024 * TRIB_MIB)/* all inflated objects of one pack */
+#define TRIB_PACK_DELTA_DEPTH 50                /* git's own default depth */
+#define TRIB_PUSH_COMMITS_MAX 4096              /* commits one push may bring */
+#define TRIB_PUSH_COMMANDS_MAX 4                /* ref updates in one push */
+#define TRIB_PKT_MAX 65520                      /* git's pkt-line limit, header included */
+#define TRIB_WANTS_MAX 256
+#define TRIB_HAVES_MAX 65536
+
+/* HTTP. */
+#define TRIB_HTTP_HEAD_MAX (16 * TRIB_KIB)
+#define TRIB_HTTP_TARGET_MAX 1024
+#define TRIB_ENROL_BODY_MAX (32 * TRIB_KIB)     /* two CSRs and a code: 2 KiB in practice */
+#define TRIB_ENROL_ANSWER_MAX (64 * TRIB_KIB)
+
+/* Time, in milliseconds unless named otherwise. */
+#define TRIB_HANDSHAKE_MS 15000
+#define TRIB_HEAD_MS 20000
+#define TRIB_IO_MS 60000                        /* silence on an open transfer */
+#define TRIB_REQUEST_MS 600000                  /* one request, whole */
+#define TRIB_LOCK_WAIT_MS 30000
+#define TRIB_SOURCE_BUSY_MS 5000                /* waiting for a writer's lock on the live file */
+
+/* Worker process (D8.5). */
+#define TRIB_WORKER_CPU_S 120
+#define TRIB_WORKER_AS ((size_t)3072 * TRIB_MIB)
+#define TRIB_WORKERS_MAX 64
+
+/* Digest lanes: 2 KiB a table and its name. */
+#define TRIB_LANES_MAX (16 * TRIB_MIB)
+/* Down chain: receipts in one commit. */
+#define TRIB_RECEIPTS_MAX (8 * TRIB_MIB)
+#define TRIB_BUNDLE_MAX ((size_t)1024 * TRIB_MIB)
+
+/* The brake (D4.9). */
+#define TRIB_BRAKE_ROWS 100
+#define TRIB_BRAKE_PERCENT 20
+
+#endif

@@ -1,0 +1,42 @@
+/* mirror.h: strict application of changesets to typeless mirror tables (D9.1a), used by the hub's city database and, with a
+ * scratch database, by replay, audit and restore. One code path, so what the city holds is what a restore gives.
+ *
+ * Mirror tables: `CREATE TABLE "T"("_node", "c1", ..., PRIMARY KEY("_node", key...)) WITHOUT ROWID`, no types, no collations. City
+ * names (D9.1): an application's own name that is reserved (`_node _count _hash`, `_bag_*`, `_t_*`, sqlite_*) gets one more `_` in front.
+ * Bag of T: `_bag_T`(`_node`, `_hash` = SHA-256 of the canonical row key, columns..., `_count`), key (`_node`, `_hash`). A table whose key shape differs
+ * from the mirror's gets its own mirror `_t_TABLE_k2`, `_k3` ...; a view `_t_v_TABLE` joins them when there is more than one. The catalogue of mirrors is
+ * in `_t_mirror(name, tbl, shape, mirror)` and `_t_column(mirror, col, city_col)`. New columns are added with ALTER TABLE.
+ * The caller holds the transaction. */
+#ifndef TRIB_MIRROR_H
+#define TRIB_MIRROR_H
+
+#include "core/replay/judge.h"
+#include "core/store/db.h"
+
+struct trib_mirror; /* opaque: a connection plus cached statements */
+
+/* Makes the `_t_*` catalogue when missing. `db` stays the caller's and must outlive the mirror. */
+int trib_mirror_new(sqlite3 *db, struct trib_mirror **ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_mirror_free(struct trib_mirror *m);
+static inline void trib_mirror_cleanup(struct trib_mirror **m) { trib_mirror_free(*m); }
+
+struct trib_mismatch { /* why a change did not fit */
+	char table[TRIB_NAME_MAX + 1];
+	uint8_t key[256]; size_t key_len;
+	char reason[64]; /* "row-missing", "row-exists", "old-value-differs" */
+};
+/* Applies one checked changeset of `node` under its schema. Old values must match exactly (storage class and bytes); the first that
+ * does not is TRIB_E_OUT_OF_STEP with *ret_why, and the caller rolls back. */
+int trib_mirror_apply(struct trib_mirror *m, const char *node, const struct trib_schematext *schema, struct trib_span changeset,
+		      struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
+/* Convenience: a judged commit (changeset may be empty). */
+int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j, struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
+/* Recomputes the lanes of one node from the mirror's rows (a full scan of that node's rows). */
+int trib_mirror_scan(struct trib_mirror *m, const char *node, struct trib_digester *d, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Visits every row of `node` in every mirror, tables rising, rows in key order: for comparisons. names are spelled as the node's folded
+ * table name; `city` is the mirror's name. */
+typedef int (*trib_mirror_row)(void *ctx, const char *folded_table, const char *mirror, const struct trib_digest_cols *cols,
+			       const struct trib_value *row, struct trib_err *err);
+int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,57 @@
+/* db.h: SQLite connections with the settings this project needs, and small helpers over them.
+ *
+ * SQL is constant text with bound parameters (STYLE habit 16); the few statements that must name an
+ * application's tables are built by trib_sql_* with every identifier quoted by trib_sql_ident. */
+#ifndef TRIB_DB_H
+#define TRIB_DB_H
+
+#ifndef SQLITE_ENABLE_SESSION
+#define SQLITE_ENABLE_SESSION 1
+#endif
+#ifndef SQLITE_ENABLE_PREUPDATE_HOOK
+#define SQLITE_ENABLE_PREUPDATE_HOOK 1
+#endif
+#include <sqlite3.h>
+
+#include "core/base/buf.h"
+#include "core/base/limits.h"
+#include "core/format/changeset.h"
+
+static inline void trib_db_cleanup(sqlite3 **db)
+{
+	sqlite3_close_v2(*db);
+	*db = NULL;
+}
+static inline void trib_stmt_cleanup(sqlite3_stmt **st)
+{
+	sqlite3_finalize(*st);
+	*st = NULL;
+}
+
+/* Fills err from the connection: NO_SPACE for SQLITE_FULL, LOCKED for BUSY/LOCKED, else DB. Always -1. */
+int trib_db_fail(struct trib_err *err, sqlite3 *db, const char *what);
+/* Our own databases (hub.db, city, scratch): read-write, created, WAL or not by `wal`, synchronous=FULL,
+ * busy_timeout, foreign keys on, trusted_schema off. */
+int trib_db_open_own(const char *path, bool wal, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Our own database, read-only. */
+int trib_db_open_own_ro(const char *path, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Hardens a connection that will see someone else's schema or data: DEFENSIVE, trusted_schema off, triggers and views
+ * off, cell_size_check on, limits on SQL length and columns. */
+int trib_db_harden(sqlite3 *db, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_db_exec(sqlite3 *db, const char *sql, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* sqlite3_step: 1 row, 0 done, -1 error. */
+int trib_db_step(sqlite3 *db, sqlite3_stmt *st, struct trib_err *err) TRIB_MUST_CHECK;
+/* Runs numbered migrations: applies sql[i] for every i >= PRAGMA user_version, each in its own transaction. */
+int trib_db_migrate(sqlite3 *db, const char *const *sql, size_t n, struct trib_err *err) TRIB_MUST_CHECK;
+/* One integer of one row; `none` when there is no row or NULL. */
+int trib_db_int(sqlite3 *db, const char *sql, int64_t none, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Appends a quoted identifier. */
+void trib_sql_ident(struct trib_buf *b, const char *name);
+/* Binds a value as parameter i (1-based); bytes are borrowed until the statement is reset (SQLITE_STATIC). */
+int trib_value_bind(sqlite3_stmt *st, int i, const struct trib_value *v);
+/* Reads column i of the current row exactly (storage class and bytes); text and blob bytes are borrowed until the next step. */
+void trib_value_column(sqlite3_stmt *st, int i, struct trib_value *ret);
+
+#endif

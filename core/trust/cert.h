@@ -1,0 +1,67 @@
+/* cert.h: certificates of the city CA (D7.1): profiles when made, and the same profiles checked on use.
+ *
+ * Roles live in a URI SAN `urn:tributary:ROLE:ID`. Nothing here reads the clock: the caller gives the time. */
+#ifndef TRIB_CERT_H
+#define TRIB_CERT_H
+
+#include "core/trust/keys.h"
+#include "core/base/limits.h"
+
+struct trib_cert; /* opaque: one X509, immutable */
+
+enum trib_role { TRIB_ROLE_NODE, TRIB_ROLE_HUB, TRIB_ROLE_AUDITOR, TRIB_ROLE_ADMIN, TRIB_ROLE_NONE };
+enum trib_cert_use { TRIB_USE_SIGN /* emailProtection */, TRIB_USE_TLS_CLIENT, TRIB_USE_TLS_SERVER };
+
+struct trib_cert_id {
+	enum trib_role role;
+	char id[TRIB_NODE_MAX + 1 + TRIB_APP_MAX + 1]; /* "NODE/APP", "hub", ... */
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; /* role node only */
+	int64_t not_before, not_after;
+	uint8_t sha256[TRIB_SHA256_LEN]; /* of the DER */
+	char serial[64]; /* hex */
+	char subject[TRIB_TITLE_MAX + 1]; /* CN */
+	bool self_signed;
+};
+
+void trib_cert_free(struct trib_cert *c);
+static inline void trib_cert_cleanup(struct trib_cert **c) { trib_cert_free(*c); }
+/* Parses 1..max certificates in PEM, nothing else around them (F6 signer.pem). Bounded by TRIB_SIGNER_MAX bytes. */
+int trib_certs_parse_pem(struct trib_span pem, struct trib_cert **ret, size_t max, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_cert_load(const char *path, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_cert_pem(const struct trib_cert *c, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Reads role, ids, validity, hash. A certificate without a tributary SAN has role NONE. */
+int trib_cert_identity(const struct trib_cert *c, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Judge: leaf <- issuing <- root at time `at`: signatures, CA bits, validity, key usage, EKU for `use`, role and id present,
+ * P-256 keys. `expired_ok` skips only the leaf's notAfter (D8.1 /renew). */
+int trib_cert_verify(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_cert *root, enum trib_cert_use use,
+		     int64_t at, bool expired_ok, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Judge a self-signed certificate of a node before enrolment: signature by its own key, role node. */
+int trib_cert_verify_self(const struct trib_cert *leaf, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* 0 when the certificate holds the public half of the key. */
+int trib_cert_matches(const struct trib_cert *c, const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Making. Serial numbers are 16 random bytes. */
+int trib_cert_make_root(const struct trib_key *k, const char *city, int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_cert_make_issuing(const struct trib_key *k, const char *city, const struct trib_key *root_key, const struct trib_cert *root,
+			   int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+struct trib_cert_spec {
+	enum trib_role role;
+	const char *id;      /* SAN id */
+	const char *subject; /* CN, UTF-8 */
+	enum trib_cert_use use;
+	int64_t not_before, not_after;
+	const char *const *hosts; /* TLS server: DNS names and IP addresses, NULL-terminated; may be NULL */
+};
+/* A leaf for a public key: from a CSR (proof of possession was checked by trib_csr_parse) or for an own key. */
+struct trib_csr;
+int trib_cert_issue(const struct trib_cert_spec *spec, const struct trib_csr *csr, const struct trib_key *own,
+		    const struct trib_key *issuing_key, const struct trib_cert *issuing, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_cert_make_self(const struct trib_cert_spec *spec, const struct trib_key *k, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* PKCS#10. Parse checks the self-signature, the P-256 key and the size; names in the request are ignored (the hub decides). */
+int trib_csr_make(const struct trib_key *k, const char *node, const char *app, struct trib_buf *ret_pem, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_csr_parse(struct trib_span pem, struct trib_csr **ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_csr_free(struct trib_csr *c);
+
+#endif

@@ -1,0 +1,65 @@
+/* digest.h: the state digest of D6 and F7: LtHash16 per table, advanced from changesets alone.
+ *
+ * A `trib_lanes` holds the running state of one history: per table (folded name) 1,024 lanes and the row
+ * count. It is a plain value: copy it before trying a changeset, throw the copy away on failure. */
+#ifndef TRIB_DIGEST_H
+#define TRIB_DIGEST_H
+
+#include "core/format/changeset.h"
+#include "core/format/schematext.h"
+#include "core/format/manifest.h"
+
+#define TRIB_LANES 1024
+#define TRIB_SALT_LEN 32
+
+struct trib_lanes_table {
+	char *name; /* folded; a bag's is "sqlite_bag_x" */
+	uint64_t rows; /* bags: sum of _count */
+	uint16_t lanes[TRIB_LANES];
+};
+
+struct trib_lanes {
+	struct trib_lanes_table **tables; /* rising by name bytes */
+	size_t ntables;
+};
+
+void trib_lanes_release(struct trib_lanes *l);
+static inline void trib_lanes_cleanup(struct trib_lanes *l) { trib_lanes_release(l); }
+int trib_lanes_copy(const struct trib_lanes *from, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Serialised form for state files and hub.db: "tributary-lanes-1\n", then per table lp(name) u64be rows, 2048 bytes. */
+void trib_lanes_put(struct trib_buf *b, const struct trib_lanes *l);
+int trib_lanes_parse(struct trib_span bytes, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The table's lanes, created empty when missing. NULL out of memory. */
+struct trib_lanes_table *trib_lanes_get(struct trib_lanes *l, const char *folded_name);
+/* The table's lanes or NULL. */
+const struct trib_lanes_table *trib_lanes_find(const struct trib_lanes *l, const char *folded_name);
+
+/* A hashing context for one salt and app; holds the OpenSSL handles. Not thread-safe; one per thread. */
+struct trib_digester;
+struct trib_digester *trib_digester_new(const uint8_t salt[TRIB_SALT_LEN], const char *app);
+void trib_digester_free(struct trib_digester *d);
+static inline void trib_digester_cleanup(struct trib_digester **d) { trib_digester_free(*d); }
+
+/* Adds (sign +1) or removes (-1) one whole row. `cols` gives folded column names and key bytes; `row` ncol values;
+ * `rows` of the table moves by sign (bags: by sign * _count). */
+struct trib_digest_cols {
+	size_t ncol;
+	const char *const *names; /* folded */
+	const uint8_t *pk;
+	bool bag;
+};
+int trib_digest_row(struct trib_digester *d, struct trib_lanes_table *t, const struct trib_digest_cols *cols,
+		    const struct trib_value *row, int sign, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Advances `lanes` by a checked changeset under the schema's column names. Refuses (TRIB_E_SCHEMA) a table that the
+ * schema does not list or whose column count or key differs, (TRIB_E_DIGEST) a delete below zero rows.
+ * On failure lanes are unspecified: work on a copy. *ret_counts (may be NULL) receives INS UPD DEL per table, by
+ * trib_manifest_add_table with ROWS and digest unset (zero). */
+int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema,
+			  struct trib_span changeset, struct trib_manifest *ret_counts, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Published digests. */
+void trib_digest_table(const struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN]);
+void trib_digest_overall(const struct trib_lanes *l, const char *app, uint8_t ret[TRIB_SHA256_LEN]);
+
+#endif

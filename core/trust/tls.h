@@ -1,0 +1,40 @@
+/* tls.h: both ends of TLS 1.3 with client certificates, over an already connected non-blocking socket (D8.1).
+ *
+ * No session tickets, no resumption (a resumed session would skip the revocation check). Every wait has a deadline.
+ * SIGPIPE must be ignored by the program. */
+#ifndef TRIB_TLS_H
+#define TRIB_TLS_H
+
+#include "core/trust/cert.h"
+
+struct trib_tls_ctx; /* credentials and trust: one per process */
+struct trib_tls;     /* one connection */
+
+/* Client: own certificate and key may be NULL (enrolment). Trust is either `root` (then chain and role hub are demanded) or,
+ * with root NULL, `pin` = SHA-256 of the root's DER: the server must present a chain ending in that root (D7.3).
+ * chain_pem of the own leaf: leaf then issuing. */
+int trib_tls_client_ctx(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_key *key,
+			const struct trib_cert *root, const uint8_t *pin, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Server: sends leaf, issuing and root; asks for a client certificate and tolerates none or an expired one (D8.1). A certificate
+ * that does not chain to root at all fails the handshake. */
+int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_cert *root,
+			const struct trib_key *key, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_tls_ctx_free(struct trib_tls_ctx *c);
+
+/* Takes over fd on success. `host` for SNI (client). Handshake within timeout_ms. */
+int trib_tls_connect(struct trib_tls_ctx *c, int fd, const char *host, int timeout_ms, struct trib_tls **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_tls_accept(struct trib_tls_ctx *c, int fd, int timeout_ms, struct trib_tls **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The peer's leaf certificate; NULL when it presented none. The caller frees. */
+struct trib_cert *trib_tls_peer(const struct trib_tls *t);
+/* The root the server presented (client side, pinned mode): to be kept after enrolment. */
+struct trib_cert *trib_tls_peer_root(const struct trib_tls *t);
+/* Wipes the private key from this process's SSL_CTX after the handshake (D8.5). */
+void trib_tls_ctx_wipe_key(struct trib_tls_ctx *c);
+
+/* 1..n bytes, 0 at a clean end, -1. timeout_ms is for silence. */
+int trib_tls_read(struct trib_tls *t, void *p, size_t n, int timeout_ms, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_tls_write(struct trib_tls *t, struct trib_span bytes, int timeout_ms, struct trib_err *err) TRIB_MUST_CHECK;
+/* close_notify, then close(fd). NULL is fine. */
+void trib_tls_free(struct trib_tls *t);
+
+#endif
