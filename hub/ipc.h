@@ -13,6 +13,7 @@
 
 #define TRIB_IPC_MAGIC 0x54524942u
 #define TRIB_IPC_MAX (40 * TRIB_MIB)
+#define TRIB_IPC_REST_MS 20000 /* the peer is on the same machine: a longer pause inside a message is a stuck or hostile peer */
 
 enum trib_ipc_type {
 	TRIB_IPC_HELLO = 1,     /* worker -> keeper: struct trib_ipc_hello */
@@ -77,10 +78,24 @@ struct trib_ipc_merge_result {
 
 /* Sends head and payload (two parts may be NULL/0). Blocking with a deadline. */
 int trib_ipc_send(int fd, enum trib_ipc_type type, struct trib_span a, struct trib_span b, struct trib_span c, struct trib_err *err) TRIB_MUST_CHECK;
-/* Receives one message into *ret (reset first). 1, 0 at end of stream, -1. timeout_ms < 0 waits for ever. */
+/* Receives one message into *ret (reset first). 1, 0 at end of stream, -1. timeout_ms < 0 waits for ever for the first byte; once a message has
+ * begun, the rest must come within TRIB_IPC_REST_MS. A payload over ret->max or TRIB_IPC_MAX is refused before any of it is stored. */
 int trib_ipc_recv(int fd, int timeout_ms, enum trib_ipc_type *ret_type, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_ipc_send_fd(int sock, int fd, struct trib_err *err) TRIB_MUST_CHECK;
 /* 1, 0 at end of stream, -1. */
 int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Descriptors travel with one byte that says who holds the other end, because it decides what the receiver may believe: only the enrol
+ * process may send CERTS, only the merger MERGED. trib_ipc_send_fd sends WORKER; trib_ipc_recv_fd drops the byte. The supervisor sends ENROL and
+ * MERGER to the keeper when it starts those processes again after a death. */
+enum trib_ipc_peer { TRIB_IPC_PEER_WORKER = 'w', TRIB_IPC_PEER_ENROL = 'e', TRIB_IPC_PEER_MERGER = 'm' };
+int trib_ipc_send_fd_as(int sock, int fd, enum trib_ipc_peer peer, struct trib_err *err) TRIB_MUST_CHECK;
+/* 1, 0 at end of stream, -1. */
+int trib_ipc_recv_fd_as(int sock, int *ret_fd, enum trib_ipc_peer *ret_peer, struct trib_err *err) TRIB_MUST_CHECK;
+/* A connected pair of close-on-exec stream sockets. */
+int trib_ipc_pair(int ret[2], struct trib_err *err) TRIB_MUST_CHECK;
+/* Sends one message and waits for its answer, which must be of type `want`; the end of the stream is TRIB_E_UNREACHABLE. */
+int trib_ipc_call(int fd, enum trib_ipc_type type, struct trib_span a, struct trib_span b, struct trib_span c, int timeout_ms,
+		  enum trib_ipc_type want, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif
