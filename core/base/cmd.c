@@ -1,0 +1,312 @@
+#include "core/base/cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+static const struct trib_opt global_opts[] = {
+	{"state", 0, "DIR", N_("state folder (default: TRIBUTARY_STATE)")},
+	{"config", 0, "FILE", N_("configuration file")},
+	{"json", 0, NULL, N_("answer as one JSON document")},
+	{"quiet", 'q', NULL, N_("no talk, only the exit status")},
+	{"verbose", 'v', NULL, N_("more talk on stderr")},
+	{"dry-run", 'n', NULL, N_("say what would be done, do nothing")},
+	{"lang", 0, "LANG", N_("language of messages: en or zh_CN")},
+	{"help", 'h', NULL, N_("show this help")},
+	{"version", 0, NULL, N_("show the version")},
+	{0},
+};
+
+const char *trib_cli_opt(const struct trib_cli *cli, const char *name)
+{
+	for (size_t i = cli->nset; i > 0; i--)
+		if (strcmp(cli->set[i - 1].name, name) == 0)
+			return cli->set[i - 1].value;
+	return NULL;
+}
+
+void trib_say(struct trib_cli *cli, const char *fmt, ...)
+{
+	if (cli->json || cli->quiet)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stdout, fmt, ap);
+	va_end(ap);
+}
+
+void trib_talk(struct trib_cli *cli, const char *fmt, ...)
+{
+	if (cli->quiet)
+		return;
+	fflush(stdout);
+	va_list ap;
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+}
+
+void trib_json(struct trib_cli *cli, const char *key, json_t *value)
+{
+	if (cli->json)
+		json_object_set_new(cli->json, key, value);
+	else
+		json_decref(value);
+}
+
+static const struct trib_opt *find_opt(const struct trib_opt *opts, const char *name, size_t n, char letter)
+{
+	for (; opts && opts->name; opts++)
+		if (letter ? opts->letter == letter : strlen(opts->name) == n && memcmp(opts->name, name, n) == 0)
+			return opts;
+	return NULL;
+}
+
+static void print_opts(FILE *out, const struct trib_opt *opts)
+{
+	for (; opts && opts->name; opts++) {
+		char left[64];
+		snprintf(left, sizeof(left), "%c%c%c --%s%s%s", opts->letter ? '-' : ' ', opts->letter ? opts->letter : ' ',
+			 opts->letter ? ',' : ' ', opts->name, opts->arg ? " " : "", opts->arg ? opts->arg : "");
+		fprintf(out, "  %-30s %s\n", left, _(opts->help));
+	}
+}
+
+static void help_all(FILE *out, const struct trib_program *p)
+{
+	fprintf(out, _("usage: %s [OPTIONS] COMMAND ...\n%s\n\ncommands:\n"), p->name, _(p->about));
+	for (size_t i = 0; i < p->ncmds; i++)
+		fprintf(out, "  %-18s %s\n", p->cmds[i].name, _(p->cmds[i].help));
+	fprintf(out, "%s", _("\noptions of every command:\n"));
+	print_opts(out, global_opts);
+	fprintf(out, _("\n`%s COMMAND --help` explains one command.\n"), p->name);
+}
+
+static void help_one(FILE *out, const struct trib_program *p, const struct trib_cmd *c)
+{
+	fprintf(out, _("usage: %s %s [OPTIONS] %s\n%s\n"), p->name, c->name, c->args, _(c->help));
+	if (c->opts && c->opts->name)
+		fprintf(out, "%s", _("\noptions:\n"));
+	print_opts(out, c->opts);
+	fprintf(out, "%s", _("\noptions of every command:\n"));
+	print_opts(out, global_opts);
+}
+
+/* One or two words of argv name the command. Returns how many, 0 when none fits. */
+static int match(const struct trib_program *p, int argc, char **argv, const struct trib_cmd **ret)
+{
+	for (size_t i = 0; i < p->ncmds; i++) {
+		const char *name = p->cmds[i].name, *blank = strchr(name, ' ');
+		if (!blank && strcmp(name, argv[0]) == 0) {
+			*ret = &p->cmds[i];
+			return 1;
+		}
+		if (blank && argc > 1 && strlen(argv[0]) == (size_t)(blank - name) && memcmp(name, argv[0], (size_t)(blank - name)) == 0 &&
+		    strcmp(blank + 1, argv[1]) == 0) {
+			*ret = &p->cmds[i];
+			return 2;
+		}
+	}
+	return 0;
+}
+
+
+static int set_opt(struct trib_cli *cli, const struct trib_opt *o, const char *value)
+{
+	if (cli->nset == TRIB_CLI_OPTS_MAX)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("too many options"));
+	cli->set[cli->nset].name = o->name;
+	cli->set[cli->nset++].value = value ? value : "";
+	return 0;
+}
+
+static int take_long(struct trib_cli *cli, const struct trib_opt *opts, char **argv, int argc, int *i)
+{
+	const char *name = argv[*i] + 2, *eq = strchr(name, '=');
+	size_t n = eq ? (size_t)(eq - name) : strlen(name);
+	const struct trib_opt *o = find_opt(global_opts, name, n, 0);
+	if (!o)
+		o = find_opt(opts, name, n, 0);
+	if (!o)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("unknown option --%.*s"), (int)n, name);
+	const char *value = eq ? eq + 1 : NULL;
+	if (o->arg && !value) {
+		if (*i + 1 >= argc)
+			return trib_fail(&cli->err, TRIB_E_USAGE, _("option --%s needs %s"), o->name, o->arg);
+		value = argv[++*i];
+	} else if (!o->arg && value) {
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("option --%s takes no value"), o->name);
+	}
+	return set_opt(cli, o, value);
+}
+
+static int take_short(struct trib_cli *cli, const struct trib_opt *opts, char **argv, int argc, int *i)
+{
+	for (const char *c = argv[*i] + 1; *c; c++) {
+		const struct trib_opt *o = find_opt(global_opts, NULL, 0, *c);
+		if (!o)
+			o = find_opt(opts, NULL, 0, *c);
+		if (!o)
+			return trib_fail(&cli->err, TRIB_E_USAGE, _("unknown option -%c"), *c);
+		if (!o->arg) {
+			if (set_opt(cli, o, NULL))
+				return -1;
+			continue;
+		}
+		const char *value = c[1] ? c + 1 : *i + 1 < argc ? argv[++*i] : NULL;
+		if (!value)
+			return trib_fail(&cli->err, TRIB_E_USAGE, _("option -%c needs %s"), *c, o->arg);
+		return set_opt(cli, o, value);
+	}
+	return 0;
+}
+
+/* Splits argv into options and words; words stay in argv[0..argc). */
+static int split(struct trib_cli *cli, const struct trib_opt *opts, int *argc, char **argv)
+{
+	int words = 0, n = *argc;
+	bool only_words = false;
+	for (int i = 0; i < n; i++) {
+		if (only_words || argv[i][0] != '-' || argv[i][1] == '\0') {
+			argv[words++] = argv[i];
+		} else if (strcmp(argv[i], "--") == 0) {
+			only_words = true;
+		} else if (argv[i][1] == '-') {
+			if (take_long(cli, opts, argv, n, &i))
+				return -1;
+		} else if (take_short(cli, opts, argv, n, &i)) {
+			return -1;
+		}
+	}
+	*argc = words;
+	return 0;
+}
+
+static void report(struct trib_cli *cli)
+{
+	fflush(stdout);
+	int status = trib_exit_status(cli->err.code);
+	if (cli->json) {
+		json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "message_type", "error", "code", trib_code_name(cli->err.code), "message",
+				      cli->err.msg, "exit_code", status);
+		char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+		fprintf(stderr, "%s\n", text ? text : cli->err.msg);
+		free(text);
+		json_decref(o);
+	} else {
+		fprintf(stderr, _("error [%s]: %s\n"), trib_code_name(cli->err.code), cli->err.msg);
+	}
+}
+
+static int finish_stdout(struct trib_cli *cli, int status)
+{
+	if (cli->json) {
+		json_object_set_new(cli->json, "exit_code", json_integer(status));
+		json_dumpf(cli->json, stdout, JSON_INDENT(2));
+		fputc('\n', stdout);
+		json_decref(cli->json);
+		cli->json = NULL;
+	}
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, _("error [io]: the answer could not be written: %s\n"), strerror(errno));
+		return status ? status : 1;
+	}
+	return status;
+}
+
+static int usage_error(struct trib_cli *cli, const struct trib_program *p)
+{
+	report(cli);
+	fprintf(stderr, _("try: %s %s%s--help\n"), p->name, cli->cmd ? cli->cmd->name : "", cli->cmd ? " " : "");
+	return 2;
+}
+
+/* First word that is no option (or an option's value) is the verb. */
+static int find_verb(const struct trib_program *p, int argc, char **argv, const struct trib_cmd **ret)
+{
+	for (int i = 0; i < argc; i++) {
+		if (argv[i][0] == '-') {
+			const struct trib_opt *o = argv[i][1] == '-' && !strchr(argv[i], '=')
+							   ? find_opt(global_opts, argv[i] + 2, strlen(argv[i] + 2), 0)
+							   : NULL;
+			if (o && o->arg)
+				i++;
+			continue;
+		}
+		return match(p, argc - i, argv + i, ret) ? i : -2;
+	}
+	return -1;
+}
+
+static int run(struct trib_cli *cli, const struct trib_program *p)
+{
+	const struct trib_cmd *c = cli->cmd;
+	if (cli->argc < c->min_args || (c->max_args >= 0 && cli->argc > c->max_args)) {
+		trib_fail(&cli->err, TRIB_E_USAGE, cli->argc < c->min_args ? _("%s %s: an argument is missing") : _("%s %s: too many arguments"),
+			  p->name, c->name);
+		return usage_error(cli, p);
+	}
+	if (trib_cli_flag(cli, "json")) {
+		char schema[96];
+		snprintf(schema, sizeof(schema), "%s.%s/1", p->name, c->name);
+		cli->json = json_pack("{s:s}", "schema", schema);
+	}
+	int rc = p->prepare ? p->prepare(cli) : 0;
+	if (!rc)
+		rc = c->run(cli);
+	if (p->finish)
+		p->finish(cli);
+	int status = rc ? trib_exit_status(cli->err.code) : cli->status;
+	if (rc && status == 0)
+		status = 1;
+	if (rc)
+		report(cli);
+	return finish_stdout(cli, status);
+}
+
+int trib_program_main(const struct trib_program *p, int argc, char **argv)
+{
+	struct trib_cli cli = {.program = p->name};
+	const char *lang = NULL;
+	for (int i = 1; i < argc; i++)
+		if (strncmp(argv[i], "--lang=", 7) == 0)
+			lang = argv[i] + 7;
+		else if (strcmp(argv[i], "--lang") == 0 && i + 1 < argc)
+			lang = argv[i + 1];
+	trib_i18n_init(lang);
+	argc--;
+	argv++;
+	int at = find_verb(p, argc, argv, &cli.cmd);
+	if (split(&cli, cli.cmd ? cli.cmd->opts : NULL, &argc, argv))
+		return usage_error(&cli, p);
+	if (trib_cli_flag(&cli, "version")) {
+		printf("%s %s\n", p->name, TRIB_VERSION);
+		return finish_stdout(&cli, 0);
+	}
+	if (trib_cli_flag(&cli, "help")) {
+		if (cli.cmd)
+			help_one(stdout, p, cli.cmd);
+		else
+			help_all(stdout, p);
+		return finish_stdout(&cli, 0);
+	}
+	if (at < 0) {
+		if (at == -2)
+			trib_fail(&cli.err, TRIB_E_USAGE, _("%s is no command"), argv[0]);
+		else
+			trib_fail(&cli.err, TRIB_E_USAGE, _("a command is missing"));
+		return usage_error(&cli, p);
+	}
+	int words = strchr(cli.cmd->name, ' ') ? 2 : 1;
+	cli.argc = argc - words;
+	cli.argv = argv + words;
+	cli.state = trib_cli_opt(&cli, "state");
+	if (!cli.state)
+		cli.state = getenv("TRIBUTARY_STATE");
+	if (!cli.state || !*cli.state)
+		cli.state = p->default_state;
+	cli.config = trib_cli_opt(&cli, "config");
+	cli.quiet = trib_cli_flag(&cli, "quiet");
+	cli.verbose = trib_cli_flag(&cli, "verbose");
+	cli.dry_run = trib_cli_flag(&cli, "dry-run");
+	return run(&cli, p);
+}

@@ -1,0 +1,75 @@
+/* cmd.h: the declarative command table of both programs (STYLE habits 18, 19).
+ *
+ * One table gives dispatch, help, preconditions' flags, the man synopsis and shell completion. A command gets a `trib_cli` with the
+ * parsed global options; it prints its answer with trib_say (text) or fills cli->json (with --json), and returns 0, or -1 with
+ * cli->err. stdout is the answer, stderr is talk. */
+#ifndef TRIB_CMD_H
+#define TRIB_CMD_H
+
+#include <jansson.h>
+
+#include "core/base/err.h"
+#include "core/base/i18n.h"
+
+struct trib_opt {
+	const char *name; /* long name without dashes */
+	char letter;      /* 0: none */
+	const char *arg;  /* NULL: a flag; else the argument's name in help */
+	const char *help; /* N_() */
+};
+
+struct trib_cli;
+
+struct trib_cmd {
+	const char *name;            /* "commit", or two words: "node add" */
+	const char *args;            /* synopsis of positional arguments, "" when none */
+	const char *help;            /* N_() one line */
+	const struct trib_opt *opts; /* ends with a zero name */
+	int min_args, max_args;      /* positional; max -1 = any */
+	unsigned needs;              /* program's own flags, enforced by its `prepare` */
+	int (*run)(struct trib_cli *cli);
+};
+
+#define TRIB_CLI_OPTS_MAX 32
+
+struct trib_cli {
+	const char *program;
+	const struct trib_cmd *cmd;
+	const char *state;       /* --state, TRIBUTARY_STATE or the default */
+	const char *config;      /* --config or NULL */
+	bool quiet, dry_run;
+	int verbose;
+	json_t *json;            /* an object to fill, or NULL in text mode */
+	int argc;                /* positional arguments after the verb */
+	char **argv;
+	struct trib_err err;
+	int status;              /* exit status to use on success when not 0 (3: incomplete) */
+	bool incomplete_said;
+	struct { const char *name, *value; } set[TRIB_CLI_OPTS_MAX];
+	size_t nset;
+	void *ctx;               /* the program's own */
+};
+
+/* The value of an option ("" for a flag that was given), NULL when absent. */
+const char *trib_cli_opt(const struct trib_cli *cli, const char *name);
+static inline bool trib_cli_flag(const struct trib_cli *cli, const char *name) { return trib_cli_opt(cli, name) != NULL; }
+/* Prints to stdout in text mode, unless --quiet. */
+void trib_say(struct trib_cli *cli, const char *fmt, ...) TRIB_PRINTF(2, 3);
+/* Talk on stderr (both modes), unless --quiet. */
+void trib_talk(struct trib_cli *cli, const char *fmt, ...) TRIB_PRINTF(2, 3);
+/* Sets cli->json[key] when in JSON mode; steals `value` in both modes. */
+void trib_json(struct trib_cli *cli, const char *key, json_t *value);
+
+struct trib_program {
+	const char *name, *about;
+	const struct trib_cmd *cmds;
+	size_t ncmds;
+	const char *default_state;
+	/* Enforces cmd->needs before run (may be NULL); -1 with cli->err. `finish` runs after it in any case. */
+	int (*prepare)(struct trib_cli *cli);
+	void (*finish)(struct trib_cli *cli);
+};
+/* Everything: parse, dispatch, print errors, check that stdout was written. Returns the exit status. */
+int trib_program_main(const struct trib_program *p, int argc, char **argv);
+
+#endif

@@ -1,0 +1,44 @@
+/* enrol.h: the texts of enrolment (F11): slip, request, answer. Pure; parser and writer are exact inverses. */
+#ifndef TRIB_ENROL_H
+#define TRIB_ENROL_H
+
+#include "core/format/kv.h"
+#include "core/base/clock.h"
+#include "core/base/limits.h"
+
+#define TRIB_CODE_LEN 26 /* Crockford base32 of 130 bits */
+#define TRIB_URL_MAX 256
+
+struct trib_slip {
+	char url[TRIB_URL_MAX + 1];
+	uint8_t ca[TRIB_SHA256_LEN]; /* SHA-256 of the root certificate's DER */
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	char code[TRIB_CODE_LEN + 1];
+	int64_t expires;
+};
+int trib_slip_parse(struct trib_span text, struct trib_slip *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_slip_put(struct trib_buf *b, const struct trib_slip *s);
+/* 26 base32 digits of 17 random bytes (130 of 136 bits used). */
+void trib_code_text(char ret[TRIB_CODE_LEN + 1], const uint8_t random[17]);
+
+struct trib_enrol_request {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	char code[TRIB_CODE_LEN + 1];
+	struct trib_span sign_csr, tls_csr; /* PEM, borrowed */
+};
+int trib_enrol_request_parse(struct trib_span body, struct trib_enrol_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request *r);
+
+struct trib_enrol_answer {
+	bool issued; /* false: waiting for approval, all else unset */
+	char city[TRIB_TITLE_MAX + 1], name[TRIB_TITLE_MAX + 1];
+	uint64_t incarnation;
+	char origin[TRIB_TITLE_MAX + 32];
+	uint8_t log_key[32];
+	uint64_t policy;
+	struct trib_span sign_cert, tls_cert, chain, policy_file; /* borrowed */
+};
+int trib_enrol_answer_parse(struct trib_span body, struct trib_enrol_answer *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_enrol_answer_put(struct trib_buf *b, const struct trib_enrol_answer *a);
+
+#endif
