@@ -2,7 +2,9 @@
  *
  * Peers' bytes never reach SQLite before this reader has walked them to the end. Both sides are pure:
  * no I/O, no clock, no recursion; memory is the caller's buffer plus a fixed struct. The reader
- * accepts only the canonical form of F3, so one set of changes has exactly one encoding. */
+ * accepts only the canonical form of F3, so one set of changes has exactly one encoding. A record's
+ * encoded bytes may be TRIB_ROW_MAX, its columns TRIB_COLUMNS_MAX (a bag's count included). A real that
+ * is no number is refused: SQLite has none and would store NULL. */
 #ifndef TRIB_CHANGESET_H
 #define TRIB_CHANGESET_H
 
