@@ -21,11 +21,18 @@ struct trib_tip {
 	struct trib_lanes lanes;           /* state after the last commit, open group included */
 	struct trib_lanes group_base;      /* state of the last complete group */
 	uint8_t salt[TRIB_SALT_LEN];
+	uint8_t group_salt[TRIB_SALT_LEN];    /* goes with group_base: a voided reset takes its salt along */
+	enum trib_kind kind;                  /* of the last commit; nothing follows `closed` */
+	uint64_t policy;                      /* of the last commit: a group has one */
+	bool has_next;                        /* the last commit was a `rotate`, to the key with this SPKI */
+	uint8_t next_spki[TRIB_SHA256_LEN];
 };
+/* True while a group has begun and is not complete. */
+static inline bool trib_tip_open(const struct trib_tip *t) { return t->exists && t->part < t->parts; }
 void trib_tip_release(struct trib_tip *t);
 static inline void trib_tip_cleanup(struct trib_tip *t) { trib_tip_release(t); }
 int trib_tip_copy(const struct trib_tip *from, struct trib_tip *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Serialised for hub.db and state files. */
+/* Serialised for hub.db and state files: "tributary-tip-1 LF", then the fields in fixed order (tip.c). The parser takes nothing else. */
 void trib_tip_put(struct trib_buf *b, const struct trib_tip *t);
 int trib_tip_parse(struct trib_span bytes, struct trib_tip *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
@@ -59,8 +66,15 @@ static inline void trib_judged_cleanup(struct trib_judged *j) { trib_judged_rele
  * manifest hash, tree shape and every blob hash, city/node/app, seq, prev, incarnation, group rules (D5.1: a single commit or a part 1/m while
  * a group is open voids that group: lanes continue from group_base), certificate chain, role, validity, same key or rotate or new
  * incarnation, signature, changeset canonical and matching the schema lines, digest arithmetic and all counts, salt unchanged except in `reset`.
- * Every error names commit and cause: "verifying commit 3f2a of 520303002001: ...". `fast_skip_signature` is for callers that have judged
- * this very commit before (merge after a receipt does not use it). */
+ * Every error names commit and cause: "verifying commit 3f2a of 520303002001: ...". Codes:
+ *   FORMAT     bytes that are not in their one form; a claim no commit may make (adopts outside adopt, a reset that updates)
+ *   CHAIN      parent, seq, prev, incarnation, part, node, app or city do not follow from *tip and the trust; anything after `closed`
+ *   TREE       a file too many or too few; a file, or the manifest, that does not have the hash named for it
+ *   CERT       the certificate is not one of this node's, not valid, or not the one whose turn it is
+ *   SIGNATURE  not signed, or not by that certificate
+ *   SCHEMA     the changeset does not fit the schema lines
+ *   DIGEST     counts, rows or digests are not previous + changes; the salt changed; a dropped table had rows
+ *   LIMIT      larger than core/base/limits.h allows */
 int trib_judge(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_tip *tip,
 	       struct trib_judged *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

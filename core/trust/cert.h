@@ -38,6 +38,8 @@ int trib_cert_verify(const struct trib_cert *leaf, const struct trib_cert *issui
 		     int64_t at, bool expired_ok, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Judge a self-signed certificate of a node before enrolment: signature by its own key, role node. */
 int trib_cert_verify_self(const struct trib_cert *leaf, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* SHA-256 of the public key (SubjectPublicKeyInfo, DER): the same key under two certificates gives the same bytes. */
+int trib_cert_spki_sha256(const struct trib_cert *c, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* 0 when the certificate holds the public half of the key. */
 int trib_cert_matches(const struct trib_cert *c, const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
 
