@@ -60,6 +60,10 @@
 #define TRIB_HEAD_MS 20000
 #define TRIB_IO_MS 60000                        /* silence on an open transfer */
 #define TRIB_REQUEST_MS 600000                  /* one request, whole */
+#define TRIB_ANON_MS 60000                      /* one request of a peer without a certificate: it may only enrol */
+#define TRIB_CONN_MS 900000                     /* one connection, whole: then its worker is killed */
+#define TRIB_BODY_GRACE_MS 30000                /* after it a request body must have come at TRIB_BODY_RATE or better */
+#define TRIB_BODY_RATE 256                      /* bytes a second: a tenth of the poorest line met, yet no drip feed holds a worker */
 #define TRIB_LOCK_WAIT_MS 30000
 #define TRIB_SOURCE_BUSY_MS 5000                /* waiting for a writer's lock on the live file */
 
