@@ -8,7 +8,8 @@
 #include "core/trust/cert.h"
 #include "core/trust/keys.h"
 
-/* keys.h already has trib_key_pkey. */
+/* The key's EVP_PKEY, borrowed (defined in keys.c beside struct trib_key). */
+EVP_PKEY *trib_key_pkey(const struct trib_key *k);
 /* The certificate's X509, borrowed. */
 X509 *trib_cert_x509(const struct trib_cert *c);
 /* Wraps an X509; the reference is taken over also on failure (then it is freed). `x` NULL fails with `what`. */
