@@ -55,6 +55,9 @@ static inline void trib_manifest_cleanup(struct trib_manifest *m) { trib_manifes
 /* *ret must be zeroed; filled on success, released on failure. Checks form only: order, ranges, sorted
  * and unique lines, part <= parts, changeset.gz blob present exactly when gz_len > 0. */
 int trib_manifest_parse(struct trib_span text, struct trib_manifest *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Brings all lines into the order that the parser demands: blobs by name; tables and sequences by folded name; renamed
+ * tables before columns, then by table and old name; braked by table; left out by name, then reason. Bytes decide. */
+void trib_manifest_sort(struct trib_manifest *m);
 /* Appends the canonical text. Lines must already be sorted. */
 void trib_manifest_put(struct trib_buf *b, const struct trib_manifest *m);
 

@@ -260,3 +260,67 @@ void trib_value_column(sqlite3_stmt *st, int i, struct trib_value *ret)
 		break;
 	}
 }
+
+static void put_code_point(uint8_t *p, size_t *n, uint32_t c)
+{
+	if (c < 0x80) {
+		p[(*n)++] = (uint8_t)c;
+	} else if (c < 0x800) {
+		p[(*n)++] = (uint8_t)(0xc0 | c >> 6);
+		p[(*n)++] = (uint8_t)(0x80 | (c & 0x3f));
+	} else if (c < 0x10000) {
+		p[(*n)++] = (uint8_t)(0xe0 | c >> 12);
+		p[(*n)++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+		p[(*n)++] = (uint8_t)(0x80 | (c & 0x3f));
+	} else {
+		p[(*n)++] = (uint8_t)(0xf0 | c >> 18);
+		p[(*n)++] = (uint8_t)(0x80 | (c >> 12 & 0x3f));
+		p[(*n)++] = (uint8_t)(0x80 | (c >> 6 & 0x3f));
+		p[(*n)++] = (uint8_t)(0x80 | (c & 0x3f));
+	}
+}
+
+int trib_utf16_put(struct trib_buf *b, const void *units, size_t bytes)
+{
+	/* At most three bytes a unit: a pair of units makes four. */
+	size_t nunits = bytes / 2, room, start = b->len, n = 0;
+	if (trib_mul_overflow(nunits, 3, &room))
+		return -1;
+	uint8_t *out = trib_buf_grow(b, room);
+	if (!out)
+		return -1;
+	const uint8_t *in = units;
+	for (size_t i = 0; i < nunits; i++) {
+		uint16_t u, next = 0;
+		memcpy(&u, in + 2 * i, 2);
+		if (i + 1 < nunits)
+			memcpy(&next, in + 2 * i + 2, 2);
+		uint32_t c = u;
+		if ((u & 0xfc00) == 0xd800 && (next & 0xfc00) == 0xdc00) {
+			c = 0x10000 + ((uint32_t)(u & 0x3ff) << 10 | (next & 0x3ffu));
+			i++;
+		}
+		put_code_point(out, &n, c);
+	}
+	b->len = start + n;
+	if (b->p)
+		b->p[b->len] = '\0';
+	return 0;
+}
+
+int trib_value_column16(sqlite3_stmt *st, int i, struct trib_buf *scratch, struct trib_value *ret, struct trib_err *err)
+{
+	if (sqlite3_column_type(st, i) != SQLITE_TEXT) {
+		trib_value_column(st, i, ret);
+		return 0;
+	}
+	const void *p = sqlite3_column_text16(st, i);
+	size_t bytes = p ? (size_t)sqlite3_column_bytes16(st, i) : 0, at = scratch->len;
+	if (!p)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory reading text");
+	if (trib_utf16_put(scratch, p, bytes))
+		return trib_fail(err, scratch->nomem ? TRIB_E_NOMEM : TRIB_E_LIMIT, "text of %zu bytes is too long", bytes);
+	*ret = (struct trib_value){.type = TRIB_TEXT};
+	ret->s = trib_span(scratch->p + at, scratch->len - at);
+	return 0;
+}

@@ -53,8 +53,13 @@ void trib_sql_ident(struct trib_buf *b, const char *name);
  * for NaN, which SQLite would store as NULL. */
 int trib_value_bind(sqlite3_stmt *st, int i, const struct trib_value *v);
 /* Reads column i of the current row exactly (storage class and bytes); text and blob bytes are borrowed until the next step.
- * Out of memory gives TRIB_UNDEF, which no insert or delete record accepts.
- * For files in UTF-8: SQLite converts UTF-16 with losses, core/store/utf16.h does not. */
+ * Out of memory gives TRIB_UNDEF, which no insert or delete record accepts. For files in UTF-8. */
 void trib_value_column(sqlite3_stmt *st, int i, struct trib_value *ret);
+/* As trib_value_column, for UTF-16 files: SQLite's own conversion pairs any two units that look like surrogates and so loses
+ * text; ours (F2) appends UTF-8 to *scratch, a lone surrogate as three bytes. The value borrows from *scratch: it is valid until
+ * *scratch grows again, so read rows of several columns by resolving offsets, or one scratch a column. */
+int trib_value_column16(sqlite3_stmt *st, int i, struct trib_buf *scratch, struct trib_value *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Appends UTF-16 in native byte order as UTF-8, by the same rule. -1 when the buffer refuses. */
+int trib_utf16_put(struct trib_buf *b, const void *units, size_t bytes) TRIB_MUST_CHECK;
 
 #endif

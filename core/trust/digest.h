@@ -11,6 +11,9 @@
 
 #define TRIB_LANES 1024
 #define TRIB_SALT_LEN 32
+#define TRIB_LANES_NAME_MAX (TRIB_NAME_MAX + 11) /* "sqlite_bag_" and a table's name */
+/* As many tables as always fit into TRIB_LANES_MAX; a table that was dropped keeps its (zero) lanes. */
+#define TRIB_LANES_TABLES_MAX ((TRIB_LANES_MAX - 18) / (4 + TRIB_LANES_NAME_MAX + 8 + 2 * TRIB_LANES))
 
 struct trib_lanes_table {
 	char *name; /* folded; a bag's is "sqlite_bag_x" */
@@ -29,7 +32,7 @@ int trib_lanes_copy(const struct trib_lanes *from, struct trib_lanes *ret, struc
 /* Serialised form for state files and hub.db: "tributary-lanes-1\n", then per table lp(name) u64be rows, 2048 bytes. */
 void trib_lanes_put(struct trib_buf *b, const struct trib_lanes *l);
 int trib_lanes_parse(struct trib_span bytes, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The table's lanes, created empty when missing. NULL out of memory. */
+/* The table's lanes, created empty when missing. NULL out of memory. Stays valid while other tables are added. */
 struct trib_lanes_table *trib_lanes_get(struct trib_lanes *l, const char *folded_name);
 /* The table's lanes or NULL. */
 const struct trib_lanes_table *trib_lanes_find(const struct trib_lanes *l, const char *folded_name);

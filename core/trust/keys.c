@@ -5,25 +5,17 @@
 #include <sys/stat.h>
 
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
+
+#include "core/trust/ossl.h"
 
 #define KEY_FILE_MAX 16384 /* PEM of a P-256 key is 241 bytes, with room for comments around it */
 
 struct trib_key {
 	EVP_PKEY *pkey;
 };
-
-static int fail_ssl(struct trib_err *err, enum trib_code code, const char *what)
-{
-	unsigned long e = ERR_get_error();
-	const char *why = e ? ERR_reason_error_string(e) : NULL;
-	ERR_clear_error();
-	return trib_fail(err, code, "%s: %s", what, why ? why : "OpenSSL gives no reason");
-}
 
 static bool is_p256(const EVP_PKEY *pkey)
 {
@@ -53,7 +45,7 @@ int trib_key_make(enum trib_key_kind kind, struct trib_key **ret, struct trib_er
 	EVP_PKEY *pkey = kind == TRIB_KEY_P256 ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256") :
 						 EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (!pkey)
-		return fail_ssl(err, TRIB_E_CRYPTO, "making a key");
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "making a key");
 	return wrap(pkey, ret, err);
 }
 
@@ -65,7 +57,7 @@ void trib_key_free(struct trib_key *k)
 	free(k);
 }
 
-struct evp_pkey_st *trib_key_pkey(const struct trib_key *k) { return k->pkey; }
+EVP_PKEY *trib_key_pkey(const struct trib_key *k) { return k->pkey; }
 
 int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *err)
 {
@@ -77,7 +69,7 @@ int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *e
 	BIO *bio = BIO_new(BIO_s_secmem());
 	if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) != 1) {
 		BIO_free(bio);
-		return fail_ssl(err, TRIB_E_CRYPTO, "encoding a private key");
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "encoding a private key");
 	}
 	char *pem = NULL;
 	long n = BIO_get_mem_data(bio, &pem);
@@ -125,11 +117,11 @@ static int parse_pem(const uint8_t *pem, size_t n, const char *path, struct trib
 {
 	BIO *bio = BIO_new_mem_buf(pem, (int)n);
 	if (!bio)
-		return fail_ssl(err, TRIB_E_NOMEM, "reading a private key");
+		return trib_ossl_fail(err, TRIB_E_NOMEM, "reading a private key");
 	EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
 	BIO_free(bio);
 	if (!pkey) {
-		(void)fail_ssl(err, TRIB_E_CERT, "no readable private key (PEM, PKCS#8, without a password)");
+		(void)trib_ossl_fail(err, TRIB_E_CERT, "no readable private key (PEM, PKCS#8, without a password)");
 		return trib_ctx(err, "%s", path);
 	}
 	if (!is_p256(pkey) && !is_ed25519(pkey)) {
@@ -174,7 +166,7 @@ int trib_key_ed25519_public(const struct trib_key *k, uint8_t ret[32], struct tr
 	if (!is_ed25519(k->pkey))
 		return trib_fail(err, TRIB_E_CERT, "the log key must be Ed25519; this key is of another kind");
 	if (EVP_PKEY_get_raw_public_key(k->pkey, pub, &n) != 1 || n != sizeof(pub))
-		return fail_ssl(err, TRIB_E_CRYPTO, "reading a public key");
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "reading a public key");
 	memcpy(ret, pub, sizeof(pub));
 	return 0;
 }
@@ -190,7 +182,7 @@ int trib_ed25519_sign(const struct trib_key *k, struct trib_span msg, uint8_t re
 		  EVP_DigestSign(md, sig, &n, msg.n ? msg.p : (const uint8_t *)"", msg.n) == 1 && n == sizeof(sig);
 	EVP_MD_CTX_free(md);
 	if (!ok)
-		return fail_ssl(err, TRIB_E_CRYPTO, "signing with Ed25519");
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "signing with Ed25519");
 	memcpy(ret, sig, sizeof(sig));
 	return 0;
 }
@@ -201,7 +193,7 @@ int trib_ed25519_verify(const uint8_t pub[32], struct trib_span msg, const uint8
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	int rc = 0;
 	if (!pkey || !md || EVP_DigestVerifyInit(md, NULL, NULL, NULL, pkey) != 1)
-		rc = fail_ssl(err, TRIB_E_CRYPTO, "preparing to check an Ed25519 signature");
+		rc = trib_ossl_fail(err, TRIB_E_CRYPTO, "preparing to check an Ed25519 signature");
 	else if (EVP_DigestVerify(md, sig, 64, msg.n ? msg.p : (const uint8_t *)"", msg.n) != 1) {
 		ERR_clear_error();
 		rc = trib_fail(err, TRIB_E_SIGNATURE, "the Ed25519 signature is not by the expected key over these bytes");

@@ -15,9 +15,6 @@ int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *e
 int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_key_free(struct trib_key *k);
 static inline void trib_key_cleanup(struct trib_key **k) { trib_key_free(*k); }
-/* For core/trust only: the OpenSSL key, borrowed (an EVP_PKEY; named by its tag so that no OpenSSL header is needed here). */
-struct evp_pkey_st;
-struct evp_pkey_st *trib_key_pkey(const struct trib_key *k);
 /* Raw Ed25519 public key. */
 int trib_key_ed25519_public(const struct trib_key *k, uint8_t ret[32], struct trib_err *err) TRIB_MUST_CHECK;
 int trib_ed25519_sign(const struct trib_key *k, struct trib_span msg, uint8_t ret[64], struct trib_err *err) TRIB_MUST_CHECK;
