@@ -45,6 +45,7 @@
 #define TRIB_PACK_DELTA_DEPTH 50                /* git's own default depth */
 #define TRIB_PACK_DELTA_MAX (64 * TRIB_MIB)     /* instructions of one delta: rows of one object inserted anew */
 #define TRIB_PACK_REF_DELTAS_MAX 10000          /* libgit2 pushes name every base by id: two a commit, TRIB_PUSH_COMMITS_MAX commits */
+#define TRIB_UNPACK_WORK_MAX (8192 * TRIB_MIB)  /* bytes inflated or made while resolving: bases are rebuilt when the cache is full */
 #define TRIB_PUSH_COMMITS_MAX 4096              /* commits one push may bring */
 #define TRIB_PUSH_COMMANDS_MAX 4                /* ref updates in one push */
 #define TRIB_PKT_MAX 65520                      /* git's pkt-line limit, header included */
