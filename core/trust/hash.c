@@ -82,3 +82,29 @@ void trib_sha256_end(struct trib_sha256_ctx *c, uint8_t ret[TRIB_SHA256_LEN])
 	EVP_MD_CTX_free(c->md);
 	free(c);
 }
+
+struct trib_sha1_ctx {
+	EVP_MD_CTX *md;
+};
+
+struct trib_sha1_ctx *trib_sha1_new(void)
+{
+	struct trib_sha1_ctx *c = malloc(sizeof(*c));
+	need(c);
+	c->md = EVP_MD_CTX_new();
+	need(c->md && EVP_DigestInit_ex(c->md, EVP_sha1(), NULL) == 1);
+	return c;
+}
+
+void trib_sha1_add(struct trib_sha1_ctx *c, struct trib_span bytes)
+{
+	if (bytes.n)
+		need(EVP_DigestUpdate(c->md, bytes.p, bytes.n) == 1);
+}
+
+void trib_sha1_end(struct trib_sha1_ctx *c, uint8_t ret[TRIB_OID_LEN])
+{
+	need(EVP_DigestFinal_ex(c->md, ret, NULL) == 1);
+	EVP_MD_CTX_free(c->md);
+	free(c);
+}

@@ -18,5 +18,10 @@ struct trib_sha256_ctx;
 struct trib_sha256_ctx *trib_sha256_new(void);
 void trib_sha256_add(struct trib_sha256_ctx *c, struct trib_span bytes);
 void trib_sha256_end(struct trib_sha256_ctx *c, uint8_t ret[TRIB_SHA256_LEN]); /* frees c */
+/* Incremental SHA-1, for the trailer of git packs: framing, never integrity. */
+struct trib_sha1_ctx;
+struct trib_sha1_ctx *trib_sha1_new(void);
+void trib_sha1_add(struct trib_sha1_ctx *c, struct trib_span bytes);
+void trib_sha1_end(struct trib_sha1_ctx *c, uint8_t ret[TRIB_OID_LEN]); /* frees c */
 
 #endif

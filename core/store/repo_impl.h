@@ -1,0 +1,19 @@
+/* repo_impl.h: what the files of the repository module share. Not for others. */
+#ifndef TRIB_REPO_IMPL_H
+#define TRIB_REPO_IMPL_H
+
+#include "core/store/repo.h"
+
+struct trib_repo {
+	git_repository *git;
+	git_odb *packs;       /* packs only: through it libgit2 cannot meet a loose object */
+	char *path;
+	char *objects[2];     /* object directories, the second one of a quarantine or NULL */
+	bool read_only;
+};
+
+/* Fills err from libgit2's last error; always -1. */
+int trib_git_fail(struct trib_err *err, int rc, const char *what);
+const char *trib_obj_name(enum trib_obj type);
+
+#endif
