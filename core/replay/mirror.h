@@ -5,7 +5,8 @@
  * names (D9.1): an application's own name that is reserved (`_node _count _hash`, `_bag_*`, `_t_*`, sqlite_*) gets one more `_` in front.
  * Bag of T: `_bag_T`(`_node`, `_hash` = SHA-256 of the canonical row key, columns..., `_count`), key (`_node`, `_hash`). A table whose key shape differs
  * from the mirror's gets its own mirror `_t_TABLE_k2`, `_k3` ...; a view `_t_v_TABLE` joins them when there is more than one. The catalogue of mirrors is
- * in `_t_mirror(name, tbl, shape, mirror)` and `_t_column(mirror, col, city_col)`. New columns are added with ALTER TABLE.
+ * in `_t_mirror(name, tbl, shape, mirror)` (name: folded, a bag's with its prefix) and `_t_column(mirror, col, city_col, pk, place)`; `_t_view(name, view)`
+ * names the joining views. A bag's key is all its columns, so another column list is another shape. New columns are added with ALTER TABLE.
  * The caller holds the transaction. */
 #ifndef TRIB_MIRROR_H
 #define TRIB_MIRROR_H
@@ -19,11 +20,14 @@ struct trib_mirror; /* opaque: a connection plus cached statements */
 int trib_mirror_new(sqlite3 *db, struct trib_mirror **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_mirror_free(struct trib_mirror *m);
 static inline void trib_mirror_cleanup(struct trib_mirror **m) { trib_mirror_free(*m); }
+sqlite3 *trib_mirror_db(const struct trib_mirror *m);
+/* Forgets cached statements and table names. The caller calls it after rolling back: mirrors made in that transaction are gone. */
+void trib_mirror_forget(struct trib_mirror *m);
 
 struct trib_mismatch { /* why a change did not fit */
 	char table[TRIB_NAME_MAX + 1];
 	uint8_t key[256]; size_t key_len;
-	char reason[64]; /* "row-missing", "row-exists", "old-value-differs" */
+	char reason[64]; /* "row-missing", "row-exists", "old-value-differs", "other-key-has-rows" */
 };
 /* Applies one checked changeset of `node` under its schema. Old values must match exactly (storage class and bytes); the first that
  * does not is TRIB_E_OUT_OF_STEP with *ret_why, and the caller rolls back. */
@@ -38,5 +42,9 @@ int trib_mirror_scan(struct trib_mirror *m, const char *node, struct trib_digest
 typedef int (*trib_mirror_row)(void *ctx, const char *folded_table, const char *mirror, const struct trib_digest_cols *cols,
 			       const struct trib_value *row, struct trib_err *err);
 int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
+/* Visits the rows of one table (or bag) of a schema as `node` has it: values in the table's column order (a bag's `_count` last), rows in
+ * key order. A table that no mirror holds has no rows. */
+int trib_mirror_table(struct trib_mirror *m, const char *node, const struct trib_st_table *table, trib_mirror_row fn, void *ctx,
+		      struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -1,0 +1,104 @@
+/* Reading mirrors: visits, comparisons and the lanes of one node. */
+#include "core/replay/mirror.h"
+
+#include "core/replay/shape.h"
+
+#define SQL_MAX (TRIB_MIB * 4)
+
+/* Visits the rows of `node` in one mirror, in key order. */
+static int visit(sqlite3 *db, const char *node, const struct trib_shape *s, trib_mirror_row fn, void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_mem) struct trib_value *row = calloc(s->ncol ? s->ncol : 1, sizeof(*row));
+	struct trib_digest_cols cols = {.ncol = s->ncol, .names = (const char *const *)s->cols, .pk = s->pk, .bag = s->bag};
+	int r;
+
+	if (!row)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a row");
+	trib_buf_puts(&sql, "SELECT ");
+	for (size_t i = 0; i < s->ncol; i++) {
+		trib_buf_puts(&sql, i ? "," : "");
+		/* A column that the mirror never had holds NULL in every row. */
+		if (s->city[i])
+			trib_sql_ident(&sql, s->city[i]);
+		else
+			trib_buf_puts(&sql, "NULL");
+	}
+	trib_buf_puts(&sql, " FROM ");
+	trib_sql_ident(&sql, s->mirror);
+	trib_buf_puts(&sql, " WHERE \"_node\"=?1");
+	if (trib_buf_check(&sql, "SQL statement", err) < 0 || trib_db_prepare(db, trib_buf_str(&sql), &st, err) < 0)
+		return -1;
+	if (sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC) != SQLITE_OK)
+		return trib_db_fail(err, db, "binding a node");
+	while ((r = trib_db_step(db, st, err)) == 1) {
+		for (size_t i = 0; i < s->ncol; i++)
+			trib_value_column(st, (int)i, &row[i]);
+		if (fn(ctx, s->name, s->mirror, &cols, row, err) < 0)
+			return -1;
+	}
+	return r;
+}
+
+int trib_mirror_table(struct trib_mirror *m, const char *node, const struct trib_st_table *table, trib_mirror_row fn, void *ctx,
+		      struct trib_err *err)
+{
+	TRIB_AUTO(trib_shape) struct trib_shape s = {0};
+	sqlite3 *db = trib_mirror_db(m);
+	bool found = false;
+
+	if (trib_shape_resolve(db, table, false, &s, &found, err) < 0)
+		return -1;
+	return found ? visit(db, node, &s, fn, ctx, err) : 0;
+}
+
+int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn, void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	sqlite3 *db = trib_mirror_db(m);
+	int r;
+
+	if (trib_db_prepare(db, "SELECT name, mirror FROM \"_t_mirror\" ORDER BY name, mirror", &st, err) < 0)
+		return -1;
+	while ((r = trib_db_step(db, st, err)) == 1) {
+		TRIB_AUTO(trib_shape) struct trib_shape s = {0};
+		const char *name = (const char *)sqlite3_column_text(st, 0), *mirror = (const char *)sqlite3_column_text(st, 1);
+
+		if (trib_shape_load(db, name ? name : "", mirror ? mirror : "", &s, err) < 0 || visit(db, node, &s, fn, ctx, err) < 0)
+			return -1;
+	}
+	return r;
+}
+
+struct scan {
+	struct trib_digester *d;
+	struct trib_lanes *lanes;
+	struct trib_lanes_table *t; /* of the row before */
+};
+
+static int scan_row(void *ctx, const char *folded_table, const char *mirror, const struct trib_digest_cols *cols, const struct trib_value *row,
+		    struct trib_err *err)
+{
+	struct scan *s = ctx;
+
+	(void)mirror;
+	if (!s->t || strcmp(s->t->name, folded_table) != 0)
+		s->t = trib_lanes_get(s->lanes, folded_table);
+	if (!s->t)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", folded_table);
+	return trib_digest_row(s->d, s->t, cols, row, 1, err);
+}
+
+int trib_mirror_scan(struct trib_mirror *m, const char *node, struct trib_digester *d, struct trib_lanes *ret, struct trib_err *err)
+{
+	struct trib_lanes lanes = {0};
+	struct scan s = {.d = d, .lanes = &lanes};
+
+	if (trib_mirror_each(m, node, scan_row, &s, err) < 0) {
+		trib_lanes_release(&lanes);
+		return trib_ctx(err, "scanning the mirrors of %s", node);
+	}
+	*ret = lanes;
+	return 0;
+}
