@@ -4,7 +4,7 @@
  * commits it names was fsynced before. It holds: header (magic, version, page size, new page count, number of pages, old and new tip of the
  * history, old and new tip of private.git (zeros), serialised tip), the changed pages, SHA-256 over everything before. Rolling forward is idempotent:
  * ref compare-and-swap, pages into the baseline, `tip` and `own` files, fsync each, unlink pending. A ref that is neither old nor new is
- * TRIB_E_VERIFY. A pending.tmp is dropped on start. */
+ * TRIB_E_VERIFY. A pending.tmp is dropped on start. Layout: docs/FORMAT.md F12. */
 #ifndef TRIB_PENDING_H
 #define TRIB_PENDING_H
 
@@ -21,9 +21,10 @@ struct trib_delta {
 	uint32_t nchanged;        /* pages kept */
 	uint32_t *pgno;           /* rising */
 	uint64_t *offset;         /* place of each page in the pages file */
-	char *path;               /* the pages file: state/pending.tmp, header space reserved */
+	char *path;               /* the pages file: state/pending.tmp, header space reserved; NULL: none (fd means nothing then) */
 	int fd;
 };
+/* Also removes the pages file, unless trib_pending_commit has taken it over. */
 void trib_delta_release(struct trib_delta *d);
 static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release(d); }
 
@@ -31,17 +32,22 @@ static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release
  * and "trib-overlay" (read-only: baseline + kept pages). Idempotent. */
 int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
 /* Copies the live database through SQLite's backup API into the sink (D4.1, D4.2): opened read-only, with every rule of D4.1; the
- * live file and its side files are left byte for byte as they were. TRIB_E_LOCKED (hot journal, EXCLUSIVE, busy beyond the budget: "open and close the
+ * live file and its side files are left byte for byte as they were (of a WAL database that a program has open, -shm carries our read mark).
+ * In rollback mode SQLite's SHARED lock is held for the length of the copy: a commit of the program waits that long (or meets SQLITE_BUSY when it
+ * waits for nothing). The scan without a lock of D4.1 belongs to the page engine. TRIB_E_LOCKED (hot journal, EXCLUSIVE, busy beyond the budget: "open and close the
  * program once"), TRIB_E_SCHEMA (not a database), TRIB_E_NOT_FOUND. *ret_pages_read counts pages. */
 int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pages_read, struct trib_err *err) TRIB_MUST_CHECK;
-/* Opens the old state (the baseline; an empty in-memory database when there is none) and the new state (overlay), read-only, hardened. */
+/* Opens the old state (the baseline; an empty in-memory database when there is none) and the new state (overlay), read-only, hardened.
+ * *d must outlive the connection. */
 int trib_delta_open_old(struct trib_state *s, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_delta_open_new(struct trib_state *s, const struct trib_delta *d, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Completes pending.tmp with header and checksum, fsyncs, renames to `pending`. `old_tip`/`new_tip`: commit ids (old NULL = none). */
+/* Completes pending.tmp with header and checksum, fsyncs, renames to `pending`. `old_tip`/`new_tip`: commit ids (old NULL = none). A zeroed
+ * *d (a report: no snapshot was taken) commits no pages and leaves the baseline as it is. */
 int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
 			const struct trib_tip *tip, struct trib_err *err) TRIB_MUST_CHECK;
-/* Rolls a complete pending forward (no-op without one), drops temporary files. Called by trib_state_open(write). Updates s->tip. */
+/* Rolls a complete pending forward (no-op without one), drops temporary files. Called by trib_state_open(write). Updates s->tip. `own` gets every
+ * commit from new back to old; when old is no ancestor of new (commits made anew), `own` is left to the caller. A damaged pending is TRIB_E_VERIFY. */
 int trib_pending_recover(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

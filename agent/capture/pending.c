@@ -1,0 +1,286 @@
+#include "agent/capture/pending.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "agent/capture/vfs.h"
+#include "core/trust/hash.h"
+
+/* The file's shape is docs/FORMAT.md F12. */
+#define MAGIC "trib-pending-1\n" /* 16 bytes with its NUL */
+#define HAS_OLD 1u
+#define TIP_MAX (2 * TRIB_LANES_MAX + 64 * TRIB_KIB)
+#define OWN_MAX (64 * TRIB_MIB)
+#define MAIN_REF "refs/heads/main"
+
+struct head {
+	uint32_t page_size, page_count, nslots;
+	bool has_old;
+	uint8_t old_tip[TRIB_OID_LEN], new_tip[TRIB_OID_LEN];
+	uint64_t tip_len;
+};
+
+static void put_head(uint8_t out[TRIB_PENDING_HEAD], const struct head *h)
+{
+	memset(out, 0, TRIB_PENDING_HEAD);
+	memcpy(out, MAGIC, 16);
+	trib_put_be32(out + 16, h->page_size);
+	trib_put_be32(out + 20, h->page_count);
+	trib_put_be32(out + 24, h->nslots);
+	trib_put_be32(out + 28, h->has_old ? HAS_OLD : 0);
+	memcpy(out + 32, h->old_tip, TRIB_OID_LEN);
+	memcpy(out + 52, h->new_tip, TRIB_OID_LEN);
+	trib_put_be64(out + 112, h->tip_len);
+}
+
+static uint64_t slots_size(const struct head *h) { return (uint64_t)h->nslots * (TRIB_SLOT_HEAD + h->page_size); }
+
+static int get_head(const uint8_t in[TRIB_PENDING_HEAD], uint64_t size, struct head *ret, struct trib_err *err)
+{
+	uint8_t again[TRIB_PENDING_HEAD];
+	struct head h = {.page_size = trib_be32(in + 16), .page_count = trib_be32(in + 20), .nslots = trib_be32(in + 24),
+			 .has_old = trib_be32(in + 28) == HAS_OLD, .tip_len = trib_be64(in + 112)};
+	memcpy(h.old_tip, in + 32, TRIB_OID_LEN);
+	memcpy(h.new_tip, in + 52, TRIB_OID_LEN);
+	put_head(again, &h);
+	bool page_ok = h.page_size ? h.page_size >= 512 && h.page_size <= 65536 && !(h.page_size & (h.page_size - 1)) && h.page_count :
+				     !h.nslots && !h.page_count;
+	if (memcmp(again, in, sizeof(again)) != 0 || !page_ok || h.tip_len > TIP_MAX ||
+	    TRIB_PENDING_HEAD + slots_size(&h) + h.tip_len + TRIB_SHA256_LEN != size)
+		return trib_fail(err, TRIB_E_VERIFY, "its header does not fit its %llu bytes", (unsigned long long)size);
+	*ret = h;
+	return 0;
+}
+
+/* SHA-256 over the first n bytes of a file. */
+static int hash_file(int fd, uint64_t n, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	const size_t room = 256 * TRIB_KIB;
+	TRIB_AUTO(trib_mem) uint8_t *chunk = malloc(room);
+	struct trib_sha256_ctx *c = chunk ? trib_sha256_new() : NULL;
+	if (!c)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	int rc = 0;
+	for (uint64_t at = 0; at < n && !rc;) {
+		size_t part = n - at < room ? (size_t)(n - at) : room;
+		rc = trib_fs_pread_all(fd, chunk, part, (off_t)at, err);
+		if (!rc)
+			trib_sha256_add(c, trib_span(chunk, part));
+		at += part;
+	}
+	trib_sha256_end(c, ret);
+	return rc;
+}
+
+static int write_whole(int fd, const struct head *h, struct trib_span tip, struct trib_err *err)
+{
+	uint8_t head[TRIB_PENDING_HEAD], sum[TRIB_SHA256_LEN];
+	uint64_t end = TRIB_PENDING_HEAD + slots_size(h);
+	put_head(head, h);
+	if (trib_fs_pwrite_all(fd, head, sizeof(head), 0, err) || trib_fs_pwrite_all(fd, tip.p, tip.n, (off_t)end, err))
+		return -1;
+	end += tip.n;
+	if (hash_file(fd, end, sum, err) || trib_fs_pwrite_all(fd, sum, sizeof(sum), (off_t)end, err))
+		return -1;
+	if (ftruncate(fd, (off_t)(end + sizeof(sum))) || fsync(fd))
+		return trib_fail_errno(err, "fsync");
+	return 0;
+}
+
+/* A commit without a snapshot (a report) has no pages file yet. */
+static int open_empty(struct trib_state *s, struct trib_delta *d, struct trib_err *err)
+{
+	if (d->path)
+		return 0;
+	char *path = trib_state_path(s, "pending.tmp");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		trib_fail_errno(err, "creating %s", path);
+		free(path);
+		return -1;
+	}
+	*d = (struct trib_delta){.fd = fd, .path = path};
+	return 0;
+}
+
+int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
+			const struct trib_tip *tip, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *to = trib_state_path(s, "pending");
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TIP_MAX);
+	struct stat st;
+	if (!to)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_exists(to))
+		return trib_fail(err, TRIB_E_FAILED, "%s exists: an earlier commit was not rolled forward", to);
+	trib_tip_put(&bytes, tip);
+	if (trib_buf_check(&bytes, "state of the history", err) || open_empty(s, d, err))
+		return -1;
+	if (fstat(d->fd, &st))
+		return trib_fail_errno(err, "reading %s", d->path);
+	uint64_t slot = TRIB_SLOT_HEAD + d->page_size, used = st.st_size > TRIB_PENDING_HEAD ? (uint64_t)st.st_size - TRIB_PENDING_HEAD : 0;
+	struct head h = {.page_size = d->page_size, .page_count = d->page_count, .has_old = old_tip, .tip_len = bytes.len};
+	if (d->page_size) {
+		if (used % slot || used / slot > UINT32_MAX)
+			return trib_fail(err, TRIB_E_IO, "%s has an odd size", d->path);
+		h.nslots = (uint32_t)(used / slot);
+	}
+	if (old_tip)
+		memcpy(h.old_tip, old_tip, TRIB_OID_LEN);
+	memcpy(h.new_tip, new_tip, TRIB_OID_LEN);
+	if (write_whole(d->fd, &h, trib_buf_span(&bytes), err))
+		return trib_ctx(err, "writing %s", d->path);
+	trib_crash_point("pending-written");
+	if (trib_fs_rename(d->path, to, err))
+		return -1;
+	trib_fd_cleanup(&d->fd);
+	free(d->path);
+	d->path = NULL; /* the file lives on under its new name */
+	trib_crash_point("pending-renamed");
+	return 0;
+}
+
+/* ---- rolling forward ---- */
+
+static int move_ref(struct trib_state *s, const struct head *h, struct trib_err *err)
+{
+	uint8_t at[TRIB_OID_LEN];
+	bool exists = true;
+	if (trib_repo_ref(s->repo, MAIN_REF, at, err)) {
+		if (err->code != TRIB_E_NOT_FOUND)
+			return -1;
+		exists = false;
+	}
+	if (exists && memcmp(at, h->new_tip, TRIB_OID_LEN) == 0)
+		return 0;
+	if (exists != h->has_old || (exists && memcmp(at, h->old_tip, TRIB_OID_LEN) != 0))
+		return trib_fail(err, TRIB_E_VERIFY, MAIN_REF " is neither the commit before nor the commit after the unfinished one; "
+				 "something else moved it; nothing was changed");
+	return trib_repo_ref_cas(s->repo, MAIN_REF, h->has_old ? h->old_tip : NULL, h->new_tip, err);
+}
+
+static int apply_pages(struct trib_state *s, int from, const struct head *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "baseline");
+	TRIB_AUTO(trib_mem) uint8_t *slot = malloc(TRIB_SLOT_HEAD + (size_t)h->page_size);
+	if (!path || !slot)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	TRIB_AUTO(trib_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return trib_fail_errno(err, "opening %s", path);
+	for (uint32_t i = 0; i < h->nslots; i++) {
+		size_t n = TRIB_SLOT_HEAD + (size_t)h->page_size;
+		if (trib_fs_pread_all(from, slot, n, (off_t)(TRIB_PENDING_HEAD + (uint64_t)i * n), err))
+			return -1;
+		uint32_t pgno = trib_be32(slot);
+		if (pgno > h->page_count)
+			return trib_fail(err, TRIB_E_VERIFY, "slot %u names page %u of %u", i, pgno, h->page_count);
+		if (pgno && trib_fs_pwrite_all(fd, slot + TRIB_SLOT_HEAD, h->page_size, (off_t)((uint64_t)(pgno - 1) * h->page_size), err))
+			return trib_ctx(err, "%s", path);
+	}
+	if (ftruncate(fd, (off_t)((uint64_t)h->page_count * h->page_size)) || fsync(fd))
+		return trib_fail_errno(err, "fsync of %s", path);
+	return trib_fs_sync_parent(path, err);
+}
+
+static int load_tip(struct trib_state *s, int fd, const struct head *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) uint8_t *p = malloc((size_t)h->tip_len + 1);
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	if (!p)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_pread_all(fd, p, (size_t)h->tip_len, (off_t)(TRIB_PENDING_HEAD + slots_size(h)), err) ||
+	    trib_tip_parse(trib_span(p, (size_t)h->tip_len), &tip, err))
+		return -1;
+	trib_tip_release(&s->tip);
+	s->tip = tip;
+	tip = (struct trib_tip){0};
+	return trib_state_save_tip(s, err);
+}
+
+/* Appends the new commits to `own`, each once. */
+static int note_own(struct trib_state *s, const struct head *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "own");
+	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(OWN_MAX);
+	TRIB_AUTO(trib_mem) uint8_t (*chain)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_exists(path) && trib_fs_read(path, &own, err))
+		return -1;
+	if (trib_repo_chain(s->repo, h->new_tip, h->has_old ? h->old_tip : NULL, TRIB_PARTS_MAX, &chain, &n, err)) {
+		if (err->code == TRIB_E_CHAIN) /* made anew on an older commit: whoever did that keeps `own` itself */
+			return 0;
+		return -1;
+	}
+	size_t was = own.len;
+	for (size_t i = 0; i < n; i++) {
+		char line[TRIB_OID_HEX + 2];
+		trib_hex(line, chain[i], TRIB_OID_LEN);
+		line[TRIB_OID_HEX] = '\n';
+		if (!own.len || !memmem(own.p, own.len, line, TRIB_OID_HEX + 1))
+			trib_buf_put(&own, line, TRIB_OID_HEX + 1);
+	}
+	if (trib_buf_check(&own, path, err))
+		return -1;
+	return own.len == was ? 0 : trib_fs_write(path, trib_buf_span(&own), 0600, err);
+}
+
+static int read_checked(int fd, struct head *ret, struct trib_err *err)
+{
+	uint8_t head[TRIB_PENDING_HEAD], sum[TRIB_SHA256_LEN], want[TRIB_SHA256_LEN];
+	struct stat st;
+	if (fstat(fd, &st))
+		return trib_fail_errno(err, "reading");
+	if (st.st_size < TRIB_PENDING_HEAD + TRIB_SHA256_LEN)
+		return trib_fail(err, TRIB_E_VERIFY, "cut short");
+	uint64_t body = (uint64_t)st.st_size - TRIB_SHA256_LEN;
+	if (trib_fs_pread_all(fd, head, sizeof(head), 0, err) || get_head(head, (uint64_t)st.st_size, ret, err) ||
+	    trib_fs_pread_all(fd, want, sizeof(want), (off_t)body, err) || hash_file(fd, body, sum, err))
+		return -1;
+	if (memcmp(sum, want, sizeof(sum)) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "its checksum is wrong");
+	return 0;
+}
+
+static int roll_forward(struct trib_state *s, const char *path, struct trib_err *err)
+{
+	struct head h;
+	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return trib_fail_errno(err, "opening %s", path);
+	if (read_checked(fd, &h, err)) /* it was fsynced before it got its name, so this is a bad disk, not a crash */
+		return trib_ctx(err, "%s is damaged (the history in repo.git is safe; keep this file and try `tributary-agent check`)", path);
+	if (move_ref(s, &h, err))
+		return trib_ctx(err, "finishing the last commit");
+	trib_crash_point("ref-moved");
+	if (h.page_size && apply_pages(s, fd, &h, err))
+		return trib_ctx(err, "finishing the last commit");
+	trib_crash_point("baseline-applied");
+	if (load_tip(s, fd, &h, err))
+		return trib_ctx(err, "finishing the last commit");
+	trib_crash_point("tip-saved");
+	if (note_own(s, &h, err))
+		return trib_ctx(err, "finishing the last commit");
+	return trib_fs_remove(path, err);
+}
+
+int trib_pending_recover(struct trib_state *s, struct trib_err *err)
+{
+	static const char *const temporary[] = {"pending.tmp", "tip.tmp", "own.tmp", "node.tmp"};
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "pending");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < TRIB_COUNT(temporary); i++) {
+		TRIB_AUTO(trib_mem) char *tmp = trib_state_path(s, temporary[i]);
+		if (!tmp)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		if (trib_fs_exists(tmp) && trib_fs_remove(tmp, err))
+			return -1;
+	}
+	return trib_fs_exists(path) ? roll_forward(s, path, err) : 0;
+}

@@ -1,0 +1,225 @@
+#include "agent/capture/source.h"
+
+#include <errno.h>
+#include <limits.h>
+
+#include "agent/capture/vfs.h"
+#include "core/base/clock.h"
+
+#define PAUSE_MS 20 /* longer than a tick of file times (4 ms) */
+
+#define HINT "nothing was changed; open and close the program once, then try again"
+
+void trib_source_close(struct trib_source *s)
+{
+	sqlite3_close(s->db);
+	free(s->path);
+	*s = TRIB_SOURCE_INIT;
+}
+
+static bool side(const char *path, const char *suffix, off_t *ret_size)
+{
+	struct stat st;
+	TRIB_AUTO(trib_mem) char *p = trib_pathf("%s%s", path, suffix);
+	if (!p || stat(p, &st))
+		return false;
+	*ret_size = st.st_size;
+	return true;
+}
+
+static void pause_ms(int64_t ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&ts, NULL);
+}
+
+static bool same_stat(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+bool trib_source_moved(const struct trib_source *s)
+{
+	struct stat st;
+	off_t wal = 0;
+	if (!s->immutable)
+		return false;
+	return stat(s->path, &st) || !same_stat(&st, &s->st) || (side(s->path, "-wal", &wal) && wal > 0);
+}
+
+static int open_db(const char *path, bool immutable, sqlite3 **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf uri = TRIB_BUF(4 * PATH_MAX);
+	trib_buf_puts(&uri, "file:");
+	for (const char *p = path; *p; p++) {
+		if (strchr("?#%", *p) || (unsigned char)*p >= 0x80)
+			trib_buf_printf(&uri, "%%%02X", (unsigned)(unsigned char)*p);
+		else
+			trib_buf_putc(&uri, (uint8_t)*p);
+	}
+	if (immutable)
+		trib_buf_puts(&uri, "?immutable=1");
+	if (trib_buf_check(&uri, path, err))
+		return -1;
+	sqlite3 *db = NULL;
+	int rc = sqlite3_open_v2(trib_buf_str(&uri), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, TRIB_VFS_SOURCE);
+	if (rc) {
+		trib_fail(err, TRIB_E_IO, "opening %s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
+		sqlite3_close(db);
+		return -1;
+	}
+	sqlite3_extended_result_codes(db, 1);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+	*ret = db;
+	return 0;
+}
+
+/* The file's first 100 bytes, through SQLite's own file object. */
+static int read_head(sqlite3 *db, uint8_t head[100], struct trib_err *err)
+{
+	sqlite3_file *f = NULL;
+	if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f) || !f || !f->pMethods)
+		return trib_fail(err, TRIB_E_DB, "SQLite gave no file object");
+	int rc = f->pMethods->xRead(f, head, 100, 0);
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		return trib_fail(err, TRIB_E_SCHEMA, "shorter than the header of a database");
+	if (rc)
+		return trib_fail(err, TRIB_E_IO, "cannot be read");
+	if (memcmp(head, "SQLite format 3", 16) != 0)
+		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (or an encrypted one)");
+	return 0;
+}
+
+/* Starts the read transaction. *ret_again: worth another look, the file was in motion. */
+static int begin(sqlite3 *db, bool *ret_again, struct trib_err *err)
+{
+	int rc = sqlite3_exec(db, "BEGIN; PRAGMA main.schema_version; PRAGMA main.page_count", NULL, NULL, NULL);
+	if (rc == SQLITE_OK)
+		return 0;
+	*ret_again = false;
+	switch (rc & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		*ret_again = true;
+		return trib_fail(err, TRIB_E_LOCKED, "a program holds it locked; " HINT);
+	case SQLITE_READONLY:
+		return trib_fail(err, TRIB_E_LOCKED, "a program was killed in the middle of writing (hot journal); " HINT);
+	case SQLITE_CANTOPEN:
+		*ret_again = true;
+		return trib_fail(err, TRIB_E_LOCKED, "its -wal or -shm file is missing, and reading would create one; " HINT);
+	case SQLITE_NOTADB:
+		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (or an encrypted one)");
+	case SQLITE_CORRUPT:
+		return trib_fail(err, TRIB_E_SCHEMA, "damaged or cut short (%s)", sqlite3_errmsg(db));
+	case SQLITE_NOMEM:
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	default:
+		return trib_fail(err, TRIB_E_IO, "%s", sqlite3_errmsg(db));
+	}
+}
+
+static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err)
+{
+	unsigned page = trib_be16(head + 16);
+	page = page == 1 ? 65536 : page;
+	if (page < 512 || page & (page - 1))
+		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (page size %u)", page);
+	if (size % page)
+		return trib_fail(err, TRIB_E_SCHEMA, "cut short: %lld bytes are no whole number of pages of %u", (long long)size, page);
+	return 0;
+}
+
+/* WAL format, but neither -wal nor anything that uses one: the file is whole. */
+static int open_quiet(const char *path, const struct stat *st, struct trib_source *ret, bool *ret_wal, bool *ret_again, struct trib_err *err)
+{
+	uint8_t head[100];
+	struct timespec now;
+	off_t journal;
+	sqlite3 *db = NULL;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age = (now.tv_sec - st->st_mtim.tv_sec) * 1000 + (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
+	if (age >= 0 && age < PAUSE_MS) /* a write in the same tick of mtime would not show */
+		pause_ms(PAUSE_MS);
+	if (open_db(path, true, &db, err))
+		return -1;
+	int rc = read_head(db, head, err);
+	*ret_wal = !rc && (head[18] == 2 || head[19] == 2) && !(side(path, "-journal", &journal) && journal > 0);
+	if (!rc && *ret_wal && (whole_pages(head, st->st_size, err) || begin(db, ret_again, err)))
+		rc = -1;
+	if (rc || !*ret_wal) {
+		sqlite3_close(db);
+		return rc;
+	}
+	ret->db = db;
+	ret->immutable = true;
+	ret->st = *st;
+	return 0;
+}
+
+static int try_open(const char *path, int64_t deadline, struct trib_source *ret, bool *ret_again, struct trib_err *err)
+{
+	struct stat st;
+	off_t wal = 0, shm = 0;
+	bool quiet = false;
+	*ret_again = false;
+	if (stat(path, &st))
+		return trib_fail_errno(err, "cannot be read");
+	bool has_wal = side(path, "-wal", &wal), has_shm = side(path, "-shm", &shm);
+	if (st.st_size && (!has_wal || (wal == 0 && !has_shm))) {
+		if (open_quiet(path, &st, ret, &quiet, ret_again, err))
+			return -1;
+		if (quiet)
+			return 0;
+	}
+	sqlite3 *db = NULL;
+	if (open_db(path, false, &db, err))
+		return -1;
+	int64_t left = deadline - trib_mono_ms();
+	sqlite3_busy_timeout(db, left > 0 ? (int)left : 1);
+	int rc = begin(db, ret_again, err);
+	uint8_t head[100];
+	if (!rc && !has_wal && !stat(path, &st) && st.st_size)
+		rc = read_head(db, head, err) || whole_pages(head, st.st_size, err) ? -1 : 0;
+	if (rc) {
+		sqlite3_close(db);
+		return -1;
+	}
+	ret->db = db;
+	ret->immutable = false;
+	return 0;
+}
+
+int trib_source_open(const char *path, struct trib_source *ret, struct trib_err *err)
+{
+	struct trib_source s = TRIB_SOURCE_INIT;
+	struct stat st;
+	if (trib_capture_vfs_register(err))
+		return -1;
+	s.path = realpath(path, NULL); /* side files stand beside the file that a symbolic link means */
+	if (!s.path || stat(s.path, &st)) {
+		trib_fail_errno(err, "database %s", path);
+		if (errno == ENOENT || errno == ENOTDIR)
+			err->code = TRIB_E_NOT_FOUND;
+		free(s.path);
+		return -1;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		free(s.path);
+		return trib_fail(err, TRIB_E_SCHEMA, "database %s: not a file", path);
+	}
+	int64_t deadline = trib_mono_ms() + TRIB_SOURCE_BUSY_MS;
+	for (;;) {
+		bool again;
+		if (!try_open(s.path, deadline, &s, &again, err))
+			break;
+		if (!again || trib_mono_ms() >= deadline) {
+			trib_ctx(err, "database %s", path);
+			trib_source_close(&s);
+			return -1;
+		}
+		pause_ms(PAUSE_MS);
+	}
+	*ret = s;
+	return 0;
+}

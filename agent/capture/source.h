@@ -1,0 +1,28 @@
+/* source.h: the live database, opened so that nothing of it changes (D4.1); internal to agent/capture.
+ *
+ * Read-only, through a VFS that creates and deletes no file. A WAL database without -wal is read with immutable=1 and judged again
+ * at the end; everything else under SQLite's own read lock. This process never opens the live file by a descriptor of its own:
+ * closing one would drop every POSIX lock that SQLite holds on it. */
+#ifndef TRIB_CAPTURE_SOURCE_H
+#define TRIB_CAPTURE_SOURCE_H
+
+#include <sys/stat.h>
+
+#include "core/store/db.h"
+
+struct trib_source {
+	sqlite3 *db;     /* inside a read transaction */
+	char *path;      /* resolved */
+	bool immutable;
+	struct stat st;  /* as it was before reading, when immutable */
+};
+#define TRIB_SOURCE_INIT ((struct trib_source){0})
+
+/* TRIB_E_NOT_FOUND, TRIB_E_LOCKED (after at most TRIB_SOURCE_BUSY_MS), TRIB_E_SCHEMA (not a database, or cut short). */
+int trib_source_open(const char *path, struct trib_source *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* True when an immutable source was written to meanwhile: what was read counts for nothing. */
+bool trib_source_moved(const struct trib_source *s);
+void trib_source_close(struct trib_source *s);
+static inline void trib_source_cleanup(struct trib_source *s) { trib_source_close(s); }
+
+#endif
