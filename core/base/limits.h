@@ -45,6 +45,7 @@
 #define TRIB_PACK_DELTA_DEPTH 50                /* git's own default depth */
 #define TRIB_PACK_DELTA_MAX (64 * TRIB_MIB)     /* instructions of one delta: rows of one object inserted anew */
 #define TRIB_PACK_REF_DELTAS_MAX 10000          /* libgit2 pushes name every base by id: two a commit, TRIB_PUSH_COMMITS_MAX commits */
+#define TRIB_UNPACK_WORK_MAX (8192 * TRIB_MIB)  /* bytes inflated or made while resolving: bases are rebuilt when the cache is full */
 #define TRIB_PUSH_COMMITS_MAX 4096              /* commits one push may bring */
 #define TRIB_PUSH_COMMANDS_MAX 4                /* ref updates in one push */
 #define TRIB_PKT_MAX 65520                      /* git's pkt-line limit, header included */
@@ -62,6 +63,10 @@
 #define TRIB_HEAD_MS 20000
 #define TRIB_IO_MS 60000                        /* silence on an open transfer */
 #define TRIB_REQUEST_MS 600000                  /* one request, whole */
+#define TRIB_ANON_MS 60000                      /* one request of a peer without a certificate: it may only enrol */
+#define TRIB_CONN_MS 900000                     /* one connection, whole: then its worker is killed */
+#define TRIB_BODY_GRACE_MS 30000                /* after it a request body must have come at TRIB_BODY_RATE or better */
+#define TRIB_BODY_RATE 256                      /* bytes a second: a tenth of the poorest line met, yet no drip feed holds a worker */
 #define TRIB_LOCK_WAIT_MS 30000
 #define TRIB_SOURCE_BUSY_MS 5000                /* waiting for a writer's lock on the live file */
 

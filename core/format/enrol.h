@@ -4,6 +4,7 @@
 
 #include "core/format/kv.h"
 #include "core/base/clock.h"
+#include "core/base/clock.h"
 #include "core/base/limits.h"
 
 #define TRIB_CODE_LEN 26 /* Crockford base32 of 130 bits */

@@ -22,9 +22,10 @@ struct trib_table {
 	struct trib_column *cols; /* without generated ones, in table order */
 	size_t ncols, npk;
 	size_t ngenerated;
+	char *sql;           /* its CREATE TABLE text as SQLite keeps it */
 };
 
-struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation" ... static */ };
+struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation", "name-too-long", "unreadable": static; rising by name */ };
 
 struct trib_schema {
 	struct trib_table *tables; size_t ntables; /* captured ones, rising by folded name */

@@ -44,6 +44,11 @@ void trib_git_oid(uint8_t ret[TRIB_OID_LEN], const char *type, struct trib_span 
 	EVP_MD_CTX_free(md);
 }
 
+void trib_sha1(uint8_t ret[TRIB_OID_LEN], struct trib_span bytes)
+{
+	need(EVP_Digest(bytes.n ? (const void *)bytes.p : "", bytes.n, ret, NULL, EVP_sha1(), NULL) == 1);
+}
+
 int trib_random(uint8_t *p, size_t n, struct trib_err *err)
 {
 	while (n) {

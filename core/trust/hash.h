@@ -9,6 +9,8 @@ void trib_sha256(uint8_t ret[TRIB_SHA256_LEN], struct trib_span bytes);
 void trib_sha256_hex(char ret[TRIB_SHA256_HEX + 1], struct trib_span bytes);
 /* SHA-1 of "TYPE LEN NUL bytes": a git object's id. */
 void trib_git_oid(uint8_t ret[TRIB_OID_LEN], const char *type, struct trib_span bytes);
+/* SHA-1 of the bytes: the trailer of a git pack, a checksum only. */
+void trib_sha1(uint8_t ret[TRIB_OID_LEN], struct trib_span bytes);
 /* n random bytes from OpenSSL's generator. */
 int trib_random(uint8_t *p, size_t n, struct trib_err *err) TRIB_MUST_CHECK;
 /* Incremental. */

@@ -3,12 +3,27 @@
 #define TRIB_OSSL_H
 
 #include <openssl/evp.h>
+#include <openssl/x509.h>
 
+#include "core/trust/cert.h"
 #include "core/trust/keys.h"
 
 /* The key's EVP_PKEY, borrowed (defined in keys.c beside struct trib_key). */
 EVP_PKEY *trib_key_pkey(const struct trib_key *k);
-/* trib_fail with `what` and the first reason in OpenSSL's error queue, which is emptied. Always -1. */
+/* The certificate's X509, borrowed. */
+X509 *trib_cert_x509(const struct trib_cert *c);
+/* Wraps an X509; the reference is taken over also on failure (then it is freed). `x` NULL fails with `what`. */
+int trib_cert_wrap(X509 *x, const char *what, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* True for an uncompressed P-256 point with the curve given by name. */
+bool trib_spki_is_p256(X509_PUBKEY *spki);
+/* Says which part of OpenSSL's error is worth showing: trib_fail with `what` and the first reason in its error queue, which
+ * is emptied. Always -1. */
 int trib_ossl_fail(struct trib_err *err, enum trib_code code, const char *what);
+
+#define TRIB_URN "urn:tributary:"
+/* The role's word in the URN; NULL for TRIB_ROLE_NONE. */
+const char *trib_role_word(enum trib_role role);
+/* Reads "ROLE:ID" (what follows TRIB_URN) into role, id, node and app; false when it is not one of the known forms. */
+bool trib_role_parse(struct trib_span s, struct trib_cert_id *ret);
 
 #endif

@@ -1,0 +1,180 @@
+#include <openssl/cms.h>
+#include <openssl/err.h>
+
+#include "core/trust/ossl.h"
+#include "core/trust/pem.h"
+#include "core/trust/sign.h"
+
+#define SIG_LABEL "SIGNED MESSAGE"
+#define FLAGS (CMS_DETACHED | CMS_BINARY | CMS_NOSMIMECAP | CMS_NOCERTS)
+
+static bool add_time(CMS_SignerInfo *si, int64_t now)
+{
+	/* UTCTime until 2049, then GeneralizedTime (RFC 5652, section 11.3). */
+	ASN1_TIME *t = ASN1_TIME_set(NULL, (time_t)now);
+	bool ok = t && CMS_signed_add1_attr_by_NID(si, NID_pkcs9_signingTime, ASN1_STRING_type(t), t, -1);
+
+	ASN1_TIME_free(t);
+	return ok;
+}
+
+static int make(struct trib_span payload, X509 *x, EVP_PKEY *key, int64_t now, struct trib_buf *ret_pem, struct trib_err *err)
+{
+	BIO *in = BIO_new_mem_buf(payload.p, (int)payload.n);
+	CMS_ContentInfo *cms = CMS_sign(NULL, NULL, NULL, NULL, FLAGS | CMS_PARTIAL);
+	CMS_SignerInfo *si = in && cms ? CMS_add1_signer(cms, x, key, EVP_sha256(), FLAGS) : NULL;
+	unsigned char *der = NULL;
+	int n = -1;
+
+	if (si && add_time(si, now) && CMS_final(cms, in, NULL, FLAGS))
+		n = i2d_CMS_ContentInfo(cms, &der);
+	CMS_ContentInfo_free(cms);
+	BIO_free(in);
+	if (n <= 0)
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "signing");
+	trib_pem_put(ret_pem, SIG_LABEL, trib_span(der, (size_t)n), false);
+	OPENSSL_free(der);
+	return trib_buf_check(ret_pem, "signature", err);
+}
+
+int trib_sign(struct trib_span payload, const struct trib_key *key, const struct trib_cert *cert, int64_t now,
+	      struct trib_buf *ret_pem, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIG_MAX);
+
+	if (payload.n > TRIB_COMMIT_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "a text of %zu bytes is too long to be signed", payload.n);
+	if (trib_cert_matches(cert, key, err) || make(payload, trib_cert_x509(cert), trib_key_pkey(key), now, &pem, err) ||
+	    trib_sign_verify(payload, trib_buf_span(&pem), cert, err))
+		return trib_ctx(err, "signing");
+	trib_buf_put_span(ret_pem, trib_buf_span(&pem));
+	return trib_buf_check(ret_pem, "signature", err);
+}
+
+/* One DER element with a short tag and a minimal definite length; its content becomes *ret. */
+static bool der_take(struct trib_reader *r, uint8_t tag, struct trib_span *ret)
+{
+	size_t n = 0;
+	uint8_t t = trib_read_u8(r), l = trib_read_u8(r);
+
+	if (r->failed || t != tag)
+		return false;
+	if (l < 0x80) {
+		n = l;
+	} else if (l == 0x81) {
+		n = trib_read_u8(r);
+		if (n < 0x80)
+			return false;
+	} else if (l == 0x82) {
+		n = (size_t)trib_read_u8(r) << 8;
+		n |= trib_read_u8(r);
+		if (n < 0x100)
+			return false;
+	} else {
+		return false; /* TRIB_SIG_MAX is below 64 KiB */
+	}
+	*ret = trib_read(r, n);
+	return !r->failed;
+}
+
+/* The outline of RFC 5652's SignedData without certificates, CRLs and content, and one signer. libcrypto's parser would
+ * also take BER, and its interface hides some kinds of embedded certificates. */
+static bool outline_ok(struct trib_span der)
+{
+	struct trib_reader r = trib_reader(der), sub;
+	struct trib_span s, oid, version, skip;
+
+	if (!der_take(&r, 0x30, &s) || r.rest.n)
+		return false;
+	sub = trib_reader(s);
+	if (!der_take(&sub, 0x06, &oid) || !trib_span_eq(oid, trib_span("\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", 9)) ||
+	    !der_take(&sub, 0xa0, &s) || sub.rest.n)
+		return false;
+	sub = trib_reader(s);
+	if (!der_take(&sub, 0x30, &s) || sub.rest.n)
+		return false;
+	sub = trib_reader(s);
+	if (!der_take(&sub, 0x02, &version) || !trib_span_eq(version, trib_span("\x01", 1)) || !der_take(&sub, 0x31, &skip) ||
+	    !der_take(&sub, 0x30, &s))
+		return false;
+	/* encapContentInfo: the type id-data and no content. */
+	if (!trib_span_eq(s, trib_span("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", 11)))
+		return false;
+	if (!der_take(&sub, 0x31, &s) || sub.rest.n)
+		return false;
+	sub = trib_reader(s);
+	return der_take(&sub, 0x30, &s) && !sub.rest.n;
+}
+
+static int check_signer(CMS_ContentInfo *cms, X509 *x, struct trib_err *err)
+{
+	STACK_OF(CMS_SignerInfo) *all = CMS_get0_SignerInfos(cms);
+	CMS_SignerInfo *si = all && sk_CMS_SignerInfo_num(all) == 1 ? sk_CMS_SignerInfo_value(all, 0) : NULL;
+	ASN1_OCTET_STRING *keyid = NULL;
+	X509_NAME *issuer = NULL;
+	ASN1_INTEGER *serial = NULL;
+	X509_ALGOR *digest = NULL, *sig = NULL;
+
+	if (!si || !CMS_SignerInfo_get0_signer_id(si, &keyid, &issuer, &serial) || keyid || !issuer || !serial)
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature must have one signer, named by issuer and serial number");
+	if (CMS_SignerInfo_cert_cmp(si, x))
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature names another certificate as its signer");
+	CMS_SignerInfo_get0_algs(si, NULL, NULL, &digest, &sig);
+	if (OBJ_obj2nid(digest->algorithm) != NID_sha256 || OBJ_obj2nid(sig->algorithm) != NID_ecdsa_with_SHA256)
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature is not ECDSA with SHA-256");
+	if (CMS_signed_get_attr_count(si) != 3 || CMS_signed_get_attr_by_NID(si, NID_pkcs9_contentType, -1) < 0 ||
+	    CMS_signed_get_attr_by_NID(si, NID_pkcs9_signingTime, -1) < 0 ||
+	    CMS_signed_get_attr_by_NID(si, NID_pkcs9_messageDigest, -1) < 0 || CMS_unsigned_get_attr_count(si) > 0)
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature's attributes are not contentType, signingTime and messageDigest alone");
+	return 0;
+}
+
+static int check_cms(CMS_ContentInfo *cms, struct trib_span payload, X509 *x, struct trib_err *err)
+{
+	STACK_OF(X509) *signers;
+	BIO *in;
+	int ok = 0;
+
+	if (check_signer(cms, x, err))
+		return -1;
+	signers = sk_X509_new_null();
+	in = BIO_new_mem_buf(payload.p, (int)payload.n);
+	if (signers && in && sk_X509_push(signers, x))
+		ok = CMS_verify(cms, signers, NULL, in, NULL, FLAGS | CMS_NO_SIGNER_CERT_VERIFY | CMS_NOINTERN);
+	BIO_free(in);
+	sk_X509_free(signers);
+	if (ok == 1)
+		return 0;
+	ERR_clear_error();
+	return trib_fail(err, TRIB_E_SIGNATURE, "the signature does not fit the signed text and the certificate");
+}
+
+int trib_sign_verify(struct trib_span payload, struct trib_span pem, const struct trib_cert *cert, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf der = TRIB_BUF(TRIB_SIG_MAX);
+	const unsigned char *p, *end;
+	CMS_ContentInfo *cms;
+	int r;
+
+	if (pem.n > TRIB_SIG_MAX)
+		return trib_fail(err, TRIB_E_SIGNATURE, "a signature of %zu bytes; at most %zu are read", pem.n, TRIB_SIG_MAX);
+	if (payload.n > TRIB_COMMIT_MAX)
+		return trib_fail(err, TRIB_E_SIGNATURE, "a signed text of %zu bytes; at most %zu are read", payload.n, TRIB_COMMIT_MAX);
+	if (trib_pem_take(&pem, SIG_LABEL, false, &der, err)) {
+		err->code = TRIB_E_SIGNATURE;
+		return -1;
+	}
+	if (!outline_ok(trib_buf_span(&der)))
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature is not a detached CMS of one signer without certificates");
+	p = der.p;
+	end = der.p + der.len;
+	cms = d2i_CMS_ContentInfo(NULL, &p, (long)der.len);
+	if (!cms || p != end) {
+		CMS_ContentInfo_free(cms);
+		ERR_clear_error();
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature's DER cannot be read");
+	}
+	r = check_cms(cms, payload, trib_cert_x509(cert), err);
+	CMS_ContentInfo_free(cms);
+	return r;
+}

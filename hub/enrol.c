@@ -1,0 +1,297 @@
+/* enrol.c: the process that holds the issuing key (D8.5, D7.3). It is given the body of POST /enrol, which a worker has
+ * parsed in form already and which is parsed again here, and answers with certificates or "pending". */
+#include <errno.h>
+#include <poll.h>
+
+#include "core/base/clock.h"
+#include "core/base/embed.h"
+#include "core/base/log.h"
+#include "core/format/enrol.h"
+#include "core/store/db.h"
+#include "core/trust/hash.h"
+#include "hub/enrol.h"
+#include "hub/ipc.h"
+
+#define PEERS_MAX (2 * TRIB_WORKERS_MAX)
+#define SIGN_LIFE (10 * 365 * 86400LL)  /* long-lived on purpose: history must verify for years (D7.4) */
+#define TLS_LIFE (90 * 86400LL)
+#define BACKDATE 3600LL                 /* office clocks are often a little behind */
+
+struct enroller {
+	const struct trib_hub *hub;
+	sqlite3 *db;
+	struct trib_key *issuing_key;
+	uint8_t log_pub[32];
+	int keeper_fd;
+};
+
+int trib_enroldb_open(const struct trib_hub *hub, sqlite3 **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "enrol.db");
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	const char *sql = (const char *)trib_embed("schema/hub/0001_enrol.sql").p;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_db_open_own(path, true, &db, err) || trib_db_migrate(db, &sql, 1, err))
+		return trib_ctx(err, "opening enrol.db");
+	*ret = db;
+	db = NULL;
+	return 0;
+}
+
+struct slip_row {
+	bool approved, rejected, replaces;
+	int64_t expires;
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	uint8_t code[TRIB_SHA256_LEN];
+};
+
+static int find_slip(struct enroller *e, const struct trib_enrol_request *r, struct slip_row *ret, struct trib_err *err)
+{
+	*ret = (struct slip_row){0};
+	trib_sha256(ret->code, trib_span_str(r->code));
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(e->db, "SELECT node, app, expires_at, approved, rejected, replaces FROM slip WHERE code_sha256 = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, ret->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	int row = trib_db_step(e->db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_fail(err, TRIB_E_CERT, "no slip has this code; ask the city for a new slip");
+	(void)snprintf(ret->node, sizeof(ret->node), "%s", (const char *)sqlite3_column_text(st, 0));
+	(void)snprintf(ret->app, sizeof(ret->app), "%s", (const char *)sqlite3_column_text(st, 1));
+	ret->expires = sqlite3_column_int64(st, 2);
+	ret->approved = sqlite3_column_int(st, 3) != 0;
+	ret->rejected = sqlite3_column_int(st, 4) != 0;
+	ret->replaces = sqlite3_column_int(st, 5) != 0;
+	if (strcmp(ret->node, r->node) != 0 || strcmp(ret->app, r->app) != 0)
+		return trib_fail(err, TRIB_E_CERT, "this slip is for %s/%s, not for %s/%s", ret->node, ret->app, r->node, r->app);
+	if (ret->rejected)
+		return trib_fail(err, TRIB_E_CERT, "the city rejected this request; ask it for a new slip");
+	return 0;
+}
+
+/* The request of a slip: made on first use; a second one with other keys is refused (single use). *ret_answer is filled when it was
+ * answered before: a lost answer is given again. */
+static int claim(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret_answer, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
+	if (trib_db_prepare(e->db, "SELECT sign_csr, tls_csr, answer FROM request WHERE code_sha256 = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	int row = trib_db_step(e->db, st, err);
+	if (row < 0)
+		return -1;
+	if (row) {
+		struct trib_span sign = trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+		struct trib_span tls = trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
+		if (!trib_span_eq(sign, r->sign_csr) || !trib_span_eq(tls, r->tls_csr))
+			return trib_fail(err, TRIB_E_CERT, "this slip was used already by another machine; a slip serves once: ask the city for a new one");
+		trib_buf_put(ret_answer, sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
+		return trib_buf_check(ret_answer, "enrolment answer", err);
+	}
+	if (s->expires < now)
+		return trib_fail(err, TRIB_E_CERT, "this slip has expired; ask the city for a new one");
+	if (trib_db_prepare(e->db, "INSERT INTO request(code_sha256, sign_csr, tls_csr, at) VALUES(?,?,?,?)", &ins, err))
+		return -1;
+	sqlite3_bind_blob(ins, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(ins, 2, r->sign_csr.p, (int)r->sign_csr.n, SQLITE_STATIC);
+	sqlite3_bind_blob(ins, 3, r->tls_csr.p, (int)r->tls_csr.n, SQLITE_STATIC);
+	sqlite3_bind_int64(ins, 4, now);
+	return trib_db_step(e->db, ins, err) < 0 ? -1 : 0;
+}
+
+/* The display name and next incarnation, from hub.db (read only: the keeper writes it). */
+static int node_facts(struct enroller *e, const struct slip_row *s, char *name, size_t size, uint64_t *ret_incarnation, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(e->hub, "hub.db");
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_db_open_own_ro(path, &db, err) ||
+	    trib_db_prepare(db, "SELECT name, incarnation, status FROM node WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, s->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, s->app, -1, SQLITE_STATIC);
+	int row = trib_db_step(db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row || strcmp((const char *)sqlite3_column_text(st, 2), "closed") == 0)
+		return trib_fail(err, TRIB_E_CERT, "the city does not expect %s/%s", s->node, s->app);
+	uint64_t have = (uint64_t)sqlite3_column_int64(st, 1);
+	if (have > 0 && !s->replaces)
+		return trib_fail(err, TRIB_E_CERT, "%s/%s is enrolled already; for a new machine the city makes a slip with: tributary-hub node replace", s->node, s->app);
+	(void)snprintf(name, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	*ret_incarnation = have + 1;
+	return 0;
+}
+
+static int make_leaf(struct enroller *e, const struct slip_row *s, const char *name, struct trib_span csr_pem, enum trib_cert_use use, int64_t now,
+		     struct trib_buf *ret_pem, struct trib_cert_id *ret_id, struct trib_err *err)
+{
+	char id[TRIB_NODE_MAX + TRIB_APP_MAX + 2];
+	(void)snprintf(id, sizeof(id), "%s/%s", s->node, s->app);
+	struct trib_cert_spec spec = {.role = TRIB_ROLE_NODE, .id = id, .subject = name, .use = use, .not_before = now - BACKDATE,
+				      .not_after = now + (use == TRIB_USE_SIGN ? SIGN_LIFE : TLS_LIFE)};
+	struct trib_csr *csr = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL;
+	if (trib_csr_parse(csr_pem, &csr, err))
+		return trib_ctx(err, use == TRIB_USE_SIGN ? "signing request" : "TLS request");
+	int rc = trib_cert_issue(&spec, csr, NULL, e->issuing_key, e->hub->issuing, &cert, err);
+	trib_csr_free(csr);
+	if (rc || trib_cert_pem(cert, ret_pem, err) || trib_buf_check(ret_pem, "certificate", err))
+		return -1;
+	return trib_cert_identity(cert, ret_id, err);
+}
+
+static int tell_keeper(struct enroller *e, const struct trib_ipc_enrolled *en, struct trib_err *err)
+{
+	enum trib_ipc_type type;
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
+	struct trib_ipc_result r;
+	if (trib_ipc_send(e->keeper_fd, TRIB_IPC_CERTS, trib_span(en, sizeof(*en)), (struct trib_span){0}, (struct trib_span){0}, err))
+		return -1;
+	int got = trib_ipc_recv(e->keeper_fd, TRIB_IO_MS, &type, &in, err);
+	if (got < 0)
+		return -1;
+	if (!got || type != TRIB_IPC_PUBLISHED || in.len != sizeof(r))
+		return trib_fail(err, TRIB_E_FAILED, "the keeper did not answer; try again");
+	memcpy(&r, in.p, sizeof(r));
+	return r.code == TRIB_OK ? 0 : trib_fail(err, (enum trib_code)r.code, "%s", r.msg);
+}
+
+static int store_answer(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(e->db, "UPDATE request SET answer = ? WHERE code_sha256 = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, answer.p, (int)answer.n, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 2, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
+}
+
+static int issue(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sign = TRIB_BUF(TRIB_SIGNER_MAX), tls = TRIB_BUF(TRIB_SIGNER_MAX), chain = TRIB_BUF(TRIB_SIGNER_MAX),
+					    policy = TRIB_BUF(TRIB_ENROL_ANSWER_MAX / 2);
+	struct trib_cert_id sign_id, tls_id;
+	struct trib_enrol_answer a = {.issued = true, .policy = e->hub->policy_version};
+	TRIB_AUTO(trib_mem) char *policy_path = trib_hub_path(e->hub, "policy.conf");
+	if (!policy_path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (node_facts(e, s, a.name, sizeof(a.name), &a.incarnation, err) ||
+	    make_leaf(e, s, a.name, r->sign_csr, TRIB_USE_SIGN, now, &sign, &sign_id, err) ||
+	    make_leaf(e, s, a.name, r->tls_csr, TRIB_USE_TLS_CLIENT, now, &tls, &tls_id, err) || trib_cert_pem(e->hub->issuing, &chain, err) ||
+	    trib_cert_pem(e->hub->root, &chain, err) || trib_fs_read(policy_path, &policy, err))
+		return -1;
+	(void)snprintf(a.city, sizeof(a.city), "%s", e->hub->city);
+	(void)snprintf(a.origin, sizeof(a.origin), "%s", e->hub->origin);
+	memcpy(a.log_key, e->log_pub, sizeof(a.log_key));
+	a.sign_cert = trib_buf_span(&sign);
+	a.tls_cert = trib_buf_span(&tls);
+	a.chain = trib_buf_span(&chain);
+	a.policy_file = trib_buf_span(&policy);
+	trib_enrol_answer_put(ret, &a);
+	struct trib_ipc_enrolled en = {.incarnation = a.incarnation, .sign_not_after = sign_id.not_after, .tls_not_after = tls_id.not_after};
+	memcpy(en.node, s->node, sizeof(en.node));
+	memcpy(en.app, s->app, sizeof(en.app));
+	memcpy(en.name, a.name, sizeof(en.name));
+	memcpy(en.sign_sha256, sign_id.sha256, sizeof(en.sign_sha256));
+	memcpy(en.tls_sha256, tls_id.sha256, sizeof(en.tls_sha256));
+	/* The log first: a certificate that the log does not know is worth nothing, and a lost answer is made anew. */
+	if (trib_buf_check(ret, "enrolment answer", err) || tell_keeper(e, &en, err))
+		return -1;
+	return store_answer(e, s, trib_buf_span(ret), err);
+}
+
+static int handle(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)
+{
+	struct trib_enrol_request r;
+	struct slip_row s;
+	int64_t now = trib_now();
+	if (trib_enrol_request_parse(body, &r, err) || find_slip(e, &r, &s, err) || claim(e, &r, &s, now, ret, err))
+		return -1;
+	if (ret->len)
+		return 0;
+	if (!s.approved) {
+		trib_enrol_answer_put(ret, &(struct trib_enrol_answer){.issued = false});
+		trib_log(TRIB_LOG_INFO, "%s/%s waits for approval; try: tributary-hub node approve %s --app %s", s.node, s.app, s.node, s.app);
+		return trib_buf_check(ret, "enrolment answer", err);
+	}
+	return issue(e, &r, &s, now, ret, err);
+}
+
+/* One request of a worker. -1 drops the connection. */
+static int serve(struct enroller *e, int fd, struct trib_buf *in)
+{
+	struct trib_err err = {0};
+	enum trib_ipc_type type;
+	int got = trib_ipc_recv(fd, 10000, &type, in, &err);
+	if (got <= 0 || type != TRIB_IPC_ENROL)
+		return -1;
+	TRIB_AUTO(trib_buf) struct trib_buf out = TRIB_BUF(TRIB_ENROL_ANSWER_MAX);
+	struct trib_ipc_result r = {.code = TRIB_OK};
+	if (handle(e, trib_buf_span(in), &out, &err)) {
+		r.code = (int32_t)err.code;
+		(void)snprintf(r.msg, sizeof(r.msg), "%s", err.msg);
+		trib_log(TRIB_LOG_WARN, "enrolment refused: %s", err.msg);
+		trib_buf_reset(&out);
+	}
+	return trib_ipc_send(fd, TRIB_IPC_ENROL_IS, trib_span(&r, sizeof(r)), trib_buf_span(&out), (struct trib_span){0}, &err);
+}
+
+static int loop(struct enroller *e, int control_fd)
+{
+	int fds[PEERS_MAX];
+	size_t n = 0;
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(TRIB_IPC_MAX);
+	for (;;) {
+		struct pollfd p[1 + PEERS_MAX];
+		p[0] = (struct pollfd){.fd = control_fd, .events = POLLIN};
+		for (size_t i = 0; i < n; i++)
+			p[1 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+		if (poll(p, (nfds_t)(1 + n), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 1;
+		}
+		for (size_t i = n; i > 0; i--)
+			if (p[i].revents && serve(e, fds[i - 1], &in)) {
+				close(fds[i - 1]);
+				fds[i - 1] = fds[--n];
+			}
+		if (!p[0].revents)
+			continue;
+		struct trib_err err;
+		int fd, got = trib_ipc_recv_fd(control_fd, &fd, &err);
+		if (got <= 0)
+			return 0;
+		if (n == PEERS_MAX)
+			close(fd);
+		else
+			fds[n++] = fd;
+	}
+}
+
+int trib_enrol_main(const struct trib_hub *h, int control_fd, int keeper_fd)
+{
+	struct enroller e = {.hub = h, .keeper_fd = keeper_fd};
+	struct trib_err err;
+	TRIB_AUTO(trib_mem) char *key = trib_hub_path(h, "ca/issuing.key");
+	TRIB_AUTO(trib_mem) char *log = trib_hub_path(h, "keys/log.key");
+	TRIB_AUTO(trib_key) struct trib_key *log_key = NULL;
+	int status = 0;
+	if (!key || !log || trib_enroldb_open(h, &e.db, &err) || trib_key_load(key, &e.issuing_key, &err) || trib_key_load(log, &log_key, &err) ||
+	    trib_key_ed25519_public(log_key, e.log_pub, &err)) {
+		trib_log(TRIB_LOG_ERROR, "enrolment cannot start: %s", err.msg);
+		status = trib_exit_status(err.code);
+	} else {
+		status = loop(&e, control_fd);
+	}
+	trib_key_free(e.issuing_key);
+	sqlite3_close_v2(e.db);
+	return status;
+}

@@ -1,0 +1,218 @@
+#include "hub/hubdb.h"
+
+#include "core/base/clock.h"
+#include "core/base/embed.h"
+
+int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "hub.db");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
+		return trib_ctx(err, "opening hub.db");
+	const char *sql = (const char *)trib_embed("schema/hub/0001_hub.sql").p;
+	if (write && trib_db_migrate(db, &sql, 1, err))
+		return trib_ctx(err, "hub.db");
+	ret->db = db;
+	ret->hub = hub;
+	db = NULL;
+	return 0;
+}
+
+void trib_hubdb_close(struct trib_hubdb *h)
+{
+	sqlite3_close_v2(h->db);
+	h->db = NULL;
+}
+
+int trib_hubdb_begin(struct trib_hubdb *h, struct trib_err *err) { return trib_db_exec(h->db, "BEGIN IMMEDIATE", err); }
+int trib_hubdb_commit(struct trib_hubdb *h, struct trib_err *err) { return trib_db_exec(h->db, "COMMIT", err); }
+
+void trib_hubdb_rollback(struct trib_hubdb *h)
+{
+	struct trib_err ignored;
+	if (!sqlite3_get_autocommit(h->db) && trib_db_exec(h->db, "ROLLBACK", &ignored))
+		return; /* the connection is unusable; its close rolls back */
+}
+
+int trib_log_size(struct trib_hubdb *h, uint64_t *ret, struct trib_err *err)
+{
+	int64_t n;
+	if (trib_db_int(h->db, "SELECT max(idx) + 1 FROM leaf", 0, &n, err))
+		return -1;
+	*ret = (uint64_t)n;
+	return 0;
+}
+
+int trib_log_subtree(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct trib_hubdb *h = ctx;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT hash FROM subtree WHERE level = ? AND idx = ?", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, level);
+	sqlite3_bind_int64(st, 2, (int64_t)index);
+	int row = trib_db_step(h->db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_fail(err, TRIB_E_VERIFY, "the log lacks the hash of subtree %u/%llu; try: tributary-hub rebuild", level,
+				 (unsigned long long)index);
+	memcpy(ret, sqlite3_column_blob(st, 0), TRIB_SHA256_LEN);
+	return 0;
+}
+
+static int put_subtree(void *ctx, unsigned level, uint64_t index, const uint8_t hash[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct trib_hubdb *h = ctx;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "INSERT INTO subtree(level, idx, hash) VALUES(?, ?, ?)", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, level);
+	sqlite3_bind_int64(st, 2, (int64_t)index);
+	sqlite3_bind_blob(st, 3, hash, TRIB_SHA256_LEN, SQLITE_STATIC);
+	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
+}
+
+int trib_log_append(struct trib_hubdb *h, const struct trib_leaf *leaf, uint64_t *ret_index, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_LEAF_MAX);
+	trib_leaf_put(&bytes, leaf);
+	uint64_t index;
+	if (trib_buf_check(&bytes, "log leaf", err) || trib_log_size(h, &index, err))
+		return -1;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "INSERT INTO leaf(idx, bytes) VALUES(?, ?)", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)index);
+	sqlite3_bind_blob(st, 2, bytes.p, (int)bytes.len, SQLITE_STATIC);
+	uint8_t hash[TRIB_SHA256_LEN];
+	trib_merkle_leaf(hash, trib_buf_span(&bytes));
+	if (trib_db_step(h->db, st, err) < 0 || trib_merkle_append(index, hash, trib_log_subtree, put_subtree, h, err))
+		return trib_ctx(err, "appending to the log");
+	if (ret_index)
+		*ret_index = index;
+	return 0;
+}
+
+int trib_log_leaf(struct trib_hubdb *h, uint64_t index, struct trib_buf *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT bytes FROM leaf WHERE idx = ?", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)index);
+	int row = trib_db_step(h->db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_fail(err, TRIB_E_NOT_FOUND, "the log has no leaf %llu", (unsigned long long)index);
+	trib_buf_put(ret, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+	return trib_buf_check(ret, "log leaf", err);
+}
+
+int trib_log_root(struct trib_hubdb *h, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	return trib_merkle_root(size, trib_log_subtree, h, ret, err);
+}
+
+int trib_log_checkpoint(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_buf *ret_note, uint64_t *ret_size, struct trib_err *err)
+{
+	uint64_t size;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (trib_log_size(h, &size, err) || trib_log_root(h, size, root, err) ||
+	    trib_checkpoint_sign(h->hub->origin, size, root, log_key, ret_note, err))
+		return trib_ctx(err, "signing a checkpoint");
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h->hub, "checkpoint");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_write(path, trib_buf_span(ret_note), 0644, err))
+		return -1;
+	*ret_size = size;
+	return 0;
+}
+
+int trib_hubdb_meta(struct trib_hubdb *h, const char *key, struct trib_buf *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT value FROM meta WHERE key = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row < 0)
+		return -1;
+	trib_buf_reset(ret);
+	if (row)
+		trib_buf_put(ret, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+	return trib_buf_check(ret, key, err);
+}
+
+int trib_hubdb_meta_set(struct trib_hubdb *h, const char *key, struct trib_span value, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "INSERT INTO meta(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, key, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 2, value.n ? (const void *)value.p : "", (int)value.n, SQLITE_STATIC);
+	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
+}
+
+static void column_text(sqlite3_stmt *st, int i, char *ret, size_t size)
+{
+	const char *s = (const char *)sqlite3_column_text(st, i);
+	(void)snprintf(ret, size, "%s", s ? s : "");
+}
+
+int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], struct trib_peer *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db,
+			    "SELECT c.node, c.app, n.name, c.incarnation, c.not_after, coalesce(c.revoked_at, 0), c.incarnation = n.incarnation "
+			    "FROM cert c JOIN node n ON n.node = c.node AND n.app = c.app WHERE c.sha256 = ?",
+			    &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, cert, TRIB_SHA256_LEN, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row <= 0)
+		return row;
+	*ret = (struct trib_peer){0};
+	column_text(st, 0, ret->node, sizeof(ret->node));
+	column_text(st, 1, ret->app, sizeof(ret->app));
+	column_text(st, 2, ret->name, sizeof(ret->name));
+	ret->incarnation = (uint64_t)sqlite3_column_int64(st, 3);
+	ret->not_after = sqlite3_column_int64(st, 4);
+	ret->revoked_at = sqlite3_column_int64(st, 5);
+	ret->current = sqlite3_column_int(st, 6) != 0;
+	return 1;
+}
+
+int trib_hubdb_tip(struct trib_hubdb *h, const char *node, const char *app, struct trib_tip *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT tip FROM history WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row <= 0)
+		return row;
+	if (trib_tip_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret, err))
+		return trib_ctx(err, "hub.db: tip of %s/%s", node, app);
+	return 1;
+}
+
+int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err *err)
+{
+	const struct trib_cert_gate *gate = ctx;
+	struct trib_peer peer;
+	int found = trib_hubdb_peer(gate->db, id->sha256, &peer, err);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return trib_fail(err, TRIB_E_CERT, "the signing certificate is not one that this hub issued; enrol first");
+	if (strcmp(peer.node, gate->node) != 0 || strcmp(peer.app, gate->app) != 0)
+		return trib_fail(err, TRIB_E_CERT, "the signing certificate belongs to %s/%s, not to %s/%s", peer.node, peer.app, gate->node, gate->app);
+	if (peer.revoked_at && peer.revoked_at <= gate->at)
+		return trib_fail(err, TRIB_E_CERT, "the signing certificate was revoked; ask the city for a new enrolment slip");
+	return 0;
+}

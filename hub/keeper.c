@@ -1,0 +1,625 @@
+/* keeper.c: the one process that publishes (D8.4, D8.5): hub.db, refs, the log, the hub's keys.
+ *
+ * It reads only fixed-size records of what a worker judged. Publication is one transaction in hub.db; packs are in
+ * place and durable before it, refs and receipts follow and are redone at start. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "hub/chain.h"
+#include "hub/ipc.h"
+
+#define PEERS_MAX (2 * TRIB_WORKERS_MAX)
+#define PEER_MSG_MS 10000 /* a worker that stops in the middle of a record is dropped */
+
+struct conn {
+	int fd;
+	bool known;
+	enum trib_role role;
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+};
+
+struct keeper {
+	struct trib_hubdb db;
+	struct trib_hub_signer signer;
+	int control_fd, merger_fd, enrol_fd;
+	struct conn conns[PEERS_MAX];
+	size_t nconns;
+	struct trib_buf in;
+};
+
+static int take(const struct trib_buf *in, size_t at, void *ret, size_t n, struct trib_err *err)
+{
+	size_t end;
+	if (trib_add_overflow(at, n, &end) || end > in->len)
+		return trib_fail(err, TRIB_E_FORMAT, "a record of %zu bytes is too short", in->len);
+	memcpy(ret, in->p + at, n);
+	return 0;
+}
+
+static int answer(int fd, const struct trib_err *e, bool ok, struct trib_err *err)
+{
+	struct trib_ipc_result r = {.code = ok ? TRIB_OK : (int32_t)e->code};
+	if (!ok)
+		(void)snprintf(r.msg, sizeof(r.msg), "%s", e->msg);
+	return trib_ipc_send(fd, TRIB_IPC_PUBLISHED, trib_span(&r, sizeof(r)), (struct trib_span){0}, (struct trib_span){0}, err);
+}
+
+static int seen(struct keeper *k, const char *node, const char *app, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "UPDATE node SET seen_at = ?3 WHERE node = ?1 AND app = ?2 AND coalesce(seen_at, 0) < ?3 - 10", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, trib_now());
+	return trib_db_step(k->db.db, st, err) < 0 ? -1 : 0;
+}
+
+static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
+{
+	struct trib_ipc_hello hello;
+	struct trib_ipc_who who = {.role = TRIB_ROLE_NONE};
+	struct trib_peer peer;
+	if (take(&k->in, 0, &hello, sizeof(hello), err))
+		return -1;
+	int found = hello.has_cert ? trib_hubdb_peer(&k->db, hello.cert_sha256, &peer, err) : 0;
+	if (found < 0)
+		return -1;
+	int64_t now = trib_now();
+	c->known = false;
+	if (!hello.has_cert) {
+		(void)snprintf(who.reason, sizeof(who.reason), "a client certificate is needed; enrol first: tributary-agent enrol");
+	} else if (!found) {
+		(void)snprintf(who.reason, sizeof(who.reason), "this certificate is not one that this hub issued; enrol first");
+	} else if (peer.revoked_at) {
+		(void)snprintf(who.reason, sizeof(who.reason), "this certificate was revoked; ask the city for a new enrolment slip");
+	} else if (!peer.current) {
+		(void)snprintf(who.reason, sizeof(who.reason), "this machine was replaced by a newer one of the same office");
+	} else {
+		who.known = c->known = true;
+		who.expired = peer.not_after < now;
+		who.role = c->role = TRIB_ROLE_NODE;
+		who.incarnation = peer.incarnation;
+		memcpy(who.node, peer.node, sizeof(who.node));
+		memcpy(who.app, peer.app, sizeof(who.app));
+		memcpy(who.name, peer.name, sizeof(who.name));
+		memcpy(c->node, peer.node, sizeof(c->node));
+		memcpy(c->app, peer.app, sizeof(c->app));
+		if (seen(k, peer.node, peer.app, err))
+			return -1;
+	}
+	return trib_ipc_send(c->fd, TRIB_IPC_WHO, trib_span(&who, sizeof(who)), (struct trib_span){0}, (struct trib_span){0}, err);
+}
+
+/* A worker may only speak of the history that its peer's certificate names. */
+static int own_history(const struct conn *c, const char *node, size_t node_size, const char *app, size_t app_size, struct trib_err *err)
+{
+	if (strnlen(node, node_size) == node_size || strnlen(app, app_size) == app_size)
+		return trib_fail(err, TRIB_E_FORMAT, "a record holds an unterminated name");
+	if (!c->known || c->role != TRIB_ROLE_NODE || strcmp(c->node, node) != 0 || strcmp(c->app, app) != 0)
+		return trib_fail(err, TRIB_E_REFUSED, "this certificate may not write %s/%s", node, app);
+	return 0;
+}
+
+static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
+{
+	struct trib_ipc_history h;
+	if (take(&k->in, 0, &h, sizeof(h), err) || own_history(c, h.node, sizeof(h.node), h.app, sizeof(h.app), err))
+		return -1;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT tip FROM history WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, h.node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, h.app, -1, SQLITE_STATIC);
+	int row = trib_db_step(k->db.db, st, err);
+	if (row < 0)
+		return -1;
+	struct trib_span tip = row ? trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)) : (struct trib_span){0};
+	return trib_ipc_send(c->fd, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, (struct trib_span){0}, err);
+}
+
+static bool plain_name(const char *s, size_t size)
+{
+	size_t n = strnlen(s, size);
+	if (n == 0 || n == size)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z')))
+			return false;
+	return true;
+}
+
+/* rename of pack-X.pack then .idx into the repository, durable; a file already there is fine (a repeated push). */
+static int move_pack(struct keeper *k, const struct trib_ipc_publish *p, struct trib_repo *repo, struct trib_err *err)
+{
+	static const char *const ext[] = {"pack", "idx"};
+	if (!p->pack[0])
+		return 0;
+	if (!plain_name(p->quarantine, sizeof(p->quarantine)) || !plain_name(p->pack, sizeof(p->pack)))
+		return trib_fail(err, TRIB_E_FORMAT, "a worker named an impossible pack");
+	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s/objects/pack", trib_repo_path(repo));
+	if (!dir || trib_fs_mkdirs(dir, 0700, err))
+		return -1;
+	for (size_t i = 0; i < TRIB_COUNT(ext); i++) {
+		TRIB_AUTO(trib_mem) char *from = trib_pathf("%s/quarantine/%s/pack/pack-%s.%s", k->db.hub->dir, p->quarantine, p->pack, ext[i]);
+		TRIB_AUTO(trib_mem) char *to = trib_pathf("%s/pack-%s.%s", dir, p->pack, ext[i]);
+		if (!from || !to)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		if (trib_fs_rename(from, to, err))
+			return trib_ctx(err, "publishing the pack");
+	}
+	return 0;
+}
+
+static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t now, struct trib_err *err)
+{
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = now, .incarnation = h->incarnation, .seq = h->seq, .part = h->part, .parts = h->parts};
+	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", p->node);
+	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", p->app);
+	memcpy(leaf.manifest, h->manifest, sizeof(leaf.manifest));
+	memcpy(leaf.commit, h->commit, sizeof(leaf.commit));
+	memcpy(leaf.oid, h->oid, sizeof(leaf.oid));
+	memcpy(leaf.signer, h->signer, sizeof(leaf.signer));
+	uint64_t index;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
+	if (trib_log_append(&k->db, &leaf, &index, err) ||
+	    trib_db_prepare(k->db.db,
+			    "INSERT INTO held(idx, node, app, seq, part, parts, incarnation, oid, manifest, signer, captured_at, held_at, inserted, updated, "
+			    "deleted, braked) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			    &st, err) ||
+	    trib_db_prepare(k->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &due, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)index);
+	sqlite3_bind_text(st, 2, p->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, p->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, (int64_t)h->seq);
+	sqlite3_bind_int64(st, 5, (int64_t)h->part);
+	sqlite3_bind_int64(st, 6, (int64_t)h->parts);
+	sqlite3_bind_int64(st, 7, (int64_t)h->incarnation);
+	sqlite3_bind_blob(st, 8, h->oid, TRIB_OID_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 9, h->manifest, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 10, h->signer, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 11, h->captured_at);
+	sqlite3_bind_int64(st, 12, now);
+	sqlite3_bind_int64(st, 13, (int64_t)h->inserted);
+	sqlite3_bind_int64(st, 14, (int64_t)h->updated);
+	sqlite3_bind_int64(st, 15, (int64_t)h->deleted);
+	sqlite3_bind_int64(st, 16, h->nbraked);
+	sqlite3_bind_int64(due, 1, (int64_t)index);
+	sqlite3_bind_text(due, 2, p->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(due, 3, p->app, -1, SQLITE_STATIC);
+	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, due, err) < 0 ? -1 : 0;
+}
+
+/* The published tip must still be the one that the worker judged against. */
+static int check_old_tip(struct keeper *k, const struct trib_ipc_publish *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT oid FROM history WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, p->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, p->app, -1, SQLITE_STATIC);
+	int row = trib_db_step(k->db.db, st, err);
+	if (row < 0)
+		return -1;
+	bool same = row ? p->has_old && memcmp(sqlite3_column_blob(st, 0), p->old_tip, TRIB_OID_LEN) == 0 : !p->has_old;
+	return same ? 0 : trib_fail(err, TRIB_E_CHAIN, "another push of this history came first; fetch, then push again");
+}
+
+static int save_history(struct keeper *k, const struct trib_ipc_publish *p, uint64_t seq, uint32_t braked, struct trib_span tip, int64_t now, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *node = NULL;
+	if (trib_db_prepare(k->db.db,
+			    "INSERT INTO history(node, app, oid, seq, tip) VALUES(?,?,?,?,?) ON CONFLICT(node, app) DO UPDATE SET oid = excluded.oid, seq = "
+			    "excluded.seq, tip = excluded.tip",
+			    &st, err) ||
+	    trib_db_prepare(k->db.db, "UPDATE node SET reported_at = ?, seen_at = ?, braked = ? WHERE node = ? AND app = ?", &node, err))
+		return -1;
+	sqlite3_bind_text(st, 1, p->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, p->app, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, p->new_tip, TRIB_OID_LEN, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, (int64_t)seq);
+	sqlite3_bind_blob(st, 5, tip.p, (int)tip.n, SQLITE_STATIC);
+	sqlite3_bind_int64(node, 1, now);
+	sqlite3_bind_int64(node, 2, now);
+	sqlite3_bind_int64(node, 3, braked);
+	sqlite3_bind_text(node, 4, p->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(node, 5, p->app, -1, SQLITE_STATIC);
+	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, node, err) < 0 ? -1 : 0;
+}
+
+static int publish_rows(struct keeper *k, const struct trib_ipc_publish *p, struct trib_span tip, struct trib_err *err)
+{
+	int64_t now = trib_now();
+	struct trib_ipc_held held = {0};
+	if (trib_hubdb_begin(&k->db, err))
+		return -1;
+	if (check_old_tip(k, p, err))
+		goto fail;
+	for (uint32_t i = 0; i < p->nheld; i++)
+		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, err))
+			goto fail;
+	if (save_history(k, p, held.seq, held.nbraked, tip, now, err))
+		goto fail;
+	trib_crash_point("before-publish");
+	if (trib_hubdb_commit(&k->db, err))
+		goto fail;
+	trib_crash_point("published");
+	return 0;
+fail:
+	trib_hubdb_rollback(&k->db);
+	return -1;
+}
+
+static void wake_merger(struct keeper *k)
+{
+	struct pollfd p = {.fd = k->merger_fd, .events = POLLOUT};
+	struct trib_err err;
+	/* A full socket already holds more than one wake: nothing is lost by not adding another. */
+	if (k->merger_fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
+	    trib_ipc_send(k->merger_fd, TRIB_IPC_WAKE, (struct trib_span){0}, (struct trib_span){0}, (struct trib_span){0}, &err))
+		trib_log(TRIB_LOG_WARN, "waking the merger: %s", err.msg);
+}
+
+static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
+{
+	struct trib_ipc_publish p;
+	if (take(&k->in, 0, &p, sizeof(p), err) || own_history(c, p.node, sizeof(p.node), p.app, sizeof(p.app), err))
+		return -1;
+	size_t records;
+	if (p.nheld == 0 || p.nheld > TRIB_PUSH_COMMITS_MAX || trib_mul_overflow(p.nheld, sizeof(struct trib_ipc_held), &records) ||
+	    p.tip_len > 2 * TRIB_LANES_MAX + TRIB_MIB || sizeof(p) + records + p.tip_len != k->in.len)
+		return trib_fail(err, TRIB_E_FORMAT, "a publication record of impossible size");
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, p.node, p.app);
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	if (!path || trib_repo_create(path, &repo, err) || move_pack(k, &p, repo, err))
+		return -1;
+	trib_crash_point("pack-moved");
+	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err))
+		return -1;
+	/* From here on the commits are held, whatever happens: what follows is redone at start. */
+	struct trib_err later;
+	trib_repo_refresh(repo);
+	if (trib_repo_ref_set(repo, "refs/heads/main", p.new_tip, &later))
+		trib_log(TRIB_LOG_ERROR, "setting refs/heads/main of %s/%s: %s", p.node, p.app, later.msg);
+	trib_crash_point("ref-published");
+	if (trib_chain_down(&k->db, &k->signer, p.node, p.app, &later))
+		trib_log(TRIB_LOG_ERROR, "%s", later.msg);
+	wake_merger(k);
+	trib_log(TRIB_LOG_INFO, "held %u commits of %s/%s", p.nheld, p.node, p.app);
+	return 0;
+}
+
+static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
+{
+	struct trib_ipc_refusal r;
+	if (take(&k->in, 0, &r, sizeof(r), err) || own_history(c, r.node, sizeof(r.node), r.app, sizeof(r.app), err))
+		return -1;
+	r.msg[sizeof(r.msg) - 1] = '\0';
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_REFUSED, .time = trib_now()};
+	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", r.node);
+	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", r.app);
+	(void)snprintf(leaf.word, sizeof(leaf.word), "%s", trib_code_name((enum trib_code)r.code));
+	memcpy(leaf.sha256, r.object, sizeof(leaf.sha256));
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *again = NULL;
+	if (trib_hubdb_begin(&k->db, err))
+		return -1;
+	/* One leaf for one object and code: a client that tries again every minute fills no log. */
+	if (trib_db_prepare(k->db.db, "UPDATE refusal SET times = times + 1, at = ?4 WHERE node = ?1 AND app = ?2 AND code = ?3 AND object = ?5", &again, err) ||
+	    trib_db_prepare(k->db.db,
+			    "INSERT INTO refusal(node, app, code, at, object, msg) VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(node, app, code) DO UPDATE SET at = "
+			    "excluded.at, object = excluded.object, msg = excluded.msg, times = times + 1",
+			    &st, err))
+		goto fail;
+	sqlite3_stmt *both[] = {again, st};
+	for (size_t i = 0; i < 2; i++) {
+		sqlite3_bind_text(both[i], 1, r.node, -1, SQLITE_STATIC);
+		sqlite3_bind_text(both[i], 2, r.app, -1, SQLITE_STATIC);
+		sqlite3_bind_text(both[i], 3, leaf.word, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(both[i], 4, leaf.time);
+		sqlite3_bind_blob(both[i], 5, r.object, TRIB_SHA256_LEN, SQLITE_STATIC);
+	}
+	sqlite3_bind_text(st, 6, r.msg, -1, SQLITE_STATIC);
+	if (trib_db_step(k->db.db, again, err) < 0)
+		goto fail;
+	if (sqlite3_changes(k->db.db) == 0 && (trib_db_step(k->db.db, st, err) < 0 || trib_log_append(&k->db, &leaf, NULL, err)))
+		goto fail;
+	if (trib_hubdb_commit(&k->db, err))
+		goto fail;
+	trib_log(TRIB_LOG_WARN, "refused %s/%s: [%s] %s", r.node, r.app, leaf.word, r.msg);
+	return 0;
+fail:
+	trib_hubdb_rollback(&k->db);
+	return -1;
+}
+
+/* Messages of a worker. -1 drops the connection. */
+static int on_worker(struct keeper *k, struct conn *c)
+{
+	struct trib_err err, sent;
+	enum trib_ipc_type type;
+	int got = trib_ipc_recv(c->fd, PEER_MSG_MS, &type, &k->in, &err);
+	if (got == 0)
+		return -1;
+	if (got < 0) {
+		trib_log(TRIB_LOG_WARN, "worker: %s", err.msg);
+		return -1;
+	}
+	int rc;
+	switch (type) {
+	case TRIB_IPC_HELLO:
+		rc = on_hello(k, c, &err);
+		break;
+	case TRIB_IPC_STATE:
+		rc = on_state(k, c, &err);
+		break;
+	case TRIB_IPC_PUBLISH:
+		rc = on_publish(k, c, &err);
+		return answer(c->fd, &err, rc == 0, &sent);
+	case TRIB_IPC_REFUSED:
+		rc = on_refused(k, c, &err);
+		return answer(c->fd, &err, rc == 0, &sent);
+	default:
+		rc = trib_fail(&err, TRIB_E_REFUSED, "a worker may not send message %d", (int)type);
+	}
+	if (rc)
+		trib_log(TRIB_LOG_WARN, "worker: %s", err.msg);
+	return rc;
+}
+
+static int insert_cert(struct keeper *k, const struct trib_ipc_enrolled *e, const uint8_t sha[TRIB_SHA256_LEN], const char *use, int64_t not_after,
+		       struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "INSERT INTO cert(sha256, node, app, usage, incarnation, not_after) VALUES(?,?,?,?,?,?)", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, sha, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, e->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 4, use, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 5, (int64_t)e->incarnation);
+	sqlite3_bind_int64(st, 6, not_after);
+	return trib_db_step(k->db.db, st, err) < 0 ? -1 : 0;
+}
+
+static int enrolled_rows(struct keeper *k, const struct trib_ipc_enrolled *e, struct trib_err *err)
+{
+	struct trib_peer known;
+	int found = trib_hubdb_peer(&k->db, e->sign_sha256, &known, err);
+	if (found)
+		return found < 0 ? -1 : 0; /* told before: the enrolment process was killed after we logged it */
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};
+	memcpy(leaf.node, e->node, sizeof(leaf.node));
+	memcpy(leaf.app, e->app, sizeof(leaf.app));
+	memcpy(leaf.name, e->name, sizeof(leaf.name));
+	memcpy(leaf.cert, e->sign_sha256, sizeof(leaf.cert));
+	memcpy(leaf.cert2, e->tls_sha256, sizeof(leaf.cert2));
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (insert_cert(k, e, e->sign_sha256, "sign", e->sign_not_after, err) || insert_cert(k, e, e->tls_sha256, "tls", e->tls_not_after, err) ||
+	    trib_db_prepare(k->db.db, "UPDATE node SET incarnation = ?, status = 'enrolled' WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)e->incarnation);
+	sqlite3_bind_text(st, 2, e->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
+	if (trib_db_step(k->db.db, st, err) < 0)
+		return -1;
+	return trib_log_append(&k->db, &leaf, NULL, err);
+}
+
+static int on_enrolled(struct keeper *k, struct trib_err *err)
+{
+	struct trib_ipc_enrolled e;
+	if (take(&k->in, 0, &e, sizeof(e), err) || trib_hubdb_begin(&k->db, err))
+		return -1;
+	if (enrolled_rows(k, &e, err) || trib_hubdb_commit(&k->db, err)) {
+		trib_hubdb_rollback(&k->db);
+		return trib_ctx(err, "logging the enrolment of %s/%s", e.node, e.app);
+	}
+	trib_log(TRIB_LOG_INFO, "enrolled %s/%s (%s), incarnation %llu", e.node, e.app, e.name, (unsigned long long)e.incarnation);
+	return 0;
+}
+
+static int merged_row(struct keeper *k, const struct trib_ipc_merge_result *r, struct trib_err *err)
+{
+	struct trib_leaf leaf = {.kind = r->merged ? TRIB_LEAF_MERGED : TRIB_LEAF_OUT_OF_STEP, .time = trib_now(), .seq = r->seq};
+	memcpy(leaf.node, r->node, sizeof(leaf.node));
+	memcpy(leaf.app, r->app, sizeof(leaf.app));
+	memcpy(leaf.manifest, r->manifest, sizeof(leaf.manifest));
+	if (!r->merged) {
+		memcpy(leaf.name, r->table, sizeof(r->table));
+		leaf.key_len = r->key_len <= sizeof(leaf.key) ? r->key_len : sizeof(leaf.key);
+		memcpy(leaf.key, r->key, leaf.key_len);
+		memcpy(leaf.word, r->reason, sizeof(leaf.word));
+	}
+	uint64_t index;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
+	if (trib_log_append(&k->db, &leaf, &index, err) ||
+	    trib_db_prepare(k->db.db,
+			    "UPDATE held SET merged_at = CASE WHEN ?4 IS NULL THEN ?5 END, out_of_step = ?4 WHERE node = ?1 AND app = ?2 AND merged_at IS NULL AND "
+			    "seq <= ?3 AND seq > ?3 - (SELECT parts FROM held WHERE node = ?1 AND app = ?2 AND seq = ?3)",
+			    &st, err) ||
+	    trib_db_prepare(k->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &due, err))
+		return -1;
+	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)r->seq);
+	if (!r->merged)
+		sqlite3_bind_text(st, 4, r->reason, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 5, leaf.time);
+	sqlite3_bind_int64(due, 1, (int64_t)index);
+	sqlite3_bind_text(due, 2, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(due, 3, r->app, -1, SQLITE_STATIC);
+	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, due, err) < 0 ? -1 : 0;
+}
+
+/* Every history that has leaves to be sent. */
+static int send_due(struct keeper *k, struct trib_err *err)
+{
+	for (;;) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		if (trib_db_prepare(k->db.db, "SELECT node, app FROM due LIMIT 1", &st, err))
+			return -1;
+		int row = trib_db_step(k->db.db, st, err);
+		if (row <= 0)
+			return row;
+		char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+		(void)snprintf(node, sizeof(node), "%s", (const char *)sqlite3_column_text(st, 0));
+		(void)snprintf(app, sizeof(app), "%s", (const char *)sqlite3_column_text(st, 1));
+		sqlite3_finalize(st);
+		st = NULL;
+		if (trib_chain_down(&k->db, &k->signer, node, app, err))
+			return -1;
+	}
+}
+
+static int merged_rows(struct keeper *k, const struct trib_ipc_merged *m, struct trib_err *err)
+{
+	if (trib_hubdb_begin(&k->db, err))
+		return -1;
+	for (uint32_t i = 0; i < m->nresults; i++) {
+		struct trib_ipc_merge_result r;
+		if (take(&k->in, sizeof(*m) + i * sizeof(r), &r, sizeof(r), err) || merged_row(k, &r, err))
+			goto fail;
+	}
+	if (trib_hubdb_commit(&k->db, err))
+		goto fail;
+	return 0;
+fail:
+	trib_hubdb_rollback(&k->db);
+	return trib_ctx(err, "logging the merge");
+}
+
+static int on_merged(struct keeper *k, struct trib_err *err)
+{
+	struct trib_ipc_merged m;
+	if (take(&k->in, 0, &m, sizeof(m), err))
+		return -1;
+	if (m.nresults > TRIB_PUSH_COMMITS_MAX || sizeof(m) + m.nresults * sizeof(struct trib_ipc_merge_result) != k->in.len)
+		return trib_fail(err, TRIB_E_FORMAT, "a merge record of impossible size");
+	if (merged_rows(k, &m, err) || trib_chain_city(&k->db, &k->signer, m.upto, m.city_digest, err))
+		return -1;
+	struct trib_err later;
+	if (send_due(k, &later))
+		trib_log(TRIB_LOG_ERROR, "%s", later.msg);
+	return 0;
+}
+
+/* A message of the merger or of the enrolment process; 0 at end of stream, -1 lets the keeper end. */
+static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (*handle)(struct keeper *, struct trib_err *))
+{
+	struct trib_err err, sent;
+	enum trib_ipc_type type;
+	int got = trib_ipc_recv(fd, PEER_MSG_MS, &type, &k->in, &err);
+	if (got <= 0) {
+		if (got < 0)
+			trib_log(TRIB_LOG_ERROR, "reading from a sibling process: %s", err.msg);
+		return got;
+	}
+	int rc = type == wanted ? handle(k, &err) : trib_fail(&err, TRIB_E_REFUSED, "this process may not send message %d", (int)type);
+	if (rc)
+		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
+	return answer(fd, &err, rc == 0, &sent) ? -1 : 1;
+}
+
+/* Refs follow hub.db (D8.4): what a crash left behind is set again. */
+static int redo_refs(struct keeper *k, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT node, app, oid, down_oid FROM history", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(k->db.db, st, err)) > 0) {
+		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
+		TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, node, app);
+		TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+		uint8_t now[TRIB_OID_LEN];
+		if (!path || !trib_fs_exists(path)) {
+			trib_log(TRIB_LOG_ERROR, "the repository of %s/%s is missing; try: tributary-hub audit, then tributary-hub ingest", node, app);
+			continue;
+		}
+		if (trib_repo_open(path, true, &repo, err))
+			return trib_ctx(err, "opening %s", path);
+		static const char *const refs[] = {"refs/heads/main", "refs/heads/down"};
+		for (int i = 0; i < 2; i++) {
+			const void *want = sqlite3_column_blob(st, 2 + i);
+			if (!want || (trib_repo_ref(repo, refs[i], now, err) == 0 && memcmp(now, want, TRIB_OID_LEN) == 0))
+				continue;
+			if (trib_repo_ref_set(repo, refs[i], want, err))
+				trib_log(TRIB_LOG_ERROR, "setting %s of %s/%s again: %s; try: tributary-hub audit", refs[i], node, app, err->msg);
+		}
+	}
+	return row;
+}
+
+static void drop_conn(struct keeper *k, size_t i)
+{
+	close(k->conns[i].fd);
+	k->conns[i] = k->conns[--k->nconns];
+}
+
+/* 1 goes on, 0 ends. */
+static int on_control(struct keeper *k)
+{
+	struct trib_err err;
+	int fd, got = trib_ipc_recv_fd(k->control_fd, &fd, &err);
+	if (got <= 0)
+		return 0;
+	if (k->nconns == PEERS_MAX) {
+		close(fd);
+		return 1;
+	}
+	k->conns[k->nconns++] = (struct conn){.fd = fd, .role = TRIB_ROLE_NONE};
+	return 1;
+}
+
+static int loop(struct keeper *k)
+{
+	for (;;) {
+		struct pollfd p[3 + PEERS_MAX];
+		size_t n = k->nconns;
+		p[0] = (struct pollfd){.fd = k->control_fd, .events = POLLIN};
+		p[1] = (struct pollfd){.fd = k->merger_fd, .events = POLLIN};
+		p[2] = (struct pollfd){.fd = k->enrol_fd, .events = POLLIN};
+		for (size_t i = 0; i < n; i++)
+			p[3 + i] = (struct pollfd){.fd = k->conns[i].fd, .events = POLLIN};
+		if (poll(p, (nfds_t)(3 + n), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return 1;
+		}
+		for (size_t i = n; i > 0; i--) /* backwards: dropping moves the last one into the hole */
+			if (p[2 + i].revents && on_worker(k, &k->conns[i - 1]))
+				drop_conn(k, i - 1);
+		if (p[1].revents && on_sibling(k, k->merger_fd, TRIB_IPC_MERGED, on_merged) <= 0)
+			return p[0].revents ? 0 : 1;
+		if (p[2].revents && on_sibling(k, k->enrol_fd, TRIB_IPC_CERTS, on_enrolled) <= 0)
+			return p[0].revents ? 0 : 1;
+		if (p[0].revents && !on_control(k))
+			return 0;
+	}
+}
+
+int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, int enrol_fd)
+{
+	static struct keeper k; /* too large for a stack; one keeper a process */
+	struct trib_err err;
+	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
+	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) || redo_refs(&k, &err) ||
+	    send_due(&k, &err)) {
+		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
+		return trib_exit_status(err.code);
+	}
+	wake_merger(&k);
+	int status = loop(&k);
+	trib_hub_signer_release(&k.signer);
+	trib_hubdb_close(&k.db);
+	return status;
+}

@@ -1,0 +1,197 @@
+#include "hub/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+
+/* Newer than Debian 12's kernel headers; the numbers are the kernel's ABI. */
+#define LL_FS_REFER (1ull << 13)
+#define LL_FS_TRUNCATE (1ull << 14)
+#define LL_FS_IOCTL_DEV (1ull << 15)
+#define LL_NET_ALL 3ull   /* bind and connect of TCP */
+#define LL_SCOPE_ALL 3ull /* abstract UNIX sockets, signals to processes outside */
+#define LL_FS_V1 ((1ull << 13) - 1)
+
+/* A pack may be inflated to delta-free objects in quarantine; its index comes on top. */
+#define FILE_MAX (TRIB_PACK_INFLATED_MAX + 64 * TRIB_MIB)
+/* libgit2 keeps every pack of a history open: a pack a night for ten years. */
+#define FDS_MAX 4096
+
+static int limit(int what, rlim_t soft, const char *name, struct trib_err *err)
+{
+	struct rlimit r;
+	if (getrlimit(what, &r))
+		return trib_fail_errno(err, "reading the limit on %s", name);
+	if (r.rlim_max != RLIM_INFINITY && r.rlim_max < soft)
+		soft = r.rlim_max;
+	r.rlim_cur = r.rlim_max = soft;
+	if (setrlimit(what, &r))
+		return trib_fail_errno(err, "limiting %s", name);
+	return 0;
+}
+
+int trib_sandbox_limits(struct trib_err *err)
+{
+	/* A delta bomb of 17 kB makes libgit2 ask for gigabytes: it must fail here and not bring the machine down. */
+	if (!UNDER_ASAN && limit(RLIMIT_AS, TRIB_WORKER_AS, "memory", err))
+		return -1;
+	/* No peer fills the disk beyond what one push may bring. */
+	if (limit(RLIMIT_FSIZE, FILE_MAX, "file size", err))
+		return -1;
+	if (limit(RLIMIT_NOFILE, FDS_MAX, "open files", err))
+		return -1;
+	/* A core file would hold the memory of a process that had the TLS key. */
+	return limit(RLIMIT_CORE, 0, "core files", err);
+}
+
+int trib_sandbox_cpu(struct trib_err *err)
+{
+	struct rusage u;
+	struct rlimit r;
+	if (getrusage(RUSAGE_SELF, &u) || getrlimit(RLIMIT_CPU, &r))
+		return trib_fail_errno(err, "reading the CPU time used");
+	rlim_t now = (rlim_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + TRIB_WORKER_CPU_S + 1;
+	r.rlim_cur = r.rlim_max != RLIM_INFINITY && r.rlim_max < now ? r.rlim_max : now;
+	if (setrlimit(RLIMIT_CPU, &r))
+		return trib_fail_errno(err, "limiting CPU time");
+	return 0;
+}
+
+struct ll_ruleset { uint64_t fs, net, scoped; };
+
+static int ll_allow(int ruleset, const char *path, uint64_t access, bool may_miss, struct trib_err *err)
+{
+	TRIB_AUTO(trib_fd) int fd = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && may_miss && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return trib_fail_errno(err, "opening %s for the sandbox", path);
+	struct landlock_path_beneath_attr a = {.allowed_access = access, .parent_fd = fd};
+	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &a, 0))
+		return trib_fail_errno(err, "allowing %s in the sandbox", path);
+	return 0;
+}
+
+static int enter_landlock(const struct trib_sandbox *s, struct trib_sandbox_state *st, struct trib_err *err)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	if (abi < 0) /* not built in, or not enabled at boot */
+		return 0;
+	struct ll_ruleset want = {.fs = LL_FS_V1};
+	if (abi >= 2)
+		want.fs |= LL_FS_REFER;
+	if (abi >= 3)
+		want.fs |= LL_FS_TRUNCATE;
+	if (abi >= 5)
+		want.fs |= LL_FS_IOCTL_DEV;
+	if (abi >= 4)
+		want.net = LL_NET_ALL;
+	if (abi >= 6)
+		want.scoped = LL_SCOPE_ALL;
+	size_t size = abi >= 6 ? sizeof(want) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+	TRIB_AUTO(trib_fd) int fd = (int)syscall(SYS_landlock_create_ruleset, &want, size, 0);
+	if (fd < 0)
+		return trib_fail_errno(err, "making the sandbox");
+	/* Histories: fetch reads any history that the peer's role allows, push reads its own to judge against. */
+	uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+	if (ll_allow(fd, s->read_dir, read, false, err))
+		return -1;
+	/* The signed checkpoint, for GET /checkpoint. */
+	if (s->read_file && ll_allow(fd, s->read_file, LANDLOCK_ACCESS_FS_READ_FILE, true, err))
+		return -1;
+	/* Own quarantine: the pack, its index, and their removal; regular files and directories only, nothing to execute. */
+	uint64_t own = read | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+		       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR;
+	/* Loose objects and packs are moved between directories of the quarantine. */
+	own |= want.fs & (LL_FS_REFER | LL_FS_TRUNCATE);
+	if (ll_allow(fd, s->write_dir, own, false, err))
+		return -1;
+	if (syscall(SYS_landlock_restrict_self, fd, 0))
+		return trib_fail_errno(err, "entering the sandbox");
+	st->landlock = true;
+	st->landlock_abi = (int)abi;
+	return 0;
+}
+
+/* What a worker never needs. Its sockets and files are open before; no process is started; no privilege changes. */
+static const int DENIED[] = {
+	/* no other program, no other process */
+	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3),
+	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kill), SCMP_SYS(tkill),
+	SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kcmp),
+	/* no new connection */
+	SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+	/* no change of identity, roots or mounts */
+	SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setresuid), SCMP_SYS(setresgid),
+	SCMP_SYS(setgroups), SCMP_SYS(capset), SCMP_SYS(chroot), SCMP_SYS(pivot_root), SCMP_SYS(mount), SCMP_SYS(umount2),
+	SCMP_SYS(open_tree), SCMP_SYS(move_mount), SCMP_SYS(fsopen), SCMP_SYS(unshare), SCMP_SYS(setns),
+	SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at), SCMP_SYS(mknod), SCMP_SYS(mknodat),
+	/* no kernel surface that nothing here uses */
+	SCMP_SYS(bpf), SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register), SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(init_module),
+	SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(reboot),
+	SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(quotactl), SCMP_SYS(acct), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime),
+	SCMP_SYS(adjtimex), SCMP_SYS(personality), SCMP_SYS(iopl), SCMP_SYS(ioperm), SCMP_SYS(memfd_create), SCMP_SYS(mq_open),
+	SCMP_SYS(shmget), SCMP_SYS(msgget), SCMP_SYS(semget),
+};
+
+static int enter_seccomp(struct trib_sandbox_state *st, struct trib_err *err)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	if (!f)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	int r = 0;
+	for (size_t i = 0; i < TRIB_COUNT(DENIED) && r == 0; i++) {
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), DENIED[i], 0);
+		/* Calls that this architecture does not have. */
+		if (r == -EDOM || r == -EINVAL)
+			r = 0;
+	}
+	/* abort() signals itself; nobody else may be. */
+	if (r == 0)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, ((struct scmp_arg_cmp){.arg = 0, .op = SCMP_CMP_NE, .datum_a = (scmp_datum_t)getpid()}));
+	if (r == 0)
+		r = seccomp_load(f);
+	seccomp_release(f);
+	if (r == -EINVAL || r == -ENOSYS || r == -EFAULT) { /* a kernel without filters */
+		if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) < 0 && errno == EINVAL)
+			return 0;
+	}
+	if (r) {
+		errno = -r;
+		return trib_fail_errno(err, "entering the system call filter");
+	}
+	st->seccomp = true;
+	return 0;
+}
+
+int trib_sandbox_enter(const struct trib_sandbox *s, struct trib_sandbox_state *ret, struct trib_err *err)
+{
+	struct trib_sandbox_state st = {0};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
+		return trib_fail_errno(err, "giving up privileges");
+	if (enter_landlock(s, &st, err))
+		return -1;
+	/* The leak check of AddressSanitizer clones a tracer. */
+	if (!UNDER_ASAN && enter_seccomp(&st, err))
+		return -1;
+	*ret = st;
+	return 0;
+}
