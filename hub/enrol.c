@@ -173,6 +173,7 @@ static int store_answer(struct enroller *e, const struct slip_row *s, struct tri
 	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
 }
 
+/* Makes both certificates and stores the answer; the slip is spent from here on. */
 static int issue(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sign = TRIB_BUF(TRIB_SIGNER_MAX), tls = TRIB_BUF(TRIB_SIGNER_MAX), chain = TRIB_BUF(TRIB_SIGNER_MAX),
@@ -195,16 +196,34 @@ static int issue(struct enroller *e, const struct trib_enrol_request *r, const s
 	a.chain = trib_buf_span(&chain);
 	a.policy_file = trib_buf_span(&policy);
 	trib_enrol_answer_put(ret, &a);
-	struct trib_ipc_enrolled en = {.incarnation = a.incarnation, .sign_not_after = sign_id.not_after, .tls_not_after = tls_id.not_after};
+	if (trib_buf_check(ret, "enrolment answer", err))
+		return -1;
+	return store_answer(e, s, trib_buf_span(ret), err);
+}
+
+static int identity(struct trib_span pem, struct trib_cert_id *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL;
+	size_t n;
+	if (trib_certs_parse_pem(pem, &cert, 1, &n, err))
+		return -1;
+	return trib_cert_identity(cert, ret, err);
+}
+
+/* The log must know the certificates before the office does; told twice, it changes nothing. */
+static int announce(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)
+{
+	struct trib_enrol_answer a;
+	struct trib_cert_id sign, tls;
+	if (trib_enrol_answer_parse(answer, &a, err) || identity(a.sign_cert, &sign, err) || identity(a.tls_cert, &tls, err))
+		return -1;
+	struct trib_ipc_enrolled en = {.incarnation = a.incarnation, .sign_not_after = sign.not_after, .tls_not_after = tls.not_after};
 	memcpy(en.node, s->node, sizeof(en.node));
 	memcpy(en.app, s->app, sizeof(en.app));
 	memcpy(en.name, a.name, sizeof(en.name));
-	memcpy(en.sign_sha256, sign_id.sha256, sizeof(en.sign_sha256));
-	memcpy(en.tls_sha256, tls_id.sha256, sizeof(en.tls_sha256));
-	/* The log first: a certificate that the log does not know is worth nothing, and a lost answer is made anew. */
-	if (trib_buf_check(ret, "enrolment answer", err) || tell_keeper(e, &en, err))
-		return -1;
-	return store_answer(e, s, trib_buf_span(ret), err);
+	memcpy(en.sign_sha256, sign.sha256, sizeof(en.sign_sha256));
+	memcpy(en.tls_sha256, tls.sha256, sizeof(en.tls_sha256));
+	return tell_keeper(e, &en, err);
 }
 
 static int handle(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)
@@ -215,13 +234,13 @@ static int handle(struct enroller *e, struct trib_span body, struct trib_buf *re
 	if (trib_enrol_request_parse(body, &r, err) || find_slip(e, &r, &s, err) || claim(e, &r, &s, now, ret, err))
 		return -1;
 	if (ret->len)
-		return 0;
+		return announce(e, &s, trib_buf_span(ret), err);
 	if (!s.approved) {
 		trib_enrol_answer_put(ret, &(struct trib_enrol_answer){.issued = false});
 		trib_log(TRIB_LOG_INFO, "%s/%s waits for approval; try: tributary-hub node approve %s --app %s", s.node, s.app, s.node, s.app);
 		return trib_buf_check(ret, "enrolment answer", err);
 	}
-	return issue(e, &r, &s, now, ret, err);
+	return issue(e, &r, &s, now, ret, err) || announce(e, &s, trib_buf_span(ret), err) ? -1 : 0;
 }
 
 /* One request of a worker. -1 drops the connection. */

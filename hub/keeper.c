@@ -426,6 +426,18 @@ static int on_enrolled(struct keeper *k, struct trib_err *err)
 	return 0;
 }
 
+/* The merger was killed after we logged this verdict: it tells it again. 1 known, 0 new, -1. */
+static int already_told(struct keeper *k, const struct trib_ipc_merge_result *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT 1 FROM held WHERE node = ? AND app = ? AND seq = ? AND (merged_at IS NOT NULL OR out_of_step IS NOT NULL)", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)r->seq);
+	return trib_db_step(k->db.db, st, err);
+}
+
 static int merged_row(struct keeper *k, const struct trib_ipc_merge_result *r, struct trib_err *err)
 {
 	struct trib_leaf leaf = {.kind = r->merged ? TRIB_LEAF_MERGED : TRIB_LEAF_OUT_OF_STEP, .time = trib_now(), .seq = r->seq};
@@ -441,6 +453,9 @@ static int merged_row(struct keeper *k, const struct trib_ipc_merge_result *r, s
 	uint64_t index;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
+	int told = already_told(k, r, err);
+	if (told)
+		return told < 0 ? -1 : 0;
 	if (trib_log_append(&k->db, &leaf, &index, err) ||
 	    trib_db_prepare(k->db.db,
 			    "UPDATE held SET merged_at = CASE WHEN ?4 IS NULL THEN ?5 END, out_of_step = ?4 WHERE node = ?1 AND app = ?2 AND merged_at IS NULL AND "

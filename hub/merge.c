@@ -1,0 +1,465 @@
+#include "hub/merge.h"
+
+#include "core/base/clock.h"
+#include "core/base/embed.h"
+#include "core/trust/hash.h"
+
+#define BATCH 256 /* groups in one transaction: bounds the journal and what a kill repeats */
+
+struct held {
+	uint64_t index, seq, parts;
+	char node[TRIB_NODE_MAX + 1];
+	uint8_t oid[TRIB_OID_LEN];
+	int64_t held_at;
+};
+
+static int open_city(struct trib_merge *m, const char *app, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/%s.db", m->dir, app);
+	struct trib_city *grown = realloc(m->cities, (m->ncities + 1) * sizeof(*grown));
+	if (!path || !grown)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	m->cities = grown;
+	struct trib_city *c = &m->cities[m->ncities];
+	*c = (struct trib_city){0};
+	(void)snprintf(c->app, sizeof(c->app), "%s", app);
+	const char *sql = (const char *)trib_embed("schema/hub/0001_city.sql").p;
+	if (trib_db_open_own(path, true, &c->db, err))
+		return trib_ctx(err, "opening the city database of %s", app);
+	m->ncities++;
+	if (trib_db_migrate(c->db, &sql, 1, err) || trib_mirror_new(c->db, &c->mirror, err))
+		return trib_ctx(err, "opening the city database of %s", app);
+	return 0;
+}
+
+static struct trib_city *find_city(struct trib_merge *m, const char *app)
+{
+	for (size_t i = 0; i < m->ncities; i++)
+		if (strcmp(m->cities[i].app, app) == 0)
+			return &m->cities[i];
+	return NULL;
+}
+
+static int open_cities(struct trib_merge *m, struct trib_hubdb *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT DISTINCT app FROM node ORDER BY app", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(h->db, st, err)) > 0) {
+		const char *app = (const char *)sqlite3_column_text(st, 0);
+		if (!find_city(m, app) && open_city(m, app, err))
+			return -1;
+	}
+	return row;
+}
+
+int trib_merge_open(const struct trib_hub *hub, const char *dir, struct trib_hubdb *h, struct trib_merge *ret, struct trib_err *err)
+{
+	*ret = (struct trib_merge){.hub = hub, .dir = strdup(dir)};
+	if (!ret->dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_mkdirs(dir, 0700, err) || open_cities(ret, h, err)) {
+		trib_merge_close(ret);
+		return -1;
+	}
+	return 0;
+}
+
+void trib_merge_close(struct trib_merge *m)
+{
+	for (size_t i = 0; i < m->ncities; i++) {
+		trib_mirror_free(m->cities[i].mirror);
+		sqlite3_close_v2(m->cities[i].db);
+	}
+	free(m->cities);
+	free(m->dir);
+	*m = (struct trib_merge){0};
+}
+
+/* ---- one node's state in a city file ---- */
+
+static int load_tip(struct trib_city *c, const char *node, struct trib_tip *ret, bool *ret_stopped, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	*ret_stopped = false;
+	if (trib_db_prepare(c->db, "SELECT tip, out_of_step FROM _t_history WHERE node = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	int row = trib_db_step(c->db, st, err);
+	if (row <= 0)
+		return row;
+	*ret_stopped = sqlite3_column_type(st, 1) != SQLITE_NULL;
+	return sqlite3_column_bytes(st, 0) ? trib_tip_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret, err) : 0;
+}
+
+static int save_tip(struct trib_city *c, const char *node, const struct trib_tip *tip, const char *stopped, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (tip->exists)
+		trib_tip_put(&bytes, tip);
+	if (trib_buf_check(&bytes, "tip", err) ||
+	    trib_db_prepare(c->db,
+			    "INSERT INTO _t_history(node, tip, out_of_step) VALUES(?1,?2,?3) ON CONFLICT(node) DO UPDATE SET tip = excluded.tip, out_of_step = "
+			    "excluded.out_of_step",
+			    &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 2, bytes.len ? (const void *)bytes.p : "", (int)bytes.len, SQLITE_STATIC);
+	if (stopped)
+		sqlite3_bind_text(st, 3, stopped, -1, SQLITE_STATIC);
+	return trib_db_step(c->db, st, err) < 0 ? -1 : 0;
+}
+
+static int save_digests(struct trib_city *c, const char *node, const struct trib_lanes *lanes, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *del = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
+	if (trib_db_prepare(c->db, "DELETE FROM _t_digest WHERE node = ?", &del, err) ||
+	    trib_db_prepare(c->db, "INSERT INTO _t_digest(node, tbl, rows, digest) VALUES(?,?,?,?)", &ins, err))
+		return -1;
+	sqlite3_bind_text(del, 1, node, -1, SQLITE_STATIC);
+	if (trib_db_step(c->db, del, err) < 0)
+		return -1;
+	for (size_t i = 0; i < lanes->ntables; i++) {
+		uint8_t digest[TRIB_SHA256_LEN];
+		trib_digest_table(lanes->tables[i], digest);
+		sqlite3_reset(ins);
+		sqlite3_bind_text(ins, 1, node, -1, SQLITE_STATIC);
+		sqlite3_bind_text(ins, 2, lanes->tables[i]->name, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(ins, 3, (int64_t)lanes->tables[i]->rows);
+		sqlite3_bind_blob(ins, 4, digest, sizeof(digest), SQLITE_STATIC);
+		if (trib_db_step(c->db, ins, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int put_ledger(struct trib_city *c, const struct held *g, const char *table, struct trib_span key, const char *reason, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->db, "INSERT INTO _t_ledger(leaf, node, seq, tbl, key, reason, at) VALUES(?,?,?,?,?,?,?)", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)g->index);
+	sqlite3_bind_text(st, 2, g->node, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)g->seq);
+	sqlite3_bind_text(st, 4, table, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 5, key.n ? (const void *)key.p : "", (int)key.n, SQLITE_STATIC);
+	sqlite3_bind_text(st, 6, reason, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 7, g->held_at); /* not the clock: the ledger must derive from the leaves alone (D9.3) */
+	return trib_db_step(c->db, st, err) < 0 ? -1 : 0;
+}
+
+static int put_result(struct trib_city *c, const struct held *g, const uint8_t manifest[TRIB_SHA256_LEN], const struct trib_mismatch *why, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->db, "INSERT INTO _t_result(leaf, node, seq, manifest, tbl, key, reason) VALUES(?,?,?,?,?,?,?)", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)g->index);
+	sqlite3_bind_text(st, 2, g->node, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)g->seq);
+	sqlite3_bind_blob(st, 4, manifest, TRIB_SHA256_LEN, SQLITE_STATIC);
+	if (why) {
+		sqlite3_bind_text(st, 5, why->table, -1, SQLITE_STATIC);
+		sqlite3_bind_blob(st, 6, why->key, (int)why->key_len, SQLITE_STATIC);
+		sqlite3_bind_text(st, 7, why->reason, -1, SQLITE_STATIC);
+	}
+	return trib_db_step(c->db, st, err) < 0 ? -1 : 0;
+}
+
+/* ---- judging and applying one complete group ---- */
+
+struct group {
+	struct trib_city *city;
+	struct trib_hubdb *hub;
+	const struct held *g;
+	struct trib_repo *repo;
+	struct trib_tip tip;
+	uint8_t manifest[TRIB_SHA256_LEN];
+	struct trib_mismatch why;
+};
+
+/* When the hub received a commit, and that the log binds exactly these bytes. */
+static int held_facts(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], int64_t *ret_at, struct trib_leaf *ret_leaf, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT l.bytes FROM held h JOIN leaf l ON l.idx = h.idx WHERE h.oid = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, oid, TRIB_OID_LEN, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_fail(err, TRIB_E_VERIFY, "the log holds no leaf for this commit");
+	if (trib_leaf_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret_leaf, err))
+		return trib_ctx(err, "log leaf");
+	if (ret_leaf->kind != TRIB_LEAF_HELD || memcmp(ret_leaf->oid, oid, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the log's leaf is about another commit");
+	*ret_at = ret_leaf->time;
+	return 0;
+}
+
+static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct trib_judged *ret, struct trib_err *err)
+{
+	struct trib_leaf leaf;
+	int64_t at = 0;
+	char hex[TRIB_OID_HEX + 1];
+	trib_hex(hex, oid, TRIB_OID_LEN);
+	if (held_facts(w->hub, oid, &at, &leaf, err))
+		return trib_ctx(err, "commit %.12s of %s", hex, w->g->node);
+	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = at};
+	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = at,
+				   .incarnation = UINT64_MAX, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
+	if (trib_judge(w->repo, oid, &trust, &w->tip, ret, err))
+		return -1;
+	if (memcmp(ret->commit_sha256, leaf.commit, TRIB_SHA256_LEN) != 0 || memcmp(ret->manifest_sha256, leaf.manifest, TRIB_SHA256_LEN) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "commit %.12s of %s is not what the log says it is", hex, w->g->node);
+	return 0;
+}
+
+/* Judges every commit after the tip; applies the last `parts` of them, which are the group. */
+static int judge_and_apply(struct group *w, struct trib_err *err)
+{
+	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n;
+	if (trib_repo_chain(w->repo, w->g->oid, w->tip.exists ? w->tip.oid : NULL, SIZE_MAX, &chain, &n, err))
+		return -1;
+	int rc = n < w->g->parts ? trib_fail(err, TRIB_E_CHAIN, "the group of %llu parts is not whole", (unsigned long long)w->g->parts) : 0;
+	for (size_t i = 0; i < n && !rc; i++) {
+		TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+		rc = judge_one(w, chain[i], &j, err);
+		if (!rc && i + w->g->parts >= n)
+			rc = trib_mirror_apply_judged(w->city->mirror, &j, &w->why, err);
+		if (!rc)
+			memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
+		else if (err->code == TRIB_E_OUT_OF_STEP)
+			memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
+	}
+	free(chain);
+	return rc;
+}
+
+static int stop_node(struct trib_merge *m, struct group *w, const struct trib_tip *before, struct trib_err *why, struct trib_err *err)
+{
+	bool step = why->code == TRIB_E_OUT_OF_STEP;
+	if (step) {
+		m->out_of_step++;
+		if (put_ledger(w->city, w->g, w->why.table, trib_span(w->why.key, w->why.key_len), w->why.reason, err) ||
+		    put_result(w->city, w->g, w->manifest, &w->why, err))
+			return -1;
+	} else {
+		/* Bytes that were right at receipt are not right now: a damaged disk or a forger, not the node's doing. No leaf blames the
+		 * node; the audit names it, `ingest` brings the bytes back, `rebuild` merges them. */
+		m->damaged++;
+		(void)snprintf(m->damage, sizeof(m->damage), "%s/%s: %s", w->g->node, w->city->app, why->msg);
+		if (put_ledger(w->city, w->g, "-", (struct trib_span){0}, "damaged", err))
+			return -1;
+	}
+	return save_tip(w->city, w->g->node, before, step ? "out-of-step" : "damaged", err);
+}
+
+/* A rollback may have taken back tables and columns that the mirror had cached. */
+static int fresh_mirror(struct trib_city *c, struct trib_err *err)
+{
+	trib_mirror_free(c->mirror);
+	c->mirror = NULL;
+	return trib_mirror_new(c->db, &c->mirror, err);
+}
+
+static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
+{
+	struct group w = {.city = c, .hub = h, .g = g};
+	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(m->hub, g->node, c->app);
+	bool stopped = false;
+	int rc = -1;
+	if (load_tip(c, g->node, &w.tip, &stopped, err) || trib_tip_copy(&w.tip, &before, err))
+		goto out;
+	if (stopped) { /* out of step: later commits wait, visibly, until a reset */
+		rc = put_ledger(c, g, "-", (struct trib_span){0}, "waits-for-reset", err);
+		goto out;
+	}
+	struct trib_err why;
+	if (!path || trib_db_exec(c->db, "SAVEPOINT one", err))
+		goto out;
+	if (trib_repo_open(path, false, &w.repo, &why) || judge_and_apply(&w, &why)) {
+		if (why.code == TRIB_E_DB || why.code == TRIB_E_NO_SPACE || why.code == TRIB_E_NOMEM || why.code == TRIB_E_LOCKED) {
+			*err = why; /* our own trouble: try the batch again */
+			goto out;
+		}
+		rc = trib_db_exec(c->db, "ROLLBACK TO one; RELEASE one", err) || fresh_mirror(c, err) || stop_node(m, &w, &before, &why, err) ? -1 : 0;
+		goto out;
+	}
+	m->merged++;
+	rc = trib_db_exec(c->db, "RELEASE one", err) || save_tip(c, g->node, &w.tip, NULL, err) || save_digests(c, g->node, &w.tip.lanes, err) ||
+			     put_result(c, g, w.manifest, NULL, err)
+		     ? -1
+		     : 0;
+out:
+	trib_repo_free(w.repo);
+	trib_tip_release(&w.tip);
+	return rc;
+}
+
+/* ---- batches ---- */
+
+static int set_upto(struct trib_city *c, uint64_t upto, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->db, "UPDATE _t_merged SET upto = ?", &st, err))
+		return -1;
+	sqlite3_bind_int64(st, 1, (int64_t)upto);
+	return trib_db_step(c->db, st, err) < 0 ? -1 : 0;
+}
+
+static int name_nodes(struct trib_city *c, struct trib_hubdb *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
+	if (trib_db_prepare(h->db, "SELECT node, name FROM node WHERE app = ?", &st, err) ||
+	    trib_db_prepare(c->db, "INSERT INTO _t_node(node, name) VALUES(?,?) ON CONFLICT(node) DO UPDATE SET name = excluded.name WHERE name <> excluded.name", &ins, err))
+		return -1;
+	sqlite3_bind_text(st, 1, c->app, -1, SQLITE_STATIC);
+	int row;
+	while ((row = trib_db_step(h->db, st, err)) > 0) {
+		sqlite3_reset(ins);
+		sqlite3_bind_text(ins, 1, (const char *)sqlite3_column_text(st, 0), -1, SQLITE_TRANSIENT);
+		sqlite3_bind_text(ins, 2, (const char *)sqlite3_column_text(st, 1), -1, SQLITE_TRANSIENT);
+		if (trib_db_step(c->db, ins, err) < 0)
+			return -1;
+	}
+	return row;
+}
+
+/* Next complete groups of one app: at most BATCH. A group takes its last part's place in the order. */
+static int next_groups(struct trib_hubdb *h, const char *app, uint64_t from, uint64_t size, struct held ret[BATCH], size_t *ret_n, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT idx, node, seq, parts, oid, held_at FROM held WHERE app = ? AND idx >= ? AND idx < ? AND part = parts ORDER BY idx LIMIT 256", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, (int64_t)from);
+	sqlite3_bind_int64(st, 3, (int64_t)size);
+	size_t n = 0;
+	int row;
+	while ((row = trib_db_step(h->db, st, err)) > 0 && n < BATCH) {
+		struct held *g = &ret[n++];
+		g->index = (uint64_t)sqlite3_column_int64(st, 0);
+		(void)snprintf(g->node, sizeof(g->node), "%s", (const char *)sqlite3_column_text(st, 1));
+		g->seq = (uint64_t)sqlite3_column_int64(st, 2);
+		g->parts = (uint64_t)sqlite3_column_int64(st, 3);
+		if (sqlite3_column_bytes(st, 4) != TRIB_OID_LEN)
+			return trib_fail(err, TRIB_E_VERIFY, "hub.db: held %llu has no commit id; try: tributary-hub audit", (unsigned long long)g->index);
+		memcpy(g->oid, sqlite3_column_blob(st, 4), TRIB_OID_LEN);
+		g->held_at = sqlite3_column_int64(st, 5);
+	}
+	if (row < 0)
+		return -1;
+	*ret_n = n;
+	return 0;
+}
+
+static int merge_batch(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, uint64_t size, bool *ret_more, struct trib_err *err)
+{
+	struct held groups[BATCH];
+	size_t n = 0;
+	int64_t from = 0;
+	if (trib_db_int(c->db, "SELECT upto FROM _t_merged", 0, &from, err) || next_groups(h, c->app, (uint64_t)from, size, groups, &n, err))
+		return -1;
+	*ret_more = n == BATCH;
+	if (n == 0 && (uint64_t)from == size)
+		return 0;
+	if (trib_db_exec(c->db, "BEGIN IMMEDIATE", err))
+		return -1;
+	if (name_nodes(c, h, err))
+		goto fail;
+	for (size_t i = 0; i < n; i++) {
+		if (merge_group(m, c, h, &groups[i], err))
+			goto fail;
+		if (m->progress)
+			trib_progress_step(m->progress, groups[i].index, size);
+	}
+	if (set_upto(c, *ret_more ? groups[n - 1].index + 1 : size, err))
+		goto fail;
+	trib_crash_point("merge-before-commit");
+	if (trib_db_exec(c->db, "COMMIT", err))
+		goto fail;
+	trib_crash_point("merge-committed");
+	return 0;
+fail:
+	if (!sqlite3_get_autocommit(c->db)) {
+		struct trib_err ignored;
+		if (trib_db_exec(c->db, "ROLLBACK", &ignored) || fresh_mirror(c, &ignored))
+			return -1;
+	}
+	return trib_ctx(err, "merging into the city database of %s", c->app);
+}
+
+int trib_merge_run(struct trib_merge *m, struct trib_hubdb *h, uint64_t size, struct trib_err *err)
+{
+	m->merged = m->out_of_step = m->damaged = 0;
+	if (open_cities(m, h, err))
+		return -1;
+	for (size_t i = 0; i < m->ncities; i++) {
+		bool more = true;
+		while (more)
+			if (merge_batch(m, &m->cities[i], h, size, &more, err))
+				return -1;
+	}
+	return 0;
+}
+
+/* ---- the city digest (F7) ---- */
+
+static int cmp_line(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+struct lines { char **p; size_t n, cap; };
+
+static int put_lines(struct trib_city *c, struct lines *l, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->db, "SELECT node, tbl, rows, digest FROM _t_digest WHERE rows > 0", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(c->db, st, err)) > 0) {
+		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
+		trib_buf_printf(&b, "%s %s ", (const char *)sqlite3_column_text(st, 0), c->app);
+		trib_pct(&b, trib_span_str((const char *)sqlite3_column_text(st, 1)));
+		trib_buf_printf(&b, " %lld ", (long long)sqlite3_column_int64(st, 2));
+		trib_buf_hex(&b, sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3));
+		trib_buf_putc(&b, '\n');
+		if (l->n == l->cap) {
+			size_t cap = l->cap ? 2 * l->cap : 64;
+			char **p = realloc(l->p, cap * sizeof(*p));
+			if (!p)
+				return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+			l->p = p;
+			l->cap = cap;
+		}
+		if (trib_buf_check(&b, "digest line", err) || !(l->p[l->n] = strdup(trib_buf_str(&b))))
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		l->n++;
+	}
+	return row;
+}
+
+int trib_merge_digest(struct trib_merge *m, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct lines l = {0};
+	int rc = 0;
+	for (size_t i = 0; i < m->ncities && !rc; i++)
+		rc = put_lines(&m->cities[i], &l, err);
+	if (!rc) {
+		if (l.n)
+			qsort(l.p, l.n, sizeof(*l.p), cmp_line);
+		struct trib_sha256_ctx *sha = trib_sha256_new();
+		for (size_t i = 0; i < l.n; i++)
+			trib_sha256_add(sha, trib_span_str(l.p[i]));
+		trib_sha256_end(sha, ret);
+	}
+	for (size_t i = 0; i < l.n; i++)
+		free(l.p[i]);
+	free(l.p);
+	return rc;
+}

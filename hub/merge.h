@@ -1,0 +1,38 @@
+/* merge.h: from log order to city databases (D9): the one code of the merger, of `rebuild` and of the audit's own derivation.
+ *
+ * A `trib_merge` is a folder of city files, APP.db each. A run takes in every held leaf from where each file stands up to a given log
+ * size, in log order; per file the rows, the node's tip, the ledger and the merged index move in one transaction (exactly once, D9.5). Every commit is
+ * judged again: signature, chain, digest. A change that does not fit stops that node only (`out of step`), and is in the ledger. */
+#ifndef TRIB_MERGE_H
+#define TRIB_MERGE_H
+
+#include "core/base/progress.h"
+#include "core/replay/mirror.h"
+#include "hub/hubdb.h"
+
+struct trib_city {
+	char app[TRIB_APP_MAX + 1];
+	sqlite3 *db;
+	struct trib_mirror *mirror;
+};
+
+struct trib_merge {
+	const struct trib_hub *hub;
+	char *dir; /* of the city files */
+	struct trib_city *cities;
+	size_t ncities;
+	struct trib_progress *progress; /* may be NULL */
+	uint64_t merged, out_of_step, damaged; /* counts of the last run */
+	char damage[256];                      /* last damaged history, for the log */
+};
+
+/* `dir` is made when missing. Opens the city file of every app that the hub knows. */
+int trib_merge_open(const struct trib_hub *hub, const char *dir, struct trib_hubdb *h, struct trib_merge *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_merge_close(struct trib_merge *m);
+static inline void trib_merge_cleanup(struct trib_merge *m) { trib_merge_close(m); }
+/* Takes in all leaves below `size`. */
+int trib_merge_run(struct trib_merge *m, struct trib_hubdb *h, uint64_t size, struct trib_err *err) TRIB_MUST_CHECK;
+/* SHA-256 of the city (F7) as the files stand. */
+int trib_merge_digest(struct trib_merge *m, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif
