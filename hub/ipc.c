@@ -156,14 +156,14 @@ int trib_ipc_call(int fd, enum trib_ipc_type type, struct trib_span a, struct tr
 	return 0;
 }
 
-int trib_ipc_send_fd_as(int sock, int fd, enum trib_ipc_peer peer, struct trib_err *err)
+int trib_ipc_send_fd(int sock, int fd, struct trib_err *err)
 {
 	union {
 		struct cmsghdr h;
 		uint8_t space[CMSG_SPACE(sizeof(int))];
 	} ctl;
 	memset(&ctl, 0, sizeof(ctl));
-	uint8_t byte = (uint8_t)peer;
+	uint8_t byte = 'f'; /* a descriptor needs at least one byte to travel with */
 	struct iovec iov = {&byte, 1};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.space, .msg_controllen = sizeof(ctl.space)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
@@ -189,8 +189,6 @@ int trib_ipc_send_fd_as(int sock, int fd, enum trib_ipc_peer peer, struct trib_e
 	}
 }
 
-int trib_ipc_send_fd(int sock, int fd, struct trib_err *err) { return trib_ipc_send_fd_as(sock, fd, TRIB_IPC_PEER_WORKER, err); }
-
 /* Takes the one descriptor out of a control message; closes any others. -1 when there is none. */
 static int take_fd(struct msghdr *m)
 {
@@ -211,7 +209,7 @@ static int take_fd(struct msghdr *m)
 	return fd;
 }
 
-int trib_ipc_recv_fd_as(int sock, int *ret_fd, enum trib_ipc_peer *ret_peer, struct trib_err *err)
+int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err)
 {
 	union {
 		struct cmsghdr h;
@@ -238,20 +236,9 @@ int trib_ipc_recv_fd_as(int sock, int *ret_fd, enum trib_ipc_peer *ret_peer, str
 		int fd = take_fd(&m);
 		if (fd < 0)
 			return trib_fail(err, TRIB_E_FORMAT, "a control message came without a descriptor");
-		if (byte != TRIB_IPC_PEER_WORKER && byte != TRIB_IPC_PEER_ENROL && byte != TRIB_IPC_PEER_MERGER) {
-			close(fd);
-			return trib_fail(err, TRIB_E_FORMAT, "a control message names an unknown kind of process");
-		}
 		*ret_fd = fd;
-		*ret_peer = (enum trib_ipc_peer)byte;
 		return 1;
 	}
-}
-
-int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err)
-{
-	enum trib_ipc_peer peer;
-	return trib_ipc_recv_fd_as(sock, ret_fd, &peer, err);
 }
 
 int trib_ipc_pair(int ret[2], struct trib_err *err)

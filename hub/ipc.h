@@ -85,13 +85,6 @@ int trib_ipc_send_fd(int sock, int fd, struct trib_err *err) TRIB_MUST_CHECK;
 /* 1, 0 at end of stream, -1. */
 int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Descriptors travel with one byte that says who holds the other end, because it decides what the receiver may believe: only the enrol
- * process may send CERTS, only the merger MERGED. trib_ipc_send_fd sends WORKER; trib_ipc_recv_fd drops the byte. The supervisor sends ENROL and
- * MERGER to the keeper when it starts those processes again after a death. */
-enum trib_ipc_peer { TRIB_IPC_PEER_WORKER = 'w', TRIB_IPC_PEER_ENROL = 'e', TRIB_IPC_PEER_MERGER = 'm' };
-int trib_ipc_send_fd_as(int sock, int fd, enum trib_ipc_peer peer, struct trib_err *err) TRIB_MUST_CHECK;
-/* 1, 0 at end of stream, -1. */
-int trib_ipc_recv_fd_as(int sock, int *ret_fd, enum trib_ipc_peer *ret_peer, struct trib_err *err) TRIB_MUST_CHECK;
 /* A connected pair of close-on-exec stream sockets. */
 int trib_ipc_pair(int ret[2], struct trib_err *err) TRIB_MUST_CHECK;
 /* Sends one message and waits for its answer, which must be of type `want`; the end of the stream is TRIB_E_UNREACHABLE. */
