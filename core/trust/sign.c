@@ -77,54 +77,75 @@ static bool der_take(struct trib_reader *r, uint8_t tag, struct trib_span *ret)
 	return !r->failed;
 }
 
-/* The outline of RFC 5652's SignedData without certificates, CRLs and content, and one signer. libcrypto's parser would
- * also take BER, and its interface hides some kinds of embedded certificates. */
-static bool outline_ok(struct trib_span der)
+/* sid: the certificate's issuer and serial number, byte for byte. */
+static bool names_cert(struct trib_span sid, X509 *x)
 {
-	struct trib_reader r = trib_reader(der), sub;
-	struct trib_span s, oid, version, skip;
+	const unsigned char *name = NULL;
+	unsigned char *serial = NULL;
+	size_t name_n = 0;
+	int n = i2d_ASN1_INTEGER(X509_get0_serialNumber(x), &serial);
+	bool same = X509_NAME_get0_der(X509_get_issuer_name(x), &name, &name_n) && n > 0 && sid.n == name_n + (size_t)n &&
+		    memcmp(sid.p, name, name_n) == 0 && memcmp(sid.p + name_n, serial, (size_t)n) == 0;
+
+	OPENSSL_free(serial);
+	return same;
+}
+
+#define OID_SHA256 "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01"
+#define OID_ECDSA_SHA256 "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
+#define OID_DATA "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"
+#define OID_SIGNED_DATA "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+
+/* An element whose content is exactly `bytes`. */
+static bool der_is(struct trib_reader *r, uint8_t tag, const char *bytes, size_t n)
+{
+	struct trib_span s;
+
+	return der_take(r, tag, &s) && trib_span_eq(s, trib_span(bytes, n));
+}
+#define DER_IS(r, tag, lit) der_is(r, tag, lit, sizeof(lit) - 1)
+
+static bool signer_ok(struct trib_span info, struct trib_span *ret_sid)
+{
+	struct trib_reader r = trib_reader(info);
+	struct trib_span attrs, sig;
+
+	return DER_IS(&r, 0x02, "\x01") && der_take(&r, 0x30, ret_sid) && DER_IS(&r, 0x30, OID_SHA256) && der_take(&r, 0xa0, &attrs) &&
+	       DER_IS(&r, 0x30, OID_ECDSA_SHA256) && der_take(&r, 0x04, &sig) && !r.rest.n;
+}
+
+/* The outline of RFC 5652's SignedData, version 1: no certificates, CRLs, content or unsigned attributes; one signer by issuer
+ * and serial; SHA-256 and ECDSA without parameters. libcrypto's parser would also take BER, does not look at what is not
+ * signed, and its interface hides some kinds of embedded certificates. */
+static bool outline_ok(struct trib_span der, struct trib_span *ret_sid)
+{
+	struct trib_reader r = trib_reader(der);
+	struct trib_span s;
 
 	if (!der_take(&r, 0x30, &s) || r.rest.n)
 		return false;
-	sub = trib_reader(s);
-	if (!der_take(&sub, 0x06, &oid) || !trib_span_eq(oid, trib_span("\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", 9)) ||
-	    !der_take(&sub, 0xa0, &s) || sub.rest.n)
+	r = trib_reader(s);
+	s = trib_read(&r, sizeof OID_SIGNED_DATA - 1);
+	if (!trib_span_eq(s, trib_span(OID_SIGNED_DATA, sizeof OID_SIGNED_DATA - 1)) || !der_take(&r, 0xa0, &s) || r.rest.n)
 		return false;
-	sub = trib_reader(s);
-	if (!der_take(&sub, 0x30, &s) || sub.rest.n)
+	r = trib_reader(s);
+	if (!der_take(&r, 0x30, &s) || r.rest.n)
 		return false;
-	sub = trib_reader(s);
-	if (!der_take(&sub, 0x02, &version) || !trib_span_eq(version, trib_span("\x01", 1)) || !der_take(&sub, 0x31, &skip) ||
-	    !der_take(&sub, 0x30, &s))
+	r = trib_reader(s);
+	if (!DER_IS(&r, 0x02, "\x01") || !DER_IS(&r, 0x31, "\x30\x0b" OID_SHA256) || !DER_IS(&r, 0x30, OID_DATA) ||
+	    !der_take(&r, 0x31, &s) || r.rest.n)
 		return false;
-	/* encapContentInfo: the type id-data and no content. */
-	if (!trib_span_eq(s, trib_span("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", 11)))
-		return false;
-	if (!der_take(&sub, 0x31, &s) || sub.rest.n)
-		return false;
-	sub = trib_reader(s);
-	return der_take(&sub, 0x30, &s) && !sub.rest.n;
+	r = trib_reader(s);
+	return der_take(&r, 0x30, &s) && !r.rest.n && signer_ok(s, ret_sid);
 }
 
-static int check_signer(CMS_ContentInfo *cms, X509 *x, struct trib_err *err)
+static int check_attributes(CMS_ContentInfo *cms, struct trib_err *err)
 {
 	STACK_OF(CMS_SignerInfo) *all = CMS_get0_SignerInfos(cms);
 	CMS_SignerInfo *si = all && sk_CMS_SignerInfo_num(all) == 1 ? sk_CMS_SignerInfo_value(all, 0) : NULL;
-	ASN1_OCTET_STRING *keyid = NULL;
-	X509_NAME *issuer = NULL;
-	ASN1_INTEGER *serial = NULL;
-	X509_ALGOR *digest = NULL, *sig = NULL;
 
-	if (!si || !CMS_SignerInfo_get0_signer_id(si, &keyid, &issuer, &serial) || keyid || !issuer || !serial)
-		return trib_fail(err, TRIB_E_SIGNATURE, "the signature must have one signer, named by issuer and serial number");
-	if (CMS_SignerInfo_cert_cmp(si, x))
-		return trib_fail(err, TRIB_E_SIGNATURE, "the signature names another certificate as its signer");
-	CMS_SignerInfo_get0_algs(si, NULL, NULL, &digest, &sig);
-	if (OBJ_obj2nid(digest->algorithm) != NID_sha256 || OBJ_obj2nid(sig->algorithm) != NID_ecdsa_with_SHA256)
-		return trib_fail(err, TRIB_E_SIGNATURE, "the signature is not ECDSA with SHA-256");
-	if (CMS_signed_get_attr_count(si) != 3 || CMS_signed_get_attr_by_NID(si, NID_pkcs9_contentType, -1) < 0 ||
-	    CMS_signed_get_attr_by_NID(si, NID_pkcs9_signingTime, -1) < 0 ||
-	    CMS_signed_get_attr_by_NID(si, NID_pkcs9_messageDigest, -1) < 0 || CMS_unsigned_get_attr_count(si) > 0)
+	if (!si || CMS_signed_get_attr_count(si) != 3 || CMS_signed_get_attr_by_NID(si, NID_pkcs9_contentType, -1) < 0 ||
+	    CMS_signed_get_attr_by_NID(si, NID_pkcs9_signingTime, -1) < 0 || CMS_signed_get_attr_by_NID(si, NID_pkcs9_messageDigest, -1) < 0)
 		return trib_fail(err, TRIB_E_SIGNATURE, "the signature's attributes are not contentType, signingTime and messageDigest alone");
 	return 0;
 }
@@ -135,7 +156,7 @@ static int check_cms(CMS_ContentInfo *cms, struct trib_span payload, X509 *x, st
 	BIO *in;
 	int ok = 0;
 
-	if (check_signer(cms, x, err))
+	if (check_attributes(cms, err))
 		return -1;
 	signers = sk_X509_new_null();
 	in = BIO_new_mem_buf(payload.p, (int)payload.n);
@@ -152,6 +173,7 @@ static int check_cms(CMS_ContentInfo *cms, struct trib_span payload, X509 *x, st
 int trib_sign_verify(struct trib_span payload, struct trib_span pem, const struct trib_cert *cert, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf der = TRIB_BUF(TRIB_SIG_MAX);
+	struct trib_span sid;
 	const unsigned char *p, *end;
 	CMS_ContentInfo *cms;
 	int r;
@@ -164,8 +186,10 @@ int trib_sign_verify(struct trib_span payload, struct trib_span pem, const struc
 		err->code = TRIB_E_SIGNATURE;
 		return -1;
 	}
-	if (!outline_ok(trib_buf_span(&der)))
-		return trib_fail(err, TRIB_E_SIGNATURE, "the signature is not a detached CMS of one signer without certificates");
+	if (!outline_ok(trib_buf_span(&der), &sid))
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature is not a detached CMS of one ECDSA signer without certificates");
+	if (!names_cert(sid, trib_cert_x509(cert)))
+		return trib_fail(err, TRIB_E_SIGNATURE, "the signature names another certificate as its signer");
 	p = der.p;
 	end = der.p + der.len;
 	cms = d2i_CMS_ContentInfo(NULL, &p, (long)der.len);
