@@ -209,16 +209,16 @@ static bool varint_take(struct trib_reader *r, uint64_t *ret)
 	uint64_t v = 0;
 	for (int i = 0; i < 8; i++) {
 		uint8_t c = trib_read_u8(r);
-		if (r->failed || (i == 0 && c == 0x80))
-			return false;
 		v = v << 7 | (c & 0x7f);
+		if (r->failed || (i && !(c & 0x80) && v >> (7 * i) == 0)) /* a first group of zero bits */
+			return false;
 		if (!(c & 0x80)) {
 			*ret = v;
 			return true;
 		}
 	}
 	v = v << 8 | trib_read_u8(r);
-	if (r->failed || !(v >> 56))
+	if (r->failed || v >> 56 == 0) /* eight bytes would do */
 		return false;
 	*ret = v;
 	return true;
