@@ -161,6 +161,40 @@ static bool names_too_long(const struct trib_table *t)
 	return false;
 }
 
+/* Whether SQLite has the collation: PRAGMA collation_list also lists names it has only heard of. 1, 0 or -1. */
+static int collation_known(sqlite3 *db, const char *name, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(TRIB_SCHEMA_MAX);
+	trib_buf_puts(&sql, "SELECT 'a' = 'b' COLLATE ");
+	trib_sql_ident(&sql, name);
+	if (trib_buf_check(&sql, "the name of a collation", err))
+		return -1;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(db, trib_buf_str(&sql), -1, &st, NULL);
+	if (rc != SQLITE_OK && (rc & 0xff) != SQLITE_ERROR)
+		return trib_db_fail(err, db, "looking for a collation");
+	return rc == SQLITE_OK;
+}
+
+/* Why a table could not be prepared: SQLite's own message ("no query solution") does not tell. */
+static int unreadable_reason(sqlite3 *db, const struct trib_table *t, const char **ret, struct trib_err *err)
+{
+	static const char sql[] = "SELECT DISTINCT x.coll FROM pragma_index_list(?1, 'main') AS l, pragma_index_xinfo(l.name, 'main') AS x"
+				  " WHERE x.coll IS NOT NULL";
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, sql, &st, err))
+		return -1;
+	if (sqlite3_bind_text(st, 1, t->name, -1, SQLITE_STATIC))
+		return trib_db_fail(err, db, "reading indexes");
+	int row, known = 1;
+	while (known == 1 && (row = trib_db_step(db, st, err)) != 0)
+		known = row < 0 ? -1 : collation_known(db, text_at(st, 0), err);
+	if (known < 0)
+		return -1;
+	*ret = known ? "unreadable" : "no-collation";
+	return 0;
+}
+
 /* Whether the rows can be read at all: 1 yes, 0 no with *ret_reason, -1 the database failed. */
 static int readable(sqlite3 *db, const struct trib_table *t, const char **ret_reason, struct trib_err *err)
 {
@@ -180,8 +214,7 @@ static int readable(sqlite3 *db, const struct trib_table *t, const char **ret_re
 		return 1;
 	if ((rc & 0xff) != SQLITE_ERROR)
 		return trib_db_fail(err, db, "preparing to read a table");
-	*ret_reason = strstr(sqlite3_errmsg(db), "collation") ? "no-collation" : "unreadable";
-	return 0;
+	return unreadable_reason(db, t, ret_reason, err);
 }
 
 static int add_table(sqlite3 *db, struct trib_schema *s, sqlite3_stmt *row, struct trib_err *err)
