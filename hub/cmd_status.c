@@ -1,0 +1,156 @@
+/* cmd_status.c: `status` and `checkpoint`: the operator's first screen is who has not reported (D1). */
+#include "core/base/clock.h"
+#include "hub/commands.h"
+
+#define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
+
+
+static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, const char *state)
+{
+	char when[TRIB_TIME_LEN + 1] = "";
+	int64_t at = sqlite3_column_int64(st, 3);
+	if (at)
+		trib_time_text(when, at);
+	trib_say(cli, "  %-14s %-10s %-22s %s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
+		 at ? when : _("never"), state, (const char *)sqlite3_column_text(st, 2));
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "name",
+					      sqlite3_column_text(st, 2), "state", state, "reported_at", at ? json_string(when) : json_null()));
+}
+
+/* One list of nodes chosen by `sql` (node, app, name, reported_at; parameter 1 = the instant before which one is silent). */
+static int list_nodes(struct trib_cli *cli, struct trib_hubdb *db, const char *sql, const char *title, const char *key, const char *state, int64_t *ret_n)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db->db, sql, &st, &cli->err))
+		return -1;
+	if (sqlite3_bind_parameter_count(st) > 0)
+		sqlite3_bind_int64(st, 1, trib_now() - NIGHT);
+	json_t *list = json_array();
+	int row;
+	*ret_n = 0;
+	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {
+		if (++*ret_n == 1)
+			trib_say(cli, "%s\n", title);
+		print_node(cli, st, list, state);
+	}
+	trib_json(cli, key, list);
+	return row < 0 ? -1 : 0;
+}
+
+static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db->db, "SELECT node, app, code, msg, at, times FROM refusal ORDER BY at DESC LIMIT 10", &st, &cli->err))
+		return -1;
+	json_t *list = json_array();
+	int row;
+	bool any = false;
+	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {
+		char when[TRIB_TIME_LEN + 1];
+		trib_time_text(when, sqlite3_column_int64(st, 4));
+		if (!any)
+			trib_say(cli, "%s\n", _("Last refusals:"));
+		any = true;
+		trib_say(cli, "  %s %s/%s [%s] x%lld: %s\n", when, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
+			 (const char *)sqlite3_column_text(st, 2), (long long)sqlite3_column_int64(st, 5), (const char *)sqlite3_column_text(st, 3));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "code",
+						      sqlite3_column_text(st, 2), "message", sqlite3_column_text(st, 3), "at", when, "times",
+						      (json_int_t)sqlite3_column_int64(st, 5)));
+	}
+	trib_json(cli, "refusals", list);
+	return row < 0 ? -1 : 0;
+}
+
+static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expected)
+{
+	int64_t commits, waiting;
+	uint64_t size;
+	uint8_t root[TRIB_SHA256_LEN];
+	char hex[TRIB_SHA256_HEX + 1];
+	if (trib_db_int(db->db, "SELECT count(*) FROM node WHERE status <> 'closed'", 0, ret_expected, &cli->err) ||
+	    trib_db_int(db->db, "SELECT count(*) FROM held", 0, &commits, &cli->err) ||
+	    trib_db_int(db->db, "SELECT count(*) FROM held WHERE merged_at IS NULL", 0, &waiting, &cli->err) || trib_log_size(db, &size, &cli->err) ||
+	    trib_log_root(db, size, root, &cli->err))
+		return -1;
+	trib_hex(hex, root, TRIB_SHA256_LEN);
+	trib_say(cli, _("Held: %lld commits; not in the city yet: %lld; log: %llu leaves, root %.16s\n"), (long long)commits, (long long)waiting,
+		 (unsigned long long)size, hex);
+	trib_json(cli, "held", json_integer(commits));
+	trib_json(cli, "waiting", json_integer(waiting));
+	trib_json(cli, "log_size", json_integer((json_int_t)size));
+	trib_json(cli, "log_root", json_string(hex));
+	return 0;
+}
+
+int hub_cmd_status(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	int64_t silent, never, stopped, braked, expected, fine;
+	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
+		return -1;
+	if (list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
+		       _("braked"), &braked) ||
+	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at < ?1 ORDER BY reported_at",
+		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
+	    list_nodes(cli, &db, "SELECT node, app, name, 0 FROM node WHERE status <> 'closed' AND reported_at IS NULL ORDER BY node", _("Never reported:"), "never",
+		       _("expected"), &never) ||
+	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.out_of_step IS NOT NULL ORDER BY n.node",
+		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
+	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
+		       _("up to date"), &fine) ||
+	    list_refusals(cli, &db) || totals(cli, &db, &expected))
+		return -1;
+	if (expected == 0)
+		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));
+	else if (silent + never + stopped + braked == 0)
+		trib_say(cli, _("All %lld communities have reported.\n"), (long long)expected);
+	else
+		trib_say(cli, _("%lld of %lld communities have not reported; %lld braked, %lld out of step.\n"), (long long)(silent + never), (long long)expected,
+			 (long long)braked, (long long)stopped);
+	trib_json(cli, "expected", json_integer(expected));
+	return 0;
+}
+
+int hub_cmd_checkpoint_show(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(trib_cli_hub(cli), "checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	if (!path)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(path, &note, &cli->err))
+		return -1;
+	trib_say(cli, "%s", trib_buf_str(&note));
+	trib_json(cli, "checkpoint", json_string(trib_buf_str(&note)));
+	return 0;
+}
+
+/* Signature, then: the log still has that root at that size. */
+int hub_cmd_checkpoint_verify(struct trib_cli *cli)
+{
+	struct trib_hub *hub = trib_cli_hub(cli);
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(trib_mem) char *own = trib_hub_path(hub, "checkpoint");
+	TRIB_AUTO(trib_mem) char *key_path = trib_hub_path(hub, "keys/log.key");
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	uint8_t pub[32], root[TRIB_SHA256_LEN];
+	uint64_t size;
+	if (!own || !key_path)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(cli->argc ? cli->argv[0] : own, &note, &cli->err) || trib_key_load(key_path, &key, &cli->err) ||
+	    trib_key_ed25519_public(key, pub, &cli->err) || trib_checkpoint_verify(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err) ||
+	    trib_hubdb_open(hub, false, &db, &cli->err) || trib_log_size(&db, &size, &cli->err))
+		return -1;
+	if (cp.size > size)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the checkpoint names %llu leaves, the log has only %llu: this hub is an older copy; try: tributary-hub recover"),
+				 (unsigned long long)cp.size, (unsigned long long)size);
+	if (trib_log_root(&db, cp.size, root, &cli->err))
+		return -1;
+	if (memcmp(root, cp.root, sizeof(root)) != 0)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the log's first %llu leaves are not those that the checkpoint signed"), (unsigned long long)cp.size);
+	trib_json(cli, "size", json_integer((json_int_t)cp.size));
+	trib_json(cli, "verdict", json_string("proven"));
+	trib_say(cli, _("The checkpoint of %llu leaves is signed by this log and agrees with it.\n"), (unsigned long long)cp.size);
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* commands.h: the verbs of tributary-hub; the table is in main.c, each cmd_*.c holds a family. */
+#ifndef TRIB_HUB_COMMANDS_H
+#define TRIB_HUB_COMMANDS_H
+
+#include "core/base/cmd.h"
+#include "hub/hubdb.h"
+
+enum {
+	TRIB_NEED_HUB = 1,   /* cli->ctx is an opened struct trib_hub */
+};
+
+static inline struct trib_hub *trib_cli_hub(struct trib_cli *cli) { return cli->ctx; }
+
+int hub_cmd_init(struct trib_cli *cli);
+int hub_cmd_serve(struct trib_cli *cli);
+int hub_cmd_node_add(struct trib_cli *cli);
+int hub_cmd_node_list(struct trib_cli *cli);
+int hub_cmd_node_show(struct trib_cli *cli);
+int hub_cmd_node_approve(struct trib_cli *cli);
+int hub_cmd_node_reject(struct trib_cli *cli);
+int hub_cmd_node_replace(struct trib_cli *cli);
+int hub_cmd_node_revoke(struct trib_cli *cli);
+int hub_cmd_status(struct trib_cli *cli);
+int hub_cmd_checkpoint_show(struct trib_cli *cli);
+int hub_cmd_checkpoint_verify(struct trib_cli *cli);
+
+extern const struct trib_opt hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[];
+
+#endif

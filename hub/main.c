@@ -1,0 +1,56 @@
+#include <signal.h>
+
+#include "core/base/log.h"
+#include "core/store/repo.h"
+#include "hub/commands.h"
+
+static const struct trib_cmd commands[] = {
+	{"init", "", N_("make a city: its certificate authority, keys, stores and policy"), hub_opts_init, 0, 0, 0, hub_cmd_init},
+	{"serve", "", N_("run the hub in the foreground"), hub_opts_serve, 0, 0, TRIB_NEED_HUB, hub_cmd_serve},
+	{"node add", "ID", N_("expect a community and print its enrolment slip"), hub_opts_node_add, 1, 1, TRIB_NEED_HUB, hub_cmd_node_add},
+	{"node list", "", N_("list the expected communities"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_node_list},
+	{"node show", "ID", N_("show one community: certificates, history, requests"), hub_opts_node, 1, 1, TRIB_NEED_HUB, hub_cmd_node_show},
+	{"node approve", "ID", N_("allow a waiting enrolment request"), hub_opts_node, 1, 1, TRIB_NEED_HUB, hub_cmd_node_approve},
+	{"node reject", "ID", N_("reject a waiting enrolment request"), hub_opts_node, 1, 1, TRIB_NEED_HUB, hub_cmd_node_reject},
+	{"node replace", "ID", N_("make a slip for a new machine of an enrolled community"), hub_opts_node_add, 1, 1, TRIB_NEED_HUB, hub_cmd_node_replace},
+	{"node revoke", "ID", N_("revoke the certificates of a community; its history stays"), hub_opts_revoke, 1, 1, TRIB_NEED_HUB, hub_cmd_node_revoke},
+	{"status", "", N_("who has not reported, first; then queue, refusals and the log"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_status},
+	{"checkpoint show", "", N_("print the signed checkpoint of the log"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_checkpoint_show},
+	{"checkpoint verify", "[FILE]", N_("verify a signed checkpoint against the log"), NULL, 0, 1, TRIB_NEED_HUB, hub_cmd_checkpoint_verify},
+};
+
+static struct trib_hub hub;
+
+static int prepare(struct trib_cli *cli)
+{
+	trib_log_open("hub", cli->verbose ? TRIB_LOG_DEBUG : cli->quiet ? TRIB_LOG_ERROR : TRIB_LOG_INFO);
+	if (trib_repo_lib_init(&cli->err))
+		return -1;
+	if (cli->cmd->needs & TRIB_NEED_HUB) {
+		if (trib_hub_open(cli->state, &hub, &cli->err))
+			return -1;
+		cli->ctx = &hub;
+	}
+	return 0;
+}
+
+static void finish(struct trib_cli *cli)
+{
+	if (cli->ctx)
+		trib_hub_close(&hub);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct trib_program program = {
+		.name = "tributary-hub",
+		.about = N_("The city's hub: receives, proves, merges, audits and restores the histories of its communities."),
+		.cmds = commands,
+		.ncmds = TRIB_COUNT(commands),
+		.default_state = "/var/lib/tributary/hub",
+		.prepare = prepare,
+		.finish = finish,
+	};
+	signal(SIGPIPE, SIG_IGN);
+	return trib_program_main(&program, argc, argv);
+}
