@@ -30,15 +30,15 @@ struct loose {
 	int fd;
 	const char *path;
 	z_stream *z;
+	bool ended; /* the stream's end was reached */
 	uint8_t in[CHUNK];
 };
 
-/* Inflates until `n` bytes are at `out`: how many there were before the stream ended, or -1. *ret_end: the stream's end was reached. */
-static ssize_t loose_take(struct loose *l, uint8_t *out, size_t n, bool *ret_end, struct trib_err *err)
+/* Inflates until `n` bytes are at `out`: how many there were before the stream ended, or -1. */
+static ssize_t loose_take(struct loose *l, uint8_t *out, size_t n, struct trib_err *err)
 {
 	size_t got = 0;
-	*ret_end = false;
-	while (got < n && !*ret_end) {
+	while (got < n && !l->ended) {
 		if (l->z->avail_in == 0) {
 			ssize_t r = read(l->fd, l->in, sizeof(l->in));
 			if (r < 0 && errno == EINTR)
@@ -56,7 +56,7 @@ static ssize_t loose_take(struct loose *l, uint8_t *out, size_t n, bool *ret_end
 		int rc = inflate(l->z, Z_NO_FLUSH);
 		got += room - l->z->avail_out;
 		if (rc == Z_STREAM_END)
-			*ret_end = true;
+			l->ended = true;
 		else if (rc == Z_MEM_ERROR)
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory inflating %s", l->path);
 		else if (rc != Z_OK && !(rc == Z_BUF_ERROR && l->z->avail_in == 0))
@@ -70,9 +70,8 @@ static int loose_head(struct loose *l, const char *type, size_t *ret_size, struc
 {
 	char head[32];
 	size_t n = 0, skip = strlen(type) + 1, size = 0;
-	bool end = false;
 	for (;; n++) {
-		ssize_t got = n < sizeof(head) && !end ? loose_take(l, (uint8_t *)&head[n], 1, &end, err) : 0;
+		ssize_t got = n < sizeof(head) ? loose_take(l, (uint8_t *)&head[n], 1, err) : 0;
 		if (got < 0)
 			return -1;
 		if (got == 0)
@@ -92,23 +91,18 @@ static int loose_head(struct loose *l, const char *type, size_t *ret_size, struc
 /* The content, then the end of the stream and of the file, and nothing more. */
 static int loose_body(struct loose *l, size_t size, struct trib_buf *ret, struct trib_err *err)
 {
-	bool end = false;
 	uint8_t extra;
 	uint8_t *out = size ? trib_buf_grow(ret, size) : NULL;
 	if (trib_buf_check(ret, l->path, err))
 		return -1;
-	ssize_t got = size ? loose_take(l, out, size, &end, err) : 0;
+	ssize_t got = size ? loose_take(l, out, size, err) : 0;
 	if (got < 0)
 		return -1;
 	if ((size_t)got != size)
 		return torn(err, l->path);
-	if (!end) {
-		got = loose_take(l, &extra, 1, &end, err);
-		if (got < 0)
-			return -1;
-		if (got != 0 || !end)
-			return torn(err, l->path);
-	}
+	got = loose_take(l, &extra, 1, err); /* nothing more, but the checksum */
+	if (got != 0)
+		return got < 0 ? -1 : torn(err, l->path);
 	if (l->z->avail_in || read(l->fd, &extra, 1) != 0)
 		return torn(err, l->path);
 	return 0;
