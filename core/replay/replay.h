@@ -29,7 +29,7 @@ int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, i
  * schema of that commit: encoding, page size, auto_vacuum, user_version, application_id, tables, rows, sqlite_sequence, then indexes,
  * views and triggers. Proven before it is handed over: a rescan of the file gives the manifest's digests, integrity_check is ok. `table` (may be NULL) restores only
  * that table (folded comparison). */
-struct trib_restored {
+struct trib_restored { /* zeroed by the caller */
 	uint64_t rows; size_t tables;
 	uint64_t seq; uint8_t oid[TRIB_OID_LEN]; int64_t captured_at;
 	uint8_t digest[TRIB_SHA256_LEN]; /* overall digest measured on the file (whole restore), or the table's */
@@ -37,8 +37,12 @@ struct trib_restored {
 	struct trib_buf absent; /* names left out, one a line with the reason */
 };
 void trib_restored_release(struct trib_restored *r);
+static inline void trib_restored_cleanup(struct trib_restored *r) { trib_restored_release(r); }
 int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *to,
 			struct trib_restored *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Visits every row of any ordinary database file as capture would see it: equal rows of a bag once, with their `_count`; a row over TRIB_ROW_MAX
+ * not at all. `city` is the table's name as spelled. Each keyed table is first announced with row NULL. */
+int trib_scan_each(sqlite3 *db, trib_mirror_row fn, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
 /* Lanes and row counts of any ordinary database file, as capture would see it (bags included). */
 int trib_scan_database(sqlite3 *db, const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

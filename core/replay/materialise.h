@@ -1,0 +1,24 @@
+/* materialise.h: one node's mirrors become an ordinary database file with the schema of a commit (D12.1). Internal to core/replay. */
+#ifndef TRIB_MATERIALISE_H
+#define TRIB_MATERIALISE_H
+
+#include "core/replay/replay.h"
+
+struct trib_material {
+	struct trib_mirror *mirror;             /* holds the rows */
+	const char *node, *app;
+	const struct trib_manifest *manifest;   /* what the file must come to */
+	const struct trib_schematext *schema;
+	const uint8_t *salt;
+	const char *table;                      /* folded; NULL: all */
+};
+
+/* Whether a table of the schema is wanted. */
+bool trib_material_wants(const struct trib_material *m, const char *name);
+/* Creates the file at `path` (must not exist), fills it, proves it and closes it, fsynced. *ret_lanes receives what was measured. On failure a partial file may
+ * be left at `path`. */
+int trib_materialise(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
+/* The proof alone: lanes of the file equal the manifest's, integrity_check is ok, the schema is the commit's. Names table and row. */
+int trib_material_prove(const struct trib_material *m, sqlite3 *db, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,247 @@
+#include "core/replay/replay.h"
+
+#include "core/replay/materialise.h"
+
+/* Single commits are put into transactions of this many: a group is never split from its savepoint. */
+#define BATCH 512
+
+struct replay {
+	sqlite3 *db;
+	struct trib_mirror *mirror;
+	bool in_transaction, in_group;
+	unsigned pending;
+	const uint8_t *upto;
+	/* Of the commit `upto`, copied. */
+	struct trib_buf manifest, schema;
+	struct trib_cert_id signer;
+	uint8_t salt[TRIB_SALT_LEN];
+};
+
+void trib_restored_release(struct trib_restored *r)
+{
+	trib_buf_release(&r->absent);
+	*r = (struct trib_restored){0};
+}
+
+/* A group's parts wait in a savepoint; a part that begins another, or a single commit, gives the open one up (D5.1). */
+static int begin_commit(struct replay *r, const struct trib_manifest *m, struct trib_err *err)
+{
+	if (m->part == 1 && r->in_group) {
+		if (trib_db_exec(r->db, "ROLLBACK TO part; RELEASE part", err) < 0)
+			return -1;
+		trib_mirror_forget(r->mirror);
+		r->in_group = false;
+	}
+	if (!r->in_transaction) {
+		if (trib_db_exec(r->db, "BEGIN", err) < 0)
+			return -1;
+		r->in_transaction = true;
+	}
+	if (m->part == 1 && m->parts > 1) {
+		if (trib_db_exec(r->db, "SAVEPOINT part", err) < 0)
+			return -1;
+		r->in_group = true;
+	}
+	return 0;
+}
+
+static int end_commit(struct replay *r, bool complete, bool last, struct trib_err *err)
+{
+	if (!complete)
+		return 0;
+	if (r->in_group) {
+		if (trib_db_exec(r->db, "RELEASE part", err) < 0)
+			return -1;
+		r->in_group = false;
+	}
+	if (++r->pending < BATCH && !last)
+		return 0;
+	if (trib_db_exec(r->db, "COMMIT", err) < 0)
+		return -1;
+	r->in_transaction = false;
+	r->pending = 0;
+	return 0;
+}
+
+static int keep(struct replay *r, const struct trib_judged *j, const struct trib_tip *tip, struct trib_err *err)
+{
+	trib_buf_put_span(&r->manifest, trib_buf_span(&j->commit.manifest));
+	trib_buf_put_span(&r->schema, trib_buf_span(&j->schema_bytes));
+	r->signer = j->signer;
+	memcpy(r->salt, tip->salt, sizeof(r->salt));
+	if (trib_buf_check(&r->manifest, "manifest", err) < 0)
+		return -1;
+	return trib_buf_check(&r->schema, "schema.sql", err);
+}
+
+static int replay_commit(void *ctx, const struct trib_judged *j, const struct trib_tip *tip, bool complete, struct trib_err *err)
+{
+	struct replay *r = ctx;
+	struct trib_mismatch why;
+	bool last = memcmp(j->commit.oid, r->upto, TRIB_OID_LEN) == 0;
+
+	if (last && !complete)
+		return trib_fail(err, TRIB_E_NOT_FOUND, "commit #%llu is part %llu/%llu of a group; name the group's last part",
+				 (unsigned long long)j->manifest.seq, (unsigned long long)j->manifest.part, (unsigned long long)j->manifest.parts);
+	if (begin_commit(r, &j->manifest, err) < 0 || trib_mirror_apply_judged(r->mirror, j, &why, err) < 0 ||
+	    end_commit(r, complete, last, err) < 0)
+		return -1;
+	return last ? keep(r, j, tip, err) : 0;
+}
+
+static int open_scratch(const char *path, struct replay *r, struct trib_err *err)
+{
+	/* Rebuildable, so nothing is fsynced; the journal is there for groups that are given up. */
+	if (trib_db_open_own(path, false, &r->db, err) < 0 || trib_db_exec(r->db, "PRAGMA journal_mode=PERSIST", err) < 0 ||
+	    trib_db_exec(r->db, "PRAGMA synchronous=OFF", err) < 0 || trib_db_exec(r->db, "PRAGMA locking_mode=EXCLUSIVE", err) < 0 ||
+	    trib_db_exec(r->db, "PRAGMA cache_size=-65536", err) < 0)
+		return -1;
+	return trib_mirror_new(r->db, &r->mirror, err);
+}
+
+/* ---- what the caller is told ---- */
+
+static void list_absent(const struct trib_manifest *m, const struct trib_schematext *s, const char *table, struct trib_buf *b)
+{
+	trib_buf_init(b, TRIB_MANIFEST_MAX * 2);
+	for (size_t i = 0; i < m->nleft_out; i++)
+		trib_buf_printf(b, "%s %s\n", m->left_out[i].name, m->left_out[i].reason);
+	for (size_t i = 0; table && i < s->ntables; i++)
+		if (!s->tables[i].bag && trib_fold_cmp(trib_span_str(s->tables[i].name), trib_span_str(table)) != 0)
+			trib_buf_printf(b, "%s not-asked-for\n", s->tables[i].name);
+}
+
+/* The digest of one table: that of its table line or, when it has none, of its bag. */
+static void table_digest(const struct trib_material *m, const struct trib_lanes *lanes, uint8_t ret[TRIB_SHA256_LEN])
+{
+	const struct trib_lanes_table empty = {0}, *t = trib_lanes_find(lanes, m->table);
+
+	for (size_t i = 0; !t && i < lanes->ntables; i++) {
+		const char *name = lanes->tables[i]->name;
+
+		if (trib_is_bag(trib_span_str(name)) && strcmp(name + strlen(TRIB_BAG_PREFIX), m->table) == 0)
+			t = lanes->tables[i];
+	}
+	trib_digest_table(t ? t : &empty, ret);
+}
+
+static void report(const struct trib_material *m, const struct replay *r, const struct trib_lanes *lanes, struct trib_restored *ret)
+{
+	const char *last = "";
+
+	ret->rows = 0;
+	ret->tables = 0;
+	for (size_t i = 0; i < lanes->ntables; i++)
+		ret->rows += lanes->tables[i]->rows;
+	/* A table may have a `table` and a `bag` line; it counts once. */
+	for (size_t i = 0; i < m->schema->ntables; i++) {
+		const struct trib_st_table *t = &m->schema->tables[i];
+		const struct trib_st_table *main_line = t->bag ? trib_schematext_find(m->schema, trib_span_str(t->name)) : NULL;
+
+		if (trib_material_wants(m, t->name) && !main_line && strcmp(t->name, last) != 0)
+			ret->tables++;
+		last = t->name;
+	}
+	ret->seq = m->manifest->seq;
+	memcpy(ret->oid, r->upto, TRIB_OID_LEN);
+	ret->captured_at = m->manifest->captured_at;
+	ret->signer = r->signer;
+	if (m->table)
+		table_digest(m, lanes, ret->digest);
+	else
+		trib_digest_overall(lanes, m->app, ret->digest);
+	list_absent(m->manifest, m->schema, m->table, &ret->absent);
+}
+
+/* ---- the whole ---- */
+
+static bool has_table(const struct trib_schematext *s, const char *table)
+{
+	for (size_t i = 0; i < s->ntables; i++)
+		if (trib_fold_cmp(trib_span_str(s->tables[i].name), trib_span_str(table)) == 0)
+			return true;
+	return false;
+}
+
+static int finish(const struct trib_history *h, struct replay *r, const char *table, const char *tmp, const char *to, struct trib_restored *ret,
+		  struct trib_err *err)
+{
+	TRIB_AUTO(trib_manifest) struct trib_manifest manifest = {0};
+	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
+	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
+	struct trib_material m = {.mirror = r->mirror, .node = h->trust.node, .app = h->trust.app, .manifest = &manifest, .schema = &schema,
+				  .salt = r->salt, .table = table};
+
+	if (trib_manifest_parse(trib_buf_span(&r->manifest), &manifest, err) < 0 ||
+	    trib_schematext_parse(trib_buf_span(&r->schema), &schema, err) < 0)
+		return -1;
+	if (table && !has_table(&schema, table))
+		return trib_fail(err, TRIB_E_NOT_FOUND, "there was no table %s at #%llu", table, (unsigned long long)manifest.seq);
+	if (trib_materialise(&m, tmp, &lanes, err) < 0)
+		return -1;
+	struct trib_restored out = {0};
+	report(&m, r, &lanes, &out);
+	if (trib_buf_check(&out.absent, "list of what is absent", err) < 0 || trib_fs_rename(tmp, to, err) < 0) {
+		trib_restored_release(&out);
+		return -1;
+	}
+	*ret = out;
+	return 0;
+}
+
+static void replay_release(struct replay *r)
+{
+	trib_mirror_free(r->mirror);
+	sqlite3_close_v2(r->db);
+	trib_buf_release(&r->manifest);
+	trib_buf_release(&r->schema);
+}
+
+/* Removes a scratch file and what SQLite may have left beside it. */
+static int remove_scratch(const char *path, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *journal = trib_pathf("%s-journal", path);
+
+	if (!journal)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a path");
+	return trib_fs_remove(path, err) < 0 ? -1 : trib_fs_remove(journal, err);
+}
+
+static int to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *scratch, const char *tmp,
+		   const char *to, struct trib_restored *ret, struct trib_err *err)
+{
+	struct replay r = {.upto = upto, .manifest = TRIB_BUF(TRIB_MANIFEST_MAX), .schema = TRIB_BUF(TRIB_SCHEMA_MAX)};
+	int rc;
+
+	rc = open_scratch(scratch, &r, err);
+	if (rc == 0)
+		rc = trib_history_walk(h, upto, NULL, replay_commit, &r, err);
+	if (rc == 0)
+		rc = finish(h, &r, table, tmp, to, ret, err);
+	replay_release(&r);
+	return rc;
+}
+
+int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *to,
+			struct trib_restored *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *scratch = trib_pathf("%s.scratch", to);
+	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.new", to);
+	TRIB_AUTO(trib_mem) char *folded = table ? strdup(table) : NULL;
+	struct trib_err ignored = {0};
+	int rc;
+
+	if (!scratch || !tmp || (table && !folded))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a path");
+	if (trib_fs_exists(to))
+		return trib_fail(err, TRIB_E_FAILED, "%s exists already and was not touched; name another file", to);
+	if (folded)
+		trib_fold((uint8_t *)folded, strlen(folded));
+	if (remove_scratch(scratch, err) < 0 || remove_scratch(tmp, err) < 0)
+		return -1;
+	rc = to_file(h, upto, folded, scratch, tmp, to, ret, err);
+	/* A scratch file that cannot be removed is no reason to withhold a proven file. */
+	if (remove_scratch(scratch, &ignored) < 0 || (rc < 0 && remove_scratch(tmp, &ignored) < 0))
+		return rc;
+	return rc < 0 ? trib_ctx(err, "restoring to %s", to) : 0;
+}
