@@ -27,7 +27,7 @@ const char *trib_repo_path(const struct trib_repo *r);
  * TRIB_E_VERIFY when the bytes do not hash to the id or the object is torn. */
 enum trib_obj { TRIB_OBJ_COMMIT = 1, TRIB_OBJ_TREE = 2, TRIB_OBJ_BLOB = 3 };
 int trib_repo_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, size_t max, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Writes a loose object, fsynced; existing is fine. */
+/* Writes a loose object, fsynced; existing is fine when it reads back right, a damaged loose one is replaced. */
 int trib_repo_write(struct trib_repo *r, enum trib_obj type, struct trib_span bytes, uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* The commit a ref points to; TRIB_E_NOT_FOUND. */
 int trib_repo_ref(struct trib_repo *r, const char *ref, uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
@@ -54,7 +54,8 @@ int trib_commit_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], struc
 /* The bytes of another blob of the tree by name; TRIB_E_NOT_FOUND when the tree has none. */
 int trib_commit_blob(struct trib_repo *r, const struct trib_commit *c, const char *name, size_t max, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Lists the chain from `tip` back to but not including `stop` (NULL: to the root), oldest first. *ret malloc'd array of
- * TRIB_OID_LEN bytes each. TRIB_E_LIMIT beyond `max` commits, TRIB_E_CHAIN when `stop` is not an ancestor. Reads raw commits only. */
+ * TRIB_OID_LEN bytes each. TRIB_E_LIMIT beyond `max` commits, TRIB_E_CHAIN when `stop` is not an ancestor. Reads raw commits only.
+ * tip == stop gives an empty list (*ret is then NULL). */
 int trib_repo_chain(struct trib_repo *r, const uint8_t tip[TRIB_OID_LEN], const uint8_t *stop, size_t max,
 		    uint8_t (**ret)[TRIB_OID_LEN], size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
 
@@ -63,12 +64,14 @@ struct trib_blob_in { const char *name; struct trib_span bytes; };
 /* Writes blobs and tree; returns the tree id. Blobs must be rising by name. */
 int trib_repo_write_tree(struct trib_repo *r, const struct trib_blob_in *blobs, size_t n, uint8_t ret_tree[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Packs: writes all objects reachable from `tip` and not from `hide` (may be NULL, n = 0) as one pack without deltas, to a callback.
- * Used by upload-pack, bundles and (through libgit2's own) push. */
+/* Packs: writes all objects reachable from `want` and not from `hide` (may be NULL, n = 0; ids that are not here hide nothing) as one pack
+ * without deltas, to a callback, in chunks of at most 64 KiB. Nothing to send is a pack of no objects. A failure after the first chunk leaves the
+ * pack cut short. Used by upload-pack, bundles and (through libgit2's own) push. */
 typedef int (*trib_pack_sink)(void *ctx, struct trib_span bytes, struct trib_err *err);
 int trib_repo_pack(struct trib_repo *r, const uint8_t (*want)[TRIB_OID_LEN], size_t nwant, const uint8_t (*hide)[TRIB_OID_LEN], size_t nhide,
 		   trib_pack_sink sink, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
-/* Indexes a scanned pack file (packscan.h has passed it) into `dir` as pack-*.pack/.idx, fsynced. */
+/* Indexes a scanned pack file (packscan.h has passed it) into `dir` (made when missing) as pack-*.pack/.idx, fsynced. Every object that
+ * the pack's objects name must be in the pack or in `base`. TRIB_E_FORMAT when libgit2 refuses it. */
 int trib_repo_index_pack(struct trib_repo *base, const char *pack_file, const char *dir, char ret_name[TRIB_OID_HEX + 1], struct trib_err *err) TRIB_MUST_CHECK;
 /* Opens `r`'s objects plus those of a quarantine directory (holding `pack/`) as one read-only view. */
 int trib_repo_open_quarantine(const char *repo_path, const char *quarantine_dir, struct trib_repo **ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -471,10 +471,10 @@ static void a_damaged_pack_is_told(void **state)
 	char name[TRIB_OID_HEX + 1];
 	pack.p[pack.len - 1] ^= 1;
 	write_file(file, &pack);
-	FAILS(trib_repo_index_pack(from, file, q, name, &err), TRIB_E_FORMAT);
+	TRIB_AUTO(trib_repo) struct trib_repo *to = repo("rot.git");
+	FAILS(trib_repo_index_pack(to, file, q, name, &err), TRIB_E_FORMAT);
 	pack.p[pack.len - 1] ^= 1;
 	/* indexed when whole, then one byte of the tip changes on the disk */
-	TRIB_AUTO(trib_repo) struct trib_repo *to = repo("rot.git");
 	TRIB_AUTO(trib_mem) char *own = trib_path(trib_repo_path(to), "objects/pack");
 	write_file(file, &pack);
 	OK(trib_repo_index_pack(to, file, own, name, &err));

@@ -176,9 +176,11 @@ static void reading_leaves_the_transaction_as_it_was(void **state)
 	struct trib_err err;
 	TRIB_AUTO(trib_db) sqlite3 *db = database("CREATE TABLE t(x)");
 	TRIB_AUTO(trib_schema) struct trib_schema a = schema_of(db);
+	assert_int_equal(a.ntables, 1);
 	assert_int_equal(sqlite3_get_autocommit(db), 1);
 	assert_int_equal(trib_db_exec(db, "BEGIN", &err), 0);
 	TRIB_AUTO(trib_schema) struct trib_schema b = schema_of(db);
+	assert_int_equal(b.ntables, 1);
 	assert_int_equal(sqlite3_get_autocommit(db), 0);
 }
 
