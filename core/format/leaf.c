@@ -127,7 +127,10 @@ static int take_key(struct trib_kv *kv, struct trib_leaf *leaf, struct trib_err 
 	leaf->key_len = f[0].n / 2;
 	if (leaf->key_len > sizeof(leaf->key))
 		return bad(kv, "key", "longer than 256 bytes", err);
-	return trib_kv_hex(kv, f[0], "key", leaf->key, leaf->key_len, err);
+	/* trib_kv_hex is for hashes: at most 64 bytes */
+	if (leaf->key_len == 0 || !trib_unhex(leaf->key, leaf->key_len, f[0]))
+		return bad(kv, "key", "not lower-case hex digits", err);
+	return 0;
 }
 
 static int take_line(struct trib_kv *kv, const struct line *l, struct trib_leaf *leaf, struct trib_err *err)
