@@ -1,0 +1,83 @@
+/* Targets and who may go there: pure, so that a test can list every case. */
+#include "hub/worker.h"
+
+static bool take_name(const char **p, const char *end_mark, char *ret, size_t size)
+{
+	const char *end = strstr(*p, end_mark);
+	if (!end)
+		return false;
+	size_t n = (size_t)(end - *p);
+	if (n >= size || !trib_id_valid(trib_span(*p, n)))
+		return false;
+	memcpy(ret, *p, n);
+	ret[n] = '\0';
+	*p = end + strlen(end_mark);
+	return true;
+}
+
+void trib_route_parse(const char *path, const char *query, struct trib_route *ret)
+{
+	struct trib_route r = {.kind = TRIB_ROUTE_NONE};
+	*ret = r;
+	if (strcmp(path, "/") == 0 || strcmp(path, "/enrol") == 0 || strcmp(path, "/checkpoint") == 0) {
+		if (query[0] == '\0')
+			ret->kind = path[1] == '\0' ? TRIB_ROUTE_HOME : path[1] == 'e' ? TRIB_ROUTE_ENROL : TRIB_ROUTE_CHECKPOINT;
+		return;
+	}
+	const char *p = path;
+	/* An app may itself hold ".git": the service follows the last one, which the rest below makes sure of. */
+	if (*p++ != '/' || !take_name(&p, "/", r.node, sizeof(r.node)) || !take_name(&p, ".git/", r.app, sizeof(r.app)))
+		return;
+	if (strcmp(p, "info/refs") == 0) {
+		r.kind = TRIB_ROUTE_REFS;
+		r.push = strcmp(query, "service=git-receive-pack") == 0;
+		if (!r.push && strcmp(query, "service=git-upload-pack") != 0)
+			return;
+	} else if (query[0] == '\0' && strcmp(p, "git-upload-pack") == 0) {
+		r.kind = TRIB_ROUTE_FETCH;
+	} else if (query[0] == '\0' && strcmp(p, "git-receive-pack") == 0) {
+		r.kind = TRIB_ROUTE_PUSH;
+		r.push = true;
+	} else {
+		return;
+	}
+	*ret = r;
+}
+
+int trib_route_allowed(const struct trib_route *r, const struct trib_ipc_who *who, char *ret_why, size_t size)
+{
+	if (r->kind == TRIB_ROUTE_NONE) {
+		(void)snprintf(ret_why, size, "there is nothing here; a history is at /NODE/APP.git");
+		return 404;
+	}
+	if (r->kind == TRIB_ROUTE_HOME || r->kind == TRIB_ROUTE_ENROL)
+		return 0;
+	if (!who->known) {
+		(void)snprintf(ret_why, size, "%s", who->reason[0] ? who->reason : "a client certificate is needed; enrol first: tributary-agent enrol");
+		return 403;
+	}
+	if (who->expired) {
+		(void)snprintf(ret_why, size, "the certificate has expired; enrol again with a new slip: tributary-agent enrol");
+		return 403;
+	}
+	if (r->kind == TRIB_ROUTE_CHECKPOINT)
+		return 0;
+	switch ((enum trib_role)who->role) {
+	case TRIB_ROLE_NODE:
+		if (strcmp(who->node, r->node) == 0 && strcmp(who->app, r->app) == 0)
+			return 0;
+		(void)snprintf(ret_why, size, "this certificate is for %s/%s only; check the remote's address", who->node, who->app);
+		return 403;
+	case TRIB_ROLE_HUB:
+	case TRIB_ROLE_AUDITOR:
+	case TRIB_ROLE_ADMIN:
+		if (!r->push)
+			return 0;
+		(void)snprintf(ret_why, size, "only %s/%s itself may push its history; this certificate may read it", r->node, r->app);
+		return 403;
+	case TRIB_ROLE_NONE:
+		break;
+	}
+	(void)snprintf(ret_why, size, "this certificate has no role here; ask the city for one");
+	return 403;
+}
