@@ -60,7 +60,11 @@ void trib_http_free(struct trib_http *h)
 	free(h);
 }
 
-bool trib_http_idle(const struct trib_http *h) { return !h->in_request && h->at == h->end; }
+bool trib_http_idle(const struct trib_http *h)
+{
+	bool over = !h->in_request || (h->answered && !h->streaming && h->body_done);
+	return over && h->at == h->end;
+}
 bool trib_http_answered(const struct trib_http *h) { return h->answered; }
 void trib_http_close_after(struct trib_http *h) { h->close = true; }
 void trib_http_body_max(struct trib_http *h, uint64_t max) { h->out_max = max; }

@@ -1,0 +1,258 @@
+#include "hub/worker.h"
+
+#include <signal.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/format/enrol.h"
+#include "hub/sandbox.h"
+#include "hub/smart_fetch.h"
+#include "hub/smart_push.h"
+
+#define WHO_MS 30000   /* the keeper may be in the middle of another peer's publication */
+#define ENROL_MS 30000
+/* A new request must still have its full time before the supervisor's end of the connection. */
+#define KEEP_ALIVE_MS (TRIB_CONN_MS - TRIB_REQUEST_MS)
+_Static_assert(KEEP_ALIVE_MS > 0, "a connection lives longer than a request");
+
+/* Set by SIGTERM: end after the request at hand; at once when there is none. */
+static volatile sig_atomic_t stopping;
+static volatile sig_atomic_t waiting;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	stopping = 1;
+	if (waiting)
+		_exit(0);
+}
+
+static int tls_read(void *ctx, void *p, size_t n, int timeout_ms, size_t *ret_n, struct trib_err *err)
+{
+	int rc = trib_tls_read(ctx, p, n, timeout_ms, ret_n, err);
+	waiting = 0; /* something came: not idle any more */
+	return rc;
+}
+
+static int tls_write(void *ctx, struct trib_span bytes, int timeout_ms, struct trib_err *err)
+{
+	return trib_tls_write(ctx, bytes, timeout_ms, err);
+}
+
+/* Asks the keeper who the peer is, by its certificate's hash: at first and before each request of a kept connection, so that a revocation
+ * acts at the next request (D7.3). */
+static int hello(struct trib_worker *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(8192);
+	if (trib_ipc_call(w->keeper_fd, TRIB_IPC_HELLO, trib_span(&w->hello, sizeof(w->hello)), trib_span(NULL, 0), trib_span(NULL, 0), WHO_MS, TRIB_IPC_WHO,
+			  &in, err))
+		return -1;
+	if (in.len != sizeof(w->who))
+		return trib_fail(err, TRIB_E_FORMAT, "the keeper's answer has %zu bytes instead of %zu", in.len, sizeof(w->who));
+	memcpy(&w->who, in.p, sizeof(w->who));
+	w->who.node[sizeof(w->who.node) - 1] = '\0';
+	w->who.app[sizeof(w->who.app) - 1] = '\0';
+	w->who.name[sizeof(w->who.name) - 1] = '\0';
+	w->who.reason[sizeof(w->who.reason) - 1] = '\0';
+	return 0;
+}
+
+/* Form only: the enrolment process decides about the code. Both requests must prove possession of a P-256 key before they reach the process that
+ * holds the issuing key. */
+static int check_enrolment(struct trib_span body, struct trib_err *err)
+{
+	struct trib_enrol_request r;
+	if (trib_enrol_request_parse(body, &r, err))
+		return -1;
+	struct trib_csr *csr = NULL;
+	if (trib_csr_parse(r.sign_csr, &csr, err))
+		return trib_ctx(err, "the signing key's request");
+	trib_csr_free(csr);
+	csr = NULL;
+	if (trib_csr_parse(r.tls_csr, &csr, err))
+		return trib_ctx(err, "the TLS key's request");
+	trib_csr_free(csr);
+	return 0;
+}
+
+static int serve_enrol(struct trib_worker *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf body = TRIB_BUF(TRIB_ENROL_BODY_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(TRIB_ENROL_ANSWER_MAX + sizeof(struct trib_ipc_result));
+	struct trib_ipc_result res;
+	struct trib_err why;
+	trib_http_body_max(w->http, TRIB_ENROL_BODY_MAX);
+	if (trib_http_body_all(w->http, &body, &why))
+		return trib_http_text(w->http, why.code == TRIB_E_LIMIT ? 413 : 400, err, "%s: %s", trib_code_name(why.code), why.msg);
+	if (check_enrolment(trib_buf_span(&body), &why))
+		return trib_http_text(w->http, 400, err, "%s: %s", trib_code_name(why.code), why.msg);
+	if (trib_ipc_call(w->enrol_fd, TRIB_IPC_ENROL, trib_buf_span(&body), trib_span(NULL, 0), trib_span(NULL, 0), ENROL_MS, TRIB_IPC_ENROL_IS, &in, &why) ||
+	    in.len < sizeof(res)) {
+		trib_log(TRIB_LOG_ERROR, "enrolment: %s", in.len ? "a short answer" : why.msg);
+		return trib_http_text(w->http, 503, err, "the hub cannot enrol now; the slip stays valid, try again in a minute");
+	}
+	memcpy(&res, in.p, sizeof(res));
+	res.msg[sizeof(res.msg) - 1] = '\0';
+	if (res.code != TRIB_OK)
+		return trib_http_text(w->http, 403, err, "%s: %s", trib_code_name((enum trib_code)res.code), res.msg);
+	return trib_http_answer(w->http, 200, "text/plain; charset=utf-8", trib_span(in.p + sizeof(res), in.len - sizeof(res)), err);
+}
+
+static int serve_checkpoint(struct trib_worker *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(w->hub, "checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_err why;
+	/* The sandbox knows the file that was there when the connection began. The keeper replaces it: then a new connection sees the new one. */
+	trib_http_close_after(w->http);
+	if (path && trib_fs_read(path, &note, &why) == 0)
+		return trib_http_answer(w->http, 200, "text/plain; charset=utf-8", trib_buf_span(&note), err);
+	if (path && why.code == TRIB_E_NOT_FOUND)
+		return trib_http_text(w->http, 404, err, "there is no checkpoint yet");
+	return trib_http_text(w->http, 503, err, "a newer checkpoint was just made; ask again");
+}
+
+/* 0, or an answer (405, 415) was given: 1; -1. */
+static int check_method(struct trib_worker *w, const struct trib_route *r, const struct trib_http_request *q, struct trib_err *err)
+{
+	bool post = r->kind == TRIB_ROUTE_ENROL || r->kind == TRIB_ROUTE_FETCH || r->kind == TRIB_ROUTE_PUSH;
+	if (post != (q->method == TRIB_HTTP_POST))
+		return trib_http_text(w->http, 405, err, "this address wants %s", post ? "POST" : "GET") ? -1 : 1;
+	const char *type = r->kind == TRIB_ROUTE_FETCH ? TRIB_GIT_TYPE("upload-pack", "request")
+			   : r->kind == TRIB_ROUTE_PUSH ? TRIB_GIT_TYPE("receive-pack", "request")
+							: NULL;
+	if (type && strcmp(type, q->content_type) != 0)
+		return trib_http_text(w->http, 415, err, "this address wants Content-Type: %s", type) ? -1 : 1;
+	return 0;
+}
+
+static int dispatch(struct trib_worker *w, const struct trib_http_request *q, struct trib_err *err)
+{
+	struct trib_route r;
+	char why[256];
+	trib_route_parse(q->path, q->query, &r);
+	int status = trib_route_allowed(&r, &w->who, why, sizeof(why));
+	if (status) {
+		/* A stranger's body is not worth reading to its end. */
+		if (!w->who.known)
+			trib_http_close_after(w->http);
+		return trib_http_text(w->http, status, err, "%s", why);
+	}
+	int m = check_method(w, &r, q, err);
+	if (m)
+		return m < 0 ? -1 : 0;
+	switch (r.kind) {
+	case TRIB_ROUTE_HOME:
+		return trib_http_text(w->http, 200, err, "Tributary hub of %s. Histories are at /NODE/APP.git; a certificate of the city is needed.",
+				      w->hub->city);
+	case TRIB_ROUTE_ENROL:
+		return serve_enrol(w, err);
+	case TRIB_ROUTE_CHECKPOINT:
+		return serve_checkpoint(w, err);
+	case TRIB_ROUTE_REFS:
+		return r.push ? trib_push_refs(w, &r, err) : trib_fetch_refs(w, &r, err);
+	case TRIB_ROUTE_FETCH:
+		return trib_fetch_serve(w, &r, err);
+	case TRIB_ROUTE_PUSH:
+		return trib_push_serve(w, &r, err);
+	case TRIB_ROUTE_NONE:
+		break;
+	}
+	return trib_http_text(w->http, 404, err, "there is nothing here");
+}
+
+/* Requests until the connection ends. */
+static int serve(struct trib_worker *w, struct trib_err *err)
+{
+	bool first = true;
+	while (!stopping) {
+		struct trib_http_request q;
+		waiting = trib_http_idle(w->http);
+		int got = trib_http_next(w->http, first ? TRIB_HEAD_MS : TRIB_IO_MS, &q, err);
+		waiting = 0;
+		if (got <= 0)
+			return got;
+		if (!first && hello(w, err))
+			return -1;
+		first = false;
+		if (!w->who.known || stopping || trib_mono_ms() - w->started > KEEP_ALIVE_MS)
+			trib_http_close_after(w->http);
+		if (trib_sandbox_cpu(err) || dispatch(w, &q, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int make_quarantine(struct trib_worker *w, struct trib_err *err)
+{
+	(void)snprintf(w->quarantine_name, sizeof(w->quarantine_name), "w%ld", (long)getpid());
+	w->quarantine = trib_pathf("%s/quarantine/%s", w->hub->dir, w->quarantine_name);
+	if (!w->quarantine)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	/* A worker of an earlier life with this number may have left something. */
+	if (trib_fs_remove_tree(w->quarantine, err))
+		return -1;
+	return trib_fs_mkdirs(w->quarantine, 0700, err);
+}
+
+static int enter_sandbox(struct trib_worker *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *repos = trib_hub_path(w->hub, "repos");
+	TRIB_AUTO(trib_mem) char *checkpoint = trib_hub_path(w->hub, "checkpoint");
+	if (!repos || !checkpoint)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	struct trib_sandbox s = {.read_dir = repos, .read_file = checkpoint, .write_dir = w->quarantine};
+	struct trib_sandbox_state st;
+	if (trib_sandbox_enter(&s, &st, err))
+		return -1;
+	if (!st.landlock)
+		trib_log(TRIB_LOG_DEBUG, "this kernel has no Landlock: the worker is held by its user's rights alone");
+	return 0;
+}
+
+static void take_certificate(struct trib_worker *w, struct trib_err *err)
+{
+	struct trib_cert_id id;
+	struct trib_cert *peer = trib_tls_peer(w->tls);
+	if (peer && trib_cert_identity(peer, &id, err) == 0) {
+		w->hello.has_cert = true;
+		memcpy(w->hello.cert_sha256, id.sha256, sizeof(id.sha256));
+	}
+	trib_cert_free(peer);
+}
+
+/* Order matters: the key is gone and the sandbox is shut before the first byte of HTTP is read. */
+static int run(struct trib_worker *w, struct trib_tls_ctx *tls, int conn_fd, struct trib_err *err)
+{
+	if (trib_sandbox_limits(err) || trib_sandbox_cpu(err) || trib_tls_accept(tls, conn_fd, TRIB_HANDSHAKE_MS, &w->tls, err)) {
+		close(conn_fd);
+		return -1;
+	}
+	trib_tls_ctx_wipe_key(tls);
+	take_certificate(w, err);
+	if (hello(w, err) || make_quarantine(w, err) || trib_repo_lib_init(err) || enter_sandbox(w, err))
+		return -1;
+	int request_ms = w->who.known ? TRIB_REQUEST_MS : TRIB_ANON_MS;
+	w->http = trib_http_new((struct trib_http_io){.ctx = w->tls, .read = tls_read, .write = tls_write}, request_ms);
+	if (!w->http)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return serve(w, err);
+}
+
+int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int conn_fd, int keeper_fd, int enrol_fd)
+{
+	struct trib_worker w = {.hub = h, .keeper_fd = keeper_fd, .enrol_fd = enrol_fd, .started = trib_mono_ms()};
+	struct trib_err err = {0}, later;
+	struct sigaction term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
+	sigaction(SIGTERM, &term, NULL);
+	int rc = run(&w, tls, conn_fd, &err);
+	if (rc)
+		trib_log(TRIB_LOG_INFO, "connection ended: %s", err.msg);
+	trib_http_free(w.http);
+	trib_tls_free(w.tls);
+	/* The directory itself is the supervisor's to remove: the sandbox lets us empty it only. */
+	if (w.quarantine && trib_fs_remove_tree(w.quarantine, &later))
+		trib_log(TRIB_LOG_DEBUG, "%s", later.msg);
+	free(w.quarantine);
+	return rc ? 1 : 0;
+}
