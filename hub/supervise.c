@@ -1,0 +1,381 @@
+#include "hub/supervise.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "hub/ipc.h"
+
+#define DRAIN_MS 10000       /* what a running request gets after SIGTERM */
+#define CORE_STOP_MS 15000   /* the merger may be inside a batch */
+#define RESTART_MS 300
+#define DEATHS_MAX 5
+#define DEATHS_MS 10000
+
+struct child { pid_t pid; int64_t deadline; bool killed; };
+
+struct super {
+	const struct trib_hub *h;
+	struct trib_tls_ctx *tls;
+	struct trib_lock lock;
+	int listen_fd, signal_fd;
+	struct trib_core core;
+	bool core_up, stopping;
+	int64_t restart_at, drain_until;
+	int64_t deaths[DEATHS_MAX]; /* times of the last deaths, oldest overwritten */
+	unsigned ndeaths;
+	struct child workers[TRIB_WORKERS_MAX];
+	size_t nworkers;
+};
+
+static void forget_tls(void *ctx)
+{
+	struct super *s = ctx;
+	/* Keeper, enrolment and merger have no use for the TLS key. */
+	trib_tls_ctx_free(s->tls);
+	s->tls = NULL;
+}
+
+static int load_tls(const struct trib_hub *h, struct trib_tls_ctx **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *key_path = trib_hub_path(h, "keys/hub-tls.key");
+	TRIB_AUTO(trib_mem) char *crt_path = trib_hub_path(h, "keys/hub-tls.crt");
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *crt = NULL;
+	if (!key_path || !crt_path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	/* Read again and not taken from `h`: SIGHUP must see a renewed certificate. */
+	if (trib_key_load(key_path, &key, err) || trib_cert_load(crt_path, &crt, err) || trib_cert_matches(crt, key, err))
+		return trib_ctx(err, "the hub's TLS certificate");
+	return trib_tls_server_ctx(crt, h->issuing, h->root, key, ret, err);
+}
+
+static void reload_tls(struct super *s)
+{
+	struct trib_err err;
+	struct trib_tls_ctx *fresh = NULL;
+	if (load_tls(s->h, &fresh, &err)) {
+		trib_log(TRIB_LOG_ERROR, "the old TLS certificate stays in use: %s", err.msg);
+		return;
+	}
+	trib_tls_ctx_free(s->tls);
+	s->tls = fresh;
+	trib_log(TRIB_LOG_INFO, "TLS certificate read again");
+}
+
+static int remove_quarantine(const struct super *s, const char *name, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/quarantine/%s", s->h->dir, name);
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_fs_remove_tree(path, err);
+}
+
+/* Nothing in quarantine outlives its worker: at start everything there is garbage (D8.4). */
+static int sweep_quarantine(const struct super *s, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *dir = trib_hub_path(s->h, "quarantine");
+	if (!dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_mkdirs(dir, 0700, err))
+		return -1;
+	DIR *d = opendir(dir);
+	if (!d)
+		return trib_fail_errno(err, "opening %s", dir);
+	int rc = 0;
+	for (struct dirent *e; rc == 0 && (e = readdir(d));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			rc = remove_quarantine(s, e->d_name, err);
+	closedir(d);
+	return rc;
+}
+
+static void run_worker(struct super *s, int conn, int keeper, int enrol)
+{
+	const int keep[] = {conn, keeper, enrol};
+	trib_child_clean(keep, TRIB_COUNT(keep));
+	/* Without its supervisor nobody would end a hanging worker. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	trib_log_open("hub/worker", TRIB_LOG_INFO);
+	int status = trib_worker_main(s->h, s->tls, conn, keeper, enrol);
+	(void)fflush(NULL);
+	_exit(status);
+}
+
+/* A worker with a line of its own to the keeper and to enrolment. */
+static int start_worker(struct super *s, int conn, struct trib_err *err)
+{
+	int keeper[2] = {-1, -1}, enrol[2] = {-1, -1};
+	pid_t pid = -1;
+	int rc = trib_ipc_pair(keeper, err);
+	if (!rc)
+		rc = trib_ipc_pair(enrol, err);
+	if (!rc)
+		rc = trib_ipc_send_fd(s->core.keeper_ctl, keeper[0], err);
+	if (!rc)
+		rc = trib_ipc_send_fd(s->core.enrol_ctl, enrol[0], err);
+	if (!rc) {
+		(void)fflush(NULL);
+		pid = fork();
+		if (pid == 0)
+			run_worker(s, conn, keeper[1], enrol[1]);
+		if (pid < 0)
+			rc = trib_fail_errno(err, "starting a worker");
+	}
+	for (int i = 0; i < 2; i++) {
+		trib_fd_cleanup(&keeper[i]);
+		trib_fd_cleanup(&enrol[i]);
+	}
+	if (rc)
+		return -1;
+	s->workers[s->nworkers++] = (struct child){.pid = pid, .deadline = trib_mono_ms() + TRIB_CONN_MS};
+	return 0;
+}
+
+static void accept_one(struct super *s)
+{
+	struct trib_err err;
+	int one = 1;
+	TRIB_AUTO(trib_fd) int conn = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (conn < 0) {
+		/* The peer left again, or the system is short of descriptors: then the socket stays readable, and without a pause this would spin. */
+		struct timespec t = {.tv_nsec = 20 * 1000 * 1000};
+		if (errno != EAGAIN && errno != ECONNABORTED)
+			nanosleep(&t, NULL);
+		return;
+	}
+	/* Answers are written whole; waiting for more to send would only add 40 ms. */
+	(void)setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	(void)setsockopt(conn, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	if (start_worker(s, conn, &err))
+		trib_log(TRIB_LOG_ERROR, "a connection was dropped: %s", err.msg);
+}
+
+static void worker_ended(struct super *s, size_t i, int status)
+{
+	struct trib_err err;
+	char name[32];
+	pid_t pid = s->workers[i].pid;
+	(void)snprintf(name, sizeof(name), "w%ld", (long)pid);
+	if (WIFSIGNALED(status))
+		trib_log(TRIB_LOG_WARN, "worker %ld was ended by signal %d%s; its push, if any, is refused and nothing of it stays", (long)pid, WTERMSIG(status),
+			 WTERMSIG(status) == SIGXCPU ? " (CPU limit)" : s->workers[i].killed ? " (time limit)" : "");
+	if (remove_quarantine(s, name, &err))
+		trib_log(TRIB_LOG_WARN, "%s", err.msg);
+	s->workers[i] = s->workers[--s->nworkers];
+}
+
+/* True when they die too fast to go on. */
+static bool note_death(struct super *s)
+{
+	int64_t now = trib_mono_ms();
+	s->deaths[s->ndeaths++ % DEATHS_MAX] = now;
+	if (s->ndeaths < DEATHS_MAX)
+		return false;
+	return now - s->deaths[s->ndeaths % DEATHS_MAX] < DEATHS_MS; /* the slot to be overwritten next is the oldest of five */
+}
+
+/* One of the three has ended: the other two are ended too, and all start again after a pause. */
+static int core_ended(struct super *s, const char *name, int status, struct trib_err *err)
+{
+	if (WIFSIGNALED(status))
+		trib_log(TRIB_LOG_ERROR, "%s was ended by signal %d; starting again", name, WTERMSIG(status));
+	else
+		trib_log(TRIB_LOG_ERROR, "%s ended with status %d; starting again", name, WEXITSTATUS(status));
+	s->core_up = false;
+	trib_core_stop(&s->core, CORE_STOP_MS);
+	if (note_death(s))
+		return trib_fail(err, TRIB_E_FAILED, "%s and its siblings ended %d times within %d s; the messages above say why; nothing that was held is lost", name,
+				 DEATHS_MAX, DEATHS_MS / 1000);
+	s->restart_at = trib_mono_ms() + RESTART_MS;
+	return 0;
+}
+
+static int reap(struct super *s, struct trib_err *err)
+{
+	int status;
+	pid_t pid;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		size_t i = 0;
+		while (i < s->nworkers && s->workers[i].pid != pid)
+			i++;
+		if (i < s->nworkers) {
+			worker_ended(s, i, status);
+			continue;
+		}
+		const char *name = trib_core_reaped(&s->core, pid);
+		if (name && s->core_up && core_ended(s, name, status, err))
+			return -1;
+	}
+	return 0;
+}
+
+static void begin_drain(struct super *s)
+{
+	s->stopping = true;
+	s->drain_until = trib_mono_ms() + DRAIN_MS;
+	trib_fd_cleanup(&s->listen_fd);
+	for (size_t i = 0; i < s->nworkers; i++)
+		kill(s->workers[i].pid, SIGTERM);
+	trib_log(TRIB_LOG_INFO, "ending; %zu connections finish their request", s->nworkers);
+}
+
+static int on_signals(struct super *s, struct trib_err *err)
+{
+	struct signalfd_siginfo si;
+	while (read(s->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		switch ((int)si.ssi_signo) {
+		case SIGTERM:
+		case SIGINT:
+			if (!s->stopping)
+				begin_drain(s);
+			break;
+		case SIGHUP:
+			reload_tls(s);
+			break;
+		default:
+			break;
+		}
+	}
+	return reap(s, err);
+}
+
+/* Ends workers over their time; starts the core again when it is due. The milliseconds until there is something to do. */
+static int on_time(struct super *s, int *ret_ms, struct trib_err *err)
+{
+	int64_t now = trib_mono_ms(), next = now + 60000;
+	if (!s->core_up && !s->stopping && now >= s->restart_at) {
+		if (trib_core_start(s->h, s->lock.fd, forget_tls, s, &s->core, err))
+			return -1;
+		s->core_up = true;
+	}
+	if (!s->core_up && !s->stopping && s->restart_at < next)
+		next = s->restart_at;
+	for (size_t i = 0; i < s->nworkers; i++) {
+		struct child *w = &s->workers[i];
+		int64_t deadline = s->stopping && s->drain_until < w->deadline ? s->drain_until : w->deadline;
+		if (w->killed)
+			continue;
+		if (now >= deadline) {
+			kill(w->pid, SIGKILL);
+			w->killed = true;
+		} else if (deadline < next) {
+			next = deadline;
+		}
+	}
+	*ret_ms = next <= now ? 0 : (int)(next - now);
+	return 0;
+}
+
+static int loop(struct super *s, struct trib_err *err)
+{
+	while (!s->stopping || s->nworkers) {
+		int ms;
+		if (on_time(s, &ms, err))
+			return -1;
+		bool room = s->listen_fd >= 0 && s->core_up && s->nworkers < TRIB_WORKERS_MAX;
+		struct pollfd p[2] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = room ? s->listen_fd : -1, .events = POLLIN}};
+		if (poll(p, 2, ms + 1) < 0 && errno != EINTR)
+			return trib_fail_errno(err, "waiting for connections");
+		/* Always: a signal may have been merged with another of its kind. */
+		if (on_signals(s, err))
+			return -1;
+		if (p[1].revents && s->listen_fd >= 0 && s->core_up)
+			accept_one(s);
+	}
+	return 0;
+}
+
+static int take_signals(struct super *s, struct trib_err *err)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return trib_fail_errno(err, "blocking signals");
+	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
+		return trib_fail_errno(err, "making a signal descriptor");
+	return 0;
+}
+
+static int write_listen(const struct super *s, const char *name, struct trib_err *err)
+{
+	char line[160];
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(s->h, "run/listen");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	int n = snprintf(line, sizeof(line), "%s\n", name);
+	if (trib_fs_write(path, trib_span(line, (size_t)n), 0644, err))
+		return -1;
+	if (printf("listening on https://%s\n", name) < 0 || fflush(stdout))
+		return trib_fail_errno(err, "writing to the standard output");
+	trib_log(TRIB_LOG_INFO, "listening on https://%s", name);
+	return 0;
+}
+
+static int start(struct super *s, const char *listen_addr, struct trib_err *err)
+{
+	char name[160];
+	TRIB_AUTO(trib_mem) char *run = trib_hub_path(s->h, "run");
+	TRIB_AUTO(trib_mem) char *repos = trib_hub_path(s->h, "repos");
+	TRIB_AUTO(trib_mem) char *lock = trib_hub_path(s->h, "run/serve.lock");
+	if (!run || !repos || !lock)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_mkdirs(run, 0755, err) || trib_fs_mkdirs(repos, 0700, err))
+		return -1;
+	if (trib_lock_take(&s->lock, lock, 5000, err))
+		return trib_ctx(err, "another hub serves this folder");
+	if (sweep_quarantine(s, err) || load_tls(s->h, &s->tls, err) || trib_listen(listen_addr, &s->listen_fd, name, sizeof(name), err) ||
+	    take_signals(s, err))
+		return -1;
+	if (trib_core_start(s->h, s->lock.fd, forget_tls, s, &s->core, err))
+		return -1;
+	s->core_up = true;
+	return write_listen(s, name, err);
+}
+
+/* Whatever way the loop ended: no worker and no sibling is left behind. */
+static void finish(struct super *s)
+{
+	trib_fd_cleanup(&s->listen_fd);
+	for (size_t i = 0; i < s->nworkers; i++)
+		kill(s->workers[i].pid, SIGKILL);
+	while (s->nworkers) {
+		int status = 0;
+		pid_t pid = waitpid(s->workers[0].pid, &status, 0);
+		if (pid < 0 && errno == EINTR)
+			continue;
+		worker_ended(s, 0, status);
+	}
+	trib_core_stop(&s->core, CORE_STOP_MS);
+	trib_fd_cleanup(&s->signal_fd);
+	trib_tls_ctx_free(s->tls);
+	trib_lock_drop(&s->lock);
+}
+
+int trib_supervise(const struct trib_hub *h, const char *listen_addr, struct trib_err *err)
+{
+	struct super s = {.h = h, .lock = TRIB_LOCK_INIT, .listen_fd = -1, .signal_fd = -1, .core = TRIB_CORE_INIT};
+	int rc = start(&s, listen_addr, err);
+	if (rc == 0)
+		rc = loop(&s, err);
+	finish(&s);
+	if (rc)
+		return trib_exit_status(err->code);
+	trib_log(TRIB_LOG_INFO, "ended");
+	return 0;
+}
