@@ -1,6 +1,6 @@
 /* cert.h: certificates of the city CA (D7.1): profiles when made, and the same profiles checked on use.
  *
- * Roles live in a URI SAN `urn:tributary:ROLE:ID`. Nothing here reads the clock: the caller gives the time. */
+ * Roles live in a URI SAN `urn:tributary:ROLE:ID`, ROLE = node hub auditor administrator. Nothing here reads the clock: the caller gives the time. */
 #ifndef TRIB_CERT_H
 #define TRIB_CERT_H
 
@@ -43,16 +43,16 @@ int trib_cert_spki_sha256(const struct trib_cert *c, uint8_t ret[TRIB_SHA256_LEN
 /* 0 when the certificate holds the public half of the key. */
 int trib_cert_matches(const struct trib_cert *c, const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Making. Serial numbers are 16 random bytes. */
+/* Making. Serial numbers are 16 random bytes. A root lives 30 years, an issuing certificate 20, both from an hour before `now`. */
 int trib_cert_make_root(const struct trib_key *k, const char *city, int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_cert_make_issuing(const struct trib_key *k, const char *city, const struct trib_key *root_key, const struct trib_cert *root,
 			   int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 struct trib_cert_spec {
 	enum trib_role role;
 	const char *id;      /* SAN id */
-	const char *subject; /* CN, UTF-8 */
+	const char *subject; /* CN, UTF-8; cut after 64 characters (RFC 5280) */
 	enum trib_cert_use use;
-	int64_t not_before, not_after;
+	int64_t not_before, not_after; /* not_after is cut to the issuer's; let leaves begin an hour early, for clocks that run behind */
 	const char *const *hosts; /* TLS server: DNS names and IP addresses, NULL-terminated; may be NULL */
 };
 /* A leaf for a public key: from a CSR (proof of possession was checked by trib_csr_parse) or for an own key. */

@@ -1,7 +1,10 @@
 /* tls.h: both ends of TLS 1.3 with client certificates, over an already connected non-blocking socket (D8.1).
  *
  * No session tickets, no resumption (a resumed session would skip the revocation check). Every wait has a deadline.
- * SIGPIPE must be ignored by the program. */
+ * Chains are judged by trib_cert_verify at trib_now(), on both ends. SIGPIPE must be ignored by the program.
+ * Errors: TRIB_E_CERT when we refused the peer's certificate or it said by an alert that it refuses ours (in TLS 1.3 a client
+ * learns that at its first read), TRIB_E_IO for silence, a cut connection, anything else. A server judges a lone leaf too:
+ * it knows the issuing certificate. */
 #ifndef TRIB_TLS_H
 #define TRIB_TLS_H
 
@@ -21,20 +24,24 @@ int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *is
 			const struct trib_key *key, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_tls_ctx_free(struct trib_tls_ctx *c);
 
-/* Takes over fd on success. `host` for SNI (client). Handshake within timeout_ms. */
+/* Takes over fd on success (it is made non-blocking); after a failure the caller closes it. `host` for SNI (client, may be NULL;
+ * an IP address is not sent). Handshake within timeout_ms. */
 int trib_tls_connect(struct trib_tls_ctx *c, int fd, const char *host, int timeout_ms, struct trib_tls **ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_tls_accept(struct trib_tls_ctx *c, int fd, int timeout_ms, struct trib_tls **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The peer's leaf certificate; NULL when it presented none. The caller frees. */
 struct trib_cert *trib_tls_peer(const struct trib_tls *t);
 /* The root the server presented (client side, pinned mode): to be kept after enrolment. */
 struct trib_cert *trib_tls_peer_root(const struct trib_tls *t);
-/* Wipes the private key from this process's SSL_CTX after the handshake (D8.5). */
+/* Drops this process's last use of the private key after the handshake (D8.5); no further connection can be opened with the
+ * context. The key never enters the SSL_CTX, and each connection forgets it when its handshake ends; OpenSSL clears the
+ * memory when the last reference goes. So free your own struct trib_key too. A parent process keeps its own copy. */
 void trib_tls_ctx_wipe_key(struct trib_tls_ctx *c);
 
-/* 1..n bytes, 0 at a clean end, -1. timeout_ms is for silence. */
+/* *ret_n: 1..n bytes, or 0 at a clean end (close_notify); a cut connection is an error. timeout_ms is for silence: a read that
+ * yields nothing, a write that moves nothing. After a failure only trib_tls_free is allowed. */
 int trib_tls_read(struct trib_tls *t, void *p, size_t n, int timeout_ms, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_tls_write(struct trib_tls *t, struct trib_span bytes, int timeout_ms, struct trib_err *err) TRIB_MUST_CHECK;
-/* close_notify, then close(fd). NULL is fine. */
+/* close_notify (not after a failure), then close(fd). NULL is fine. */
 void trib_tls_free(struct trib_tls *t);
 
 #endif

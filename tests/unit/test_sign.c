@@ -12,6 +12,7 @@
 
 #define NOW ((int64_t)1795600000) /* 2026-11-25 */
 #define YEAR ((int64_t)31557600)
+#define NODE_ID "520303002001/resident"
 #define CITY "遵义市"
 #define PAYLOAD "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nauthor a <n/a@tributary> 1 +0000\n\ntext\n"
 
@@ -24,7 +25,7 @@ static struct trib_span payload(void) { return trib_span_str(PAYLOAD); }
 
 static int make_leaf(struct ca *c, enum trib_cert_use use, const struct trib_key *key, int64_t now, struct trib_cert **ret, struct trib_err *err)
 {
-	struct trib_cert_spec spec = {.role = TRIB_ROLE_NODE, .id = "520303002001/resident", .subject = "红花岗区某社区居委会", .use = use,
+	struct trib_cert_spec spec = {.role = TRIB_ROLE_NODE, .id = NODE_ID, .subject = "红花岗区某社区居委会", .use = use,
 				      .not_before = now - 3600, .not_after = now + 10 * YEAR};
 
 	return trib_cert_issue(&spec, NULL, key, c->issuing_key, c->issuing, ret, err);
@@ -292,7 +293,7 @@ static void the_openssl_program_agrees(void **state)
 }
 
 /* Makes one signed commit with stock git's plumbing and points `ref` at it. */
-static void make_commit(const char *repo, struct ca *c, const struct trib_cert *leaf, const struct trib_key *key, bool tamper, const char *ref,
+static void make_commit(const char *repo, struct ca *c, const struct trib_cert *leaf, const struct trib_key *key, bool tamper, const char *id, const char *ref,
 			int64_t now)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX), tree = {0}, text = TRIB_BUF(TRIB_COMMIT_MAX),
@@ -306,8 +307,8 @@ static void make_commit(const char *repo, struct ca *c, const struct trib_cert *
 	write_file(repo, "signer.pem", trib_buf_span(&signer));
 	assert_int_equal(run(repo, "b=$(git hash-object -w signer.pem) && printf '100644 blob %s\\tsigner.pem\\n' $b | git mktree >tree"), 0);
 	read_file(repo, "tree", &tree);
-	trib_buf_printf(&text, "tree %.40s\nauthor 社区 <520303002001/resident@tributary> %lld +0000\n", trib_buf_str(&tree), (long long)now);
-	trib_buf_printf(&text, "committer 社区 <520303002001/resident@tributary> %lld +0000\n", (long long)now);
+	trib_buf_printf(&text, "tree %.40s\nauthor 社区 <%s@tributary> %lld +0000\n", trib_buf_str(&tree), id, (long long)now);
+	trib_buf_printf(&text, "committer 社区 <%s@tributary> %lld +0000\n", id, (long long)now);
 	head = text.len;
 	trib_buf_puts(&text, "\nsubject\n\nTributary-Manifest-SHA256: 00\n");
 	assert_int_equal(trib_sign(trib_buf_span(&text), key, leaf, now, &pem, &err), 0);
@@ -343,10 +344,11 @@ static int make_repo(const char *dir)
 	if (run(dir, "git init -q repo"))
 		return 1;
 	write_cert(dir, "root.pem", c.root);
-	make_commit(repo, &c, c.leaf, c.key, false, "main", now);
-	make_commit(repo, &c, c.leaf, c.key, true, "tampered", now);
-	make_commit(repo, &c, c.tls, c.tls_key, false, "tls-key", now);
-	make_commit(repo, &d, d.leaf, d.key, false, "foreign", now);
+	make_commit(repo, &c, c.leaf, c.key, false, NODE_ID, "main", now);
+	make_commit(repo, &c, c.leaf, c.key, true, NODE_ID, "tampered", now);
+	make_commit(repo, &c, c.tls, c.tls_key, false, NODE_ID, "tls-key", now);
+	make_commit(repo, &d, d.leaf, d.key, false, NODE_ID, "foreign", now);
+	make_commit(repo, &c, c.leaf, c.key, false, "520303002002/resident", "other-author", now);
 	free(repo);
 	ca_release(&c);
 	ca_release(&d);

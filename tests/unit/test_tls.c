@@ -168,7 +168,7 @@ static void read_who(struct trib_tls *t, char *who, size_t size)
 }
 
 /* Connects with a certificate (or NULL) and expects the server's word. */
-static void expect(struct ca *c, const struct trib_cert *cert, bool pin, const char *word)
+static void expect(struct ca *c, const struct trib_cert *cert, const struct trib_cert *issuing, bool pin, const char *word)
 {
 	struct trib_tls_ctx *ctx = NULL;
 	struct trib_tls *t = NULL;
@@ -179,7 +179,7 @@ static void expect(struct ca *c, const struct trib_cert *cert, bool pin, const c
 	pid_t pid;
 	int fd = start(c, c->server, &pid);
 
-	assert_int_equal(trib_tls_client_ctx(cert, c->issuing, c->key, pin ? NULL : c->root, pin ? c->pin : NULL, &ctx, &err), 0);
+	assert_int_equal(trib_tls_client_ctx(cert, issuing, c->key, pin ? NULL : c->root, pin ? c->pin : NULL, &ctx, &err), 0);
 	if (trib_tls_connect(ctx, fd, "hub.example", MS, &t, &err))
 		fail_msg("%s", err.msg);
 	read_who(t, who, sizeof who);
@@ -200,22 +200,38 @@ static void expect(struct ca *c, const struct trib_cert *cert, bool pin, const c
 
 static void a_node_is_known_by_its_certificate(void **state)
 {
-	expect(&((struct fixture *)*state)->ours, ((struct fixture *)*state)->ours.client, false, "node n/a");
+	struct ca *c = &((struct fixture *)*state)->ours;
+
+	expect(c, c->client, c->issuing, false, "node n/a");
+}
+
+/* Stock git may be given the leaf alone: the server knows its own issuing certificate. */
+static void a_lone_leaf_is_enough(void **state)
+{
+	struct ca *c = &((struct fixture *)*state)->ours;
+
+	expect(c, c->client, NULL, false, "node n/a");
 }
 
 static void no_certificate_is_tolerated(void **state)
 {
-	expect(&((struct fixture *)*state)->ours, NULL, false, "none");
+	struct ca *c = &((struct fixture *)*state)->ours;
+
+	expect(c, NULL, NULL, false, "none");
 }
 
 static void an_expired_certificate_is_tolerated_and_shown(void **state)
 {
-	expect(&((struct fixture *)*state)->ours, ((struct fixture *)*state)->ours.expired, false, "expired");
+	struct ca *c = &((struct fixture *)*state)->ours;
+
+	expect(c, c->expired, c->issuing, false, "expired");
 }
 
 static void a_pin_suffices_and_yields_the_root(void **state)
 {
-	expect(&((struct fixture *)*state)->ours, NULL, true, "none");
+	struct ca *c = &((struct fixture *)*state)->ours;
+
+	expect(c, NULL, NULL, true, "none");
 }
 
 /* The client must refuse the server. */
@@ -421,6 +437,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_node_is_known_by_its_certificate),
+		cmocka_unit_test(a_lone_leaf_is_enough),
 		cmocka_unit_test(no_certificate_is_tolerated),
 		cmocka_unit_test(an_expired_certificate_is_tolerated_and_shown),
 		cmocka_unit_test(a_pin_suffices_and_yields_the_root),
