@@ -280,7 +280,7 @@ static int read_tables(sqlite3 *db, struct trib_schema *s, struct trib_err *err)
 	return 0;
 }
 
-/* SQLite stores a statement's text up to its end, which may lie inside a comment: close it first. */
+/* The text that SQLite keeps may end inside a comment (of a view it drops the last line end): close it, or the semicolon is lost. */
 static int put_statement(struct trib_buf *b, const char *sql, struct trib_err *err)
 {
 	static const char *const ends[] = {";", "\n;", "*/;"};

@@ -210,7 +210,7 @@ static void a_table_id_changes_with_its_definition_only(void **state)
 }
 
 /* What is read from one database makes an equal one. */
-static void round_trip(const char *sql)
+static void runs_again(const char *sql, bool exact)
 {
 	struct trib_err err;
 	TRIB_AUTO(trib_db) sqlite3 *a = database(sql);
@@ -220,9 +220,11 @@ static void round_trip(const char *sql)
 	if (trib_schema_run(b, s.text.sql, 't', &err) || trib_schema_run(b, s.text.sql, 'r', &err))
 		fail_msg("%s", err.msg);
 	TRIB_AUTO(trib_schema) struct trib_schema again = schema_of(b);
-	assert_string_equal(trib_buf_str(&again.sql_text), trib_buf_str(&s.sql_text));
+	if (exact)
+		assert_string_equal(trib_buf_str(&again.sql_text), trib_buf_str(&s.sql_text));
 	assert_int_equal(again.ntables, s.ntables);
 }
+static void round_trip(const char *sql) { runs_again(sql, true); }
 
 static void schemas_run_again(void **state)
 {
@@ -234,9 +236,11 @@ static void schemas_run_again(void **state)
 		   "CREATE TRIGGER vi INSTEAD OF INSERT ON v BEGIN SELECT 1; END; CREATE TABLE [br ack](x /* ; */, y -- ; not here\n);"
 		   "CREATE TABLE r(id REFERENCES t(a) ON DELETE CASCADE, k INT, PRIMARY KEY(k)) WITHOUT ROWID;"
 		   "CREATE TABLE s(k INTEGER PRIMARY KEY, v BLOB) STRICT");
-	/* SQLite keeps a comment at the end of the text it was given, even one without end. */
-	round_trip("CREATE TABLE a(x) -- the last; word");
-	round_trip("CREATE TABLE a(x) /* no end");
+	/* SQLite keeps a comment before the semicolon, of a view without the line's end. */
+	round_trip("CREATE TABLE a(x) -- the last; word\n; CREATE VIEW v AS SELECT 1 -- the last; word\n; CREATE TABLE z(x)");
+	/* A schema that was edited by hand may end inside a comment, which SQLite then drops. */
+	runs_again("CREATE TABLE a(x); PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = sql || ' /* no end'", false);
+	runs_again("CREATE TABLE a(x); PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = sql || ' -- no end'", false);
 	round_trip("CREATE TABLE a(x) /* an end */");
 	round_trip("");
 }
