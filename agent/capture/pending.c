@@ -213,7 +213,7 @@ static int note_own(struct trib_state *s, const struct head *h, struct trib_err 
 	if (trib_fs_exists(path) && trib_fs_read(path, &own, err))
 		return -1;
 	if (trib_repo_chain(s->repo, h->new_tip, h->has_old ? h->old_tip : NULL, TRIB_PARTS_MAX, &chain, &n, err)) {
-		if (err->code == TRIB_E_CHAIN) /* made anew on an older commit: whoever did that keeps `own` itself */
+		if (err->code == TRIB_E_CHAIN || err->code == TRIB_E_LIMIT) /* made anew on an older commit: whoever did that keeps `own` itself */
 			return 0;
 		return -1;
 	}

@@ -162,7 +162,8 @@ static int open_overlay(struct trib_state *s, const struct trib_delta *d, sqlite
 		return -1;
 	}
 	sqlite3_extended_result_codes(db, 1);
-	if (trib_db_harden(db, err)) {
+	/* SQLite looked at the file before it had its context: only a first read tells it page size and auto_vacuum. */
+	if (trib_db_harden(db, err) || trib_db_exec(db, "PRAGMA main.schema_version", err)) {
 		sqlite3_close(db);
 		return -1;
 	}

@@ -23,6 +23,7 @@
 #define TRIB_CHANGESET_RAW_MAX (200 * TRIB_MIB) /* target + one row old and new, with room */
 #define TRIB_CHANGESET_GZ_MAX (200 * TRIB_MIB)
 #define TRIB_PARTS_MAX 65535
+#define TRIB_LEFTOVER_MEM (64 * TRIB_MIB)       /* rows that differ, kept while comparing; beyond it they go to a temporary file */
 
 /* Blobs of a commit tree. */
 #define TRIB_MANIFEST_MAX (4 * TRIB_MIB)  /* 4096 tables of about 400 bytes, with room */

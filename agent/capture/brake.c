@@ -1,0 +1,243 @@
+#include "agent/capture/brake.h"
+
+#include "agent/capture/rows.h"
+
+static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
+
+/* ---- renames ---- */
+
+static int add_renamed(struct trib_capture *c, const char *table, const char *from, const char *to, struct trib_err *err)
+{
+	struct trib_mf_renamed *grown = reallocarray(c->renamed, c->nrenamed + 1, sizeof(*grown));
+	if (!grown)
+		return oom(err);
+	c->renamed = grown;
+	struct trib_mf_renamed *r = &grown[c->nrenamed++];
+	*r = (struct trib_mf_renamed){table ? strdup(table) : NULL, strdup(from), strdup(to)};
+	return (table && !r->table) || !r->from || !r->to ? oom(err) : 0;
+}
+
+/* What stands after the name in "CREATE TABLE name(...)"; SQLite keeps the text from CREATE TABLE on in this form. */
+static const char *body_of(const char *sql)
+{
+	static const char start[] = "CREATE TABLE ";
+	if (!sql || sqlite3_strnicmp(sql, start, sizeof(start) - 1) != 0)
+		return NULL;
+	const char *p = sql + sizeof(start) - 1;
+	char close = *p == '[' ? ']' : *p == '"' || *p == '`' || *p == '\'' ? *p : '\0';
+	if (!close)
+		return p + strcspn(p, " (\t\r\n");
+	for (p++; *p && !(*p == close && p[1] != close); p++)
+		p += *p == close;
+	return *p ? p + 1 : NULL;
+}
+
+static int root_page(sqlite3 *db, const char *table, int64_t *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, "SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = ?1", &st, err))
+		return -1;
+	if (sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC))
+		return trib_db_fail(err, db, "looking for renamed tables");
+	int row = trib_db_step(db, st, err);
+	if (row < 0)
+		return -1;
+	*ret = row ? sqlite3_column_int64(st, 0) : 0;
+	return 0;
+}
+
+static bool same_columns(const struct trib_table *a, const struct trib_table *b)
+{
+	bool same = a->ncols == b->ncols;
+	for (size_t i = 0; same && i < a->ncols; i++)
+		same = a->cols[i].pk == b->cols[i].pk && trib_fold_cmp(trib_span_str(a->cols[i].name), trib_span_str(b->cols[i].name)) == 0;
+	return same;
+}
+
+static int is_rename(sqlite3 *old_db, const struct trib_table *o, sqlite3 *new_db, const struct trib_table *n, bool *ret, struct trib_err *err)
+{
+	int64_t was = 0, is = 0;
+	const char *a = body_of(o->sql), *b = body_of(n->sql);
+	*ret = false;
+	if (!same_columns(o, n))
+		return 0;
+	if (root_page(old_db, o->name, &was, err) || root_page(new_db, n->name, &is, err))
+		return -1;
+	*ret = (was && was == is) || (a && b && strcmp(a, b) == 0);
+	return 0;
+}
+
+static int renamed_columns(struct trib_capture *c, const struct trib_table *o, const struct trib_table *n, struct trib_err *err)
+{
+	bool differs = o->ncols != n->ncols;
+	for (size_t i = 0; !differs && i < o->ncols; i++)
+		differs = strcmp(o->cols[i].type, n->cols[i].type) != 0 || o->cols[i].pk != n->cols[i].pk;
+	for (size_t i = 0; !differs && i < o->ncols; i++) {
+		struct trib_span was = trib_span_str(o->cols[i].name), is = trib_span_str(n->cols[i].name);
+		bool kept = trib_fold_cmp(was, is) == 0, known = false;
+		for (size_t j = 0; !kept && j < o->ncols; j++)
+			known = known || trib_fold_cmp(was, trib_span_str(n->cols[j].name)) == 0 ||
+				trib_fold_cmp(is, trib_span_str(o->cols[j].name)) == 0;
+		if (!kept && !known && add_renamed(c, n->folded, o->cols[i].name, n->cols[i].name, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int by_renamed(const void *a, const void *b)
+{
+	const struct trib_mf_renamed *x = a, *y = b;
+	if (!x->table != !y->table)
+		return x->table ? 1 : -1;
+	int c = x->table ? strcmp(x->table, y->table) : 0;
+	c = c ? c : strcmp(x->from, y->from);
+	return c ? c : strcmp(x->to, y->to);
+}
+
+static bool taken(const struct trib_capture *c, const char *to)
+{
+	for (size_t i = 0; i < c->nrenamed; i++)
+		if (!c->renamed[i].table && strcmp(c->renamed[i].to, to) == 0)
+			return true;
+	return false;
+}
+
+int trib_find_renames(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
+{
+	for (size_t i = 0; i < c->old_schema.ntables; i++) {
+		const struct trib_table *o = &c->old_schema.tables[i], *n = trib_schema_find(&c->new_schema, o->folded);
+		if (n && renamed_columns(c, o, n, err))
+			return -1;
+		bool found = false;
+		for (size_t j = 0; !n && !found && j < c->new_schema.ntables; j++) {
+			const struct trib_table *to = &c->new_schema.tables[j];
+			if (trib_schema_find(&c->old_schema, to->folded) || taken(c, to->name))
+				continue;
+			if (is_rename(old_db, o, new_db, to, &found, err) || (found && add_renamed(c, NULL, o->name, to->name, err)))
+				return -1;
+		}
+	}
+	if (c->nrenamed)
+		qsort(c->renamed, c->nrenamed, sizeof(*c->renamed), by_renamed);
+	return 0;
+}
+
+/* ---- the brake ---- */
+
+struct moved { /* rows of one table, its bag included */
+	char *folded;
+	uint64_t gone, come;
+};
+
+struct moves {
+	struct moved *m;
+	size_t n;
+};
+static void moves_cleanup(struct moves *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		free(v->m[i].folded);
+	free(v->m);
+}
+
+static struct moved *moved_of(struct moves *v, struct trib_span name)
+{
+	if (trib_is_bag(name))
+		name = trib_span(name.p + strlen(TRIB_BAG_PREFIX), name.n - strlen(TRIB_BAG_PREFIX));
+	for (size_t i = 0; i < v->n; i++)
+		if (trib_fold_cmp(trib_span_str(v->m[i].folded), name) == 0)
+			return &v->m[i];
+	struct moved *grown = reallocarray(v->m, v->n + 1, sizeof(*grown));
+	if (!grown)
+		return NULL;
+	v->m = grown;
+	struct moved *m = &grown[v->n];
+	*m = (struct moved){.folded = strndup((const char *)name.p, name.n)};
+	if (!m->folded)
+		return NULL;
+	trib_fold((uint8_t *)m->folded, strlen(m->folded));
+	v->n++;
+	return m;
+}
+
+static uint64_t weight(const struct trib_change *ch, const struct trib_value *row)
+{
+	return !row ? 0 : !ch->table->bag ? 1 : (uint64_t)row[ch->table->ncol - 1].i;
+}
+
+static int add_part(struct moves *v, const struct trib_part *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = NULL;
+	struct trib_change ch;
+	int rc;
+	if (!p->changeset.len)
+		return 0;
+	if (!(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
+		return oom(err);
+	while ((rc = trib_cs_next(r, &ch, err)) == 1) {
+		if (ch.op == TRIB_UPDATE && !ch.table->bag)
+			continue;
+		struct moved *m = moved_of(v, ch.table->name);
+		if (!m)
+			return oom(err);
+		m->gone += weight(&ch, ch.op == TRIB_INSERT ? NULL : ch.old);
+		m->come += weight(&ch, ch.op == TRIB_DELETE ? NULL : ch.new);
+	}
+	return rc;
+}
+
+static int add_braked(struct trib_capture *c, const char *folded, uint64_t lost, struct trib_err *err)
+{
+	struct trib_mf_braked *grown = reallocarray(c->braked, c->nbraked + 1, sizeof(*grown));
+	if (!grown)
+		return oom(err);
+	c->braked = grown;
+	char *name = strdup(folded);
+	if (!name)
+		return oom(err);
+	grown[c->nbraked++] = (struct trib_mf_braked){name, lost};
+	return 0;
+}
+
+/* Rows that came under the table's new name. */
+static uint64_t come_elsewhere(const struct trib_capture *c, struct moves *v, const struct trib_table *o)
+{
+	for (size_t i = 0; i < c->nrenamed; i++) {
+		if (c->renamed[i].table || strcmp(c->renamed[i].from, o->name) != 0)
+			continue;
+		struct trib_span to = trib_span_str(c->renamed[i].to);
+		for (size_t j = 0; j < v->n; j++)
+			if (trib_fold_cmp(trib_span_str(v->m[j].folded), to) == 0)
+				return v->m[j].come;
+	}
+	return 0;
+}
+
+static int brake_table(sqlite3 *old_db, struct trib_capture *c, struct moves *v, const struct trib_table *o, bool all, struct trib_err *err)
+{
+	struct moved *m = moved_of(v, trib_span_str(o->folded));
+	uint64_t had = 0;
+	if (!m)
+		return oom(err);
+	uint64_t back = m->come + come_elsewhere(c, v, o), lost = m->gone > back ? m->gone - back : 0;
+	if (all)
+		return add_braked(c, o->folded, lost, err);
+	if (lost <= TRIB_BRAKE_ROWS)
+		return 0;
+	if (trib_rows_count(old_db, o, &had, err))
+		return -1;
+	return lost * 100 > had * TRIB_BRAKE_PERCENT ? add_braked(c, o->folded, lost, err) : 0;
+}
+
+int trib_brake(sqlite3 *old_db, struct trib_capture *c, struct trib_err *err)
+{
+	TRIB_AUTO(moves) struct moves v = {0};
+	bool all = c->old_schema.ntables && !c->new_schema.ntables; /* not a table is left */
+	for (size_t i = 0; i < c->nparts; i++)
+		if (add_part(&v, &c->parts[i], err))
+			return trib_ctx(err, "weighing the changes");
+	for (size_t i = 0; i < c->old_schema.ntables; i++)
+		if (brake_table(old_db, c, &v, &c->old_schema.tables[i], all, err))
+			return -1;
+	return 0;
+}

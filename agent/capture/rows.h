@@ -1,0 +1,50 @@
+/* rows.h: one table of one state as a stream of rows (D4.4, D4.5); internal to agent/capture.
+ *
+ * A row that cannot travel (too large, text that does not round-trip) is told from the row alone, so both states and every capture leave
+ * out the same rows. */
+#ifndef TRIB_CAPTURE_ROWS_H
+#define TRIB_CAPTURE_ROWS_H
+
+#include "core/store/schema.h"
+
+enum trib_rows_part {
+	TRIB_ROWS_ALL,   /* a keyless table */
+	TRIB_ROWS_KEYED, /* rows of a keyed table without NULL in the key */
+	TRIB_ROWS_BAG,   /* the others */
+};
+enum trib_rows_order { TRIB_ORDER_ANY, TRIB_ORDER_ROWID, TRIB_ORDER_KEY };
+
+struct trib_rows {
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	const struct trib_table *t;
+	enum trib_rows_part part;
+	enum trib_rows_order order;
+	bool utf16, swap;        /* the file's text is UTF-16; not in this machine's byte order */
+	int first;               /* place of the first column in the statement */
+	int *key;                /* columns of the key, in its order */
+	size_t nkey;
+	struct trib_value *v;    /* the current row after trib_rows_values; borrowed until the next step */
+	struct trib_buf text;    /* converted text of the current row */
+	struct trib_buf units;
+};
+
+int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
+		   struct trib_rows *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_rows_close(struct trib_rows *r);
+static inline void trib_rows_cleanup(struct trib_rows *r) { trib_rows_close(r); }
+/* 1 a row, 0 the end, -1. A damaged database is TRIB_E_SCHEMA. */
+int trib_rows_next(struct trib_rows *r, struct trib_err *err) TRIB_MUST_CHECK;
+/* Fills r->v. *ret_why: NULL, or the reason why this row is left out ("row-too-large", "text-not-convertible"); r->v is then unspecified. */
+int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;
+/* The order of both current rows in the streams' common order: a hint, nothing depends on it. */
+int trib_rows_cmp(const struct trib_rows *a, const struct trib_rows *b);
+/* True when the two current rows are surely the same row with the same content, `map` giving each column of `b` its column in `a`
+ * (-1: none, then the value must be NULL), and neither is left out. False may also mean "not sure". */
+bool trib_rows_same(const struct trib_rows *a, const struct trib_rows *b, const int *map);
+/* Does a keyed table hold rows with NULL in the key? */
+int trib_rows_has_bag(sqlite3 *db, const struct trib_table *t, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Number of rows. */
+int trib_rows_count(sqlite3 *db, const struct trib_table *t, uint64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

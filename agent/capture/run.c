@@ -1,0 +1,254 @@
+#include "agent/capture/brake.h"
+#include "agent/capture/emit.h"
+#include "agent/capture/rows.h"
+#include "agent/capture/source.h"
+#include "core/base/clock.h"
+
+static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
+
+void trib_capture_release(struct trib_capture *c)
+{
+	trib_delta_release(&c->delta);
+	trib_schema_release(&c->old_schema);
+	trib_schema_release(&c->new_schema);
+	for (size_t i = 0; i < c->nparts; i++) {
+		trib_buf_release(&c->parts[i].schema);
+		trib_buf_release(&c->parts[i].changeset);
+	}
+	for (size_t i = 0; i < c->nsequences; i++)
+		free(c->sequences[i].table);
+	for (size_t i = 0; i < c->nrenamed; i++) {
+		free(c->renamed[i].table);
+		free(c->renamed[i].from);
+		free(c->renamed[i].to);
+	}
+	for (size_t i = 0; i < c->nleft_out; i++)
+		free(c->left_out[i].name);
+	for (size_t i = 0; i < c->nbraked; i++)
+		free(c->braked[i].table);
+	free(c->parts);
+	free(c->sequences);
+	free(c->renamed);
+	free(c->left_out);
+	free(c->braked);
+	*c = (struct trib_capture){.delta.fd = -1};
+}
+
+/* ---- sequences ---- */
+
+static int by_table(const void *a, const void *b)
+{
+	return strcmp(((const struct trib_mf_sequence *)a)->table, ((const struct trib_mf_sequence *)b)->table);
+}
+
+/* Twice the same table (an application may write sqlite_sequence): the largest counts. */
+static int add_sequence(struct trib_mf_sequence **list, size_t *n, const char *folded, uint64_t value, struct trib_err *err)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp((*list)[i].table, folded) == 0) {
+			if ((*list)[i].value < value)
+				(*list)[i].value = value;
+			return 0;
+		}
+	struct trib_mf_sequence *grown = reallocarray(*list, *n + 1, sizeof(*grown));
+	if (!grown)
+		return oom(err);
+	*list = grown;
+	char *name = strdup(folded);
+	if (!name)
+		return oom(err);
+	grown[(*n)++] = (struct trib_mf_sequence){name, value};
+	return 0;
+}
+
+static int read_sequences(sqlite3 *db, const struct trib_schema *s, struct trib_mf_sequence **list, size_t *n, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int row;
+	if (!s->has_autoincrement)
+		return 0;
+	if (trib_db_prepare(db, "SELECT name, seq FROM main.sqlite_sequence WHERE typeof(name) = 'text' AND typeof(seq) = 'integer' AND seq >= 0", &st, err))
+		return -1;
+	while ((row = trib_db_step(db, st, err)) == 1) {
+		const char *name = (const char *)sqlite3_column_text(st, 0);
+		TRIB_AUTO(trib_mem) char *folded = name ? strdup(name) : NULL;
+		if (!folded)
+			return oom(err);
+		trib_fold((uint8_t *)folded, strlen(folded));
+		const struct trib_table *t = trib_schema_find(s, folded);
+		if (t && t->autoincrement && add_sequence(list, n, folded, (uint64_t)sqlite3_column_int64(st, 1), err))
+			return -1;
+	}
+	if (*n)
+		qsort(*list, *n, sizeof(**list), by_table);
+	return row;
+}
+
+static int sequences(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_changed, struct trib_err *err)
+{
+	struct trib_mf_sequence *was = NULL;
+	size_t n = 0;
+	int rc = read_sequences(old_db, &c->old_schema, &was, &n, err) || read_sequences(new_db, &c->new_schema, &c->sequences, &c->nsequences, err) ?
+			 -1 : 0;
+	bool same = n == c->nsequences;
+	for (size_t i = 0; same && i < n; i++)
+		same = strcmp(was[i].table, c->sequences[i].table) == 0 && was[i].value == c->sequences[i].value;
+	for (size_t i = 0; i < n; i++)
+		free(was[i].table);
+	free(was);
+	*ret_changed = !same;
+	return rc;
+}
+
+/* ---- schema texts ---- */
+
+static int add_bag_line(struct trib_schema *s, const struct trib_table *t, struct trib_err *err)
+{
+	struct trib_st_table *line = trib_schematext_add(&s->text, t->name, true);
+	if (!line)
+		return oom(err);
+	for (size_t i = 0; i < t->ncols; i++)
+		if (trib_schematext_add_column(line, t->cols[i].name, 0, err))
+			return -1;
+	return 0;
+}
+
+/* Keyless tables always have their bag line; a keyed one when it holds or held rows with NULL in the key. */
+static int add_bag_lines(struct trib_schema *s, sqlite3 *db, const struct trib_schema *other, sqlite3 *other_db, struct trib_err *err)
+{
+	for (size_t i = 0; i < s->ntables; i++) {
+		const struct trib_table *t = &s->tables[i], *o = trib_schema_find(other, t->folded);
+		bool here = false, there = false;
+		if (trib_rows_has_bag(db, t, &here, err) || (o && !here && trib_rows_has_bag(other_db, o, &there, err)))
+			return -1;
+		if ((here || there) && add_bag_line(s, t, err))
+			return -1;
+	}
+	trib_schematext_sort(&s->text);
+	return 0;
+}
+
+static int texts_differ(const struct trib_capture *c, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf a = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_SCHEMA_MAX);
+	trib_schematext_put(&a, &c->old_schema.text);
+	trib_schematext_put(&b, &c->new_schema.text);
+	if (trib_buf_check(&a, "schema.sql", err) || trib_buf_check(&b, "schema.sql", err))
+		return -1;
+	*ret = !trib_span_eq(trib_buf_span(&a), trib_buf_span(&b));
+	return 0;
+}
+
+static int schema_left_out(struct trib_capture *c, struct trib_err *err)
+{
+	for (size_t i = 0; i < c->new_schema.nleft_out; i++) {
+		const struct trib_left_out *from = &c->new_schema.left_out[i];
+		struct trib_mf_left_out *grown = reallocarray(c->left_out, c->nleft_out + 1, sizeof(*grown));
+		if (!grown)
+			return oom(err);
+		c->left_out = grown;
+		struct trib_mf_left_out lo = {.name = strdup(from->name), .count = 0};
+		if (!lo.name)
+			return oom(err);
+		(void)snprintf(lo.reason, sizeof(lo.reason), "%s", from->reason);
+		c->left_out[c->nleft_out++] = lo;
+	}
+	return 0;
+}
+
+static int by_left_out(const void *a, const void *b)
+{
+	const struct trib_mf_left_out *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+	return c ? c : strcmp(x->reason, y->reason);
+}
+
+/* ---- the capture ---- */
+
+/* The last word on what the engine made: every part is canonical, and the last one stands under the new schema. */
+static int finish_parts(struct trib_capture *c, bool changed, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
+	trib_schematext_put(&text, &c->new_schema.text);
+	if (trib_buf_check(&text, "schema.sql", err))
+		return -1;
+	for (size_t i = 0; i < c->nparts; i++)
+		if (trib_cs_check(trib_buf_span(&c->parts[i].changeset), NULL, err))
+			return trib_ctx(err, "the captured changes are not in their one form");
+	struct trib_emit e = {.ret = c, .schema = trib_buf_span(&text)};
+	if (c->nparts ? !trib_span_eq(trib_buf_span(&c->parts[c->nparts - 1].schema), trib_buf_span(&text)) : changed)
+		return trib_emit_empty(&e, err);
+	return 0;
+}
+
+static int compare_states(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *c, sqlite3 *old_db, sqlite3 *new_db,
+			  struct trib_err *err)
+{
+	bool schema = false, sequence = false;
+	const struct trib_delta *d = &c->delta;
+	if (trib_schema_read(old_db, &c->old_schema, err) || trib_schema_read(new_db, &c->new_schema, err) || schema_left_out(c, err) ||
+	    sequences(old_db, new_db, c, &sequence, err) || texts_differ(c, &schema, err))
+		return -1;
+	/* Not one page differs: nothing can. */
+	bool same = s->tip.exists && d->nchanged == 0 && d->page_size == d->base_page_size && d->page_count == d->base_page_count;
+	if (add_bag_lines(&c->new_schema, new_db, &c->old_schema, old_db, err) || add_bag_lines(&c->old_schema, old_db, &c->new_schema, new_db, err))
+		return -1;
+	if (!same && engine->compare(old_db, &c->old_schema, new_db, &c->new_schema, d, c, err))
+		return -1;
+	c->changed = c->nparts || schema || sequence || !s->tip.exists;
+	if (c->nleft_out)
+		qsort(c->left_out, c->nleft_out, sizeof(*c->left_out), by_left_out);
+	if (finish_parts(c, c->changed, err) || trib_find_renames(old_db, new_db, c, err))
+		return -1;
+	return trib_brake(old_db, c, err);
+}
+
+static int check_baseline(const struct trib_state *s, const struct trib_delta *d, struct trib_err *err)
+{
+	if (s->tip.exists == (d->base_page_size != 0))
+		return 0;
+	if (s->tip.exists)
+		return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is missing although there are commits; the history in repo.git and the database are safe; "
+				 "see `tributary-agent check` and `tributary-agent reset`", s->dir);
+	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; make a new state folder", s->dir);
+}
+
+int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
+	int64_t start = trib_mono_ms();
+	sqlite3 *old_db = NULL, *new_db = NULL;
+	if (trib_snapshot(s, &c.delta, &c.pages_read, err) || check_baseline(s, &c.delta, err))
+		return -1;
+	c.pages_changed = c.delta.nchanged;
+	int rc = trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c.delta, &new_db, err) ||
+		 compare_states(s, engine, &c, old_db, new_db, err) ? -1 : 0;
+	sqlite3_close(old_db);
+	sqlite3_close(new_db);
+	if (rc)
+		return trib_ctx(err, "capturing %s", s->node.db_path);
+	c.ms = (uint64_t)(trib_mono_ms() - start);
+	*ret = c;
+	c = (struct trib_capture){.delta.fd = -1};
+	return 0;
+}
+
+int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err)
+{
+	for (int i = 0; i < 3; i++) {
+		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
+		TRIB_AUTO(trib_schema) struct trib_schema s = {0};
+		if (trib_source_open(db_path, &src, err))
+			return -1;
+		int rc = trib_db_harden(src.db, err) || trib_schema_read(src.db, &s, err) ? -1 : 0;
+		if (trib_source_moved(&src))
+			continue;
+		if (rc)
+			return trib_ctx(err, "database %s", db_path);
+		*ret = s;
+		s = (struct trib_schema){0};
+		return 0;
+	}
+	return trib_fail(err, TRIB_E_LOCKED, "database %s: written to again and again while it was read; nothing was changed; try again later", db_path);
+}
