@@ -447,10 +447,8 @@ static int push_init(struct push *p, struct trib_err *err)
 static int push_run(struct push *p, struct trib_span first, struct trib_err *err)
 {
 	bool have_pack = false;
-	if (check_commands(p, err))
-		return -1;
-	name_object(p, NULL, p->cmd.new_oid);
-	if (receive_pack(p, first, &have_pack, err) || ask_state(p, err))
+	name_object(p, NULL, p->req.cmds[0].new_oid);
+	if (check_commands(p, err) || receive_pack(p, first, &have_pack, err) || ask_state(p, err))
 		return -1;
 	/* The same bytes again give the same answer: a peer whose answer was lost asks twice. */
 	if (p->has_old && memcmp(p->cmd.new_oid, p->old_oid, TRIB_OID_LEN) == 0)
