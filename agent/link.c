@@ -1,0 +1,332 @@
+/* link.c: push and pull (D8.1, D8.6): libgit2's smart transport over our TLS stream, in a disposable child; what it brings is judged here. */
+#include "agent/link.h"
+
+#include <git2.h>
+
+#include "agent/child.h"
+#include "agent/receipts.h"
+#include "agent/stream.h"
+#include "core/base/clock.h"
+#include "core/base/i18n.h"
+#include "core/base/progress.h"
+#include "core/store/repo.h"
+
+#define PUSH_REF "refs/tributary/push" /* a push needs a ref name as its source; it moves forward step by step */
+#define DOWN_NEW "refs/tributary/down" /* where a fetch puts what is not judged yet */
+#define STEP_COMMITS 256               /* a dropped line loses one step (D8.1) */
+#define STEP_BYTES (32 * TRIB_MIB)
+
+static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
+
+struct link {
+	struct trib_state *s;
+	struct trib_tls_ctx *tls;
+	struct trib_url url;
+	char *repo_url;
+	struct trib_err net; /* the stream's own reason */
+	bool quiet;
+};
+
+static void link_close(struct link *l)
+{
+	trib_tls_ctx_free(l->tls);
+	free(l->repo_url);
+	*l = (struct link){0};
+}
+
+static int link_open(struct trib_state *s, bool quiet, struct link *l, struct trib_err *err)
+{
+	*l = (struct link){.s = s, .quiet = quiet};
+	if (!s->node.enrolled || !s->node.hub_url)
+		return trib_fail(err, TRIB_E_NOT_INIT, "this office is not enrolled; what was captured is safe here; try: tributary-agent enrol --slip FILE");
+	if (trib_state_keys(s, err) || trib_url_parse(s->node.hub_url, &l->url, err) ||
+	    trib_tls_client_ctx(s->tls_cert, s->issuing, s->tls_key, s->root, NULL, &l->tls, err))
+		return -1;
+	l->repo_url = trib_pathf("https://%s:%s/%s/%s.git", l->url.host, l->url.port, s->node.node, s->node.app);
+	if (!l->repo_url) {
+		link_close(l);
+		return oom(err);
+	}
+	return 0;
+}
+
+/* ---- the child's side ---- */
+
+/* The best reason there is: the stream's, the hub's own sentence, libgit2's. */
+static int git_reason(struct link *l, const char *what, struct trib_err *err)
+{
+	const git_error *e = git_error_last();
+	if (l->net.code != TRIB_OK) {
+		*err = l->net;
+		return trib_ctx(err, "%s", what);
+	}
+	/* libgit2 keeps only the number of an HTTP refusal: ask again for its sentence. */
+	TRIB_AUTO(trib_buf) struct trib_buf body = TRIB_BUF(64 * TRIB_KIB);
+	TRIB_AUTO(trib_mem) char *target = trib_pathf("/%s/%s.git/info/refs?service=git-upload-pack", l->s->node.node, l->s->node.app);
+	unsigned status = 0;
+	struct trib_err ignored;
+	if (target && e && strstr(e->message, "http status") &&
+	    !trib_https_request(l->tls, &l->url, target, (struct trib_span){0}, &status, &body, NULL, &ignored) && status != 200) {
+		for (size_t i = 0; i < body.len; i++)
+			if (body.p[i] < 0x20 || body.p[i] == 0x7f)
+				body.p[i] = ' ';
+		return trib_fail(err, status == 403 || status == 401 ? TRIB_E_CERT : TRIB_E_REFUSED, "%s: the hub answers %u: %.600s", what, status, trib_buf_str(&body));
+	}
+	return trib_fail(err, TRIB_E_UNREACHABLE, "%s: %s", what, e ? e->message : "libgit2 gave no reason");
+}
+
+static int open_remote(struct link *l, git_remote **ret, struct trib_err *err)
+{
+	if (trib_stream_register(l->tls, &l->net, err))
+		return -1;
+	if (git_remote_create_anonymous(ret, trib_repo_git(l->s->repo), l->repo_url) < 0)
+		return git_reason(l, "opening the hub's repository", err);
+	return 0;
+}
+
+struct hub_refs { bool has_main; uint8_t main[TRIB_OID_LEN]; };
+
+static int child_list(void *ctx, void *result, struct trib_err *err)
+{
+	struct link *l = ctx;
+	struct hub_refs *out = result;
+	git_remote *remote = NULL;
+	const git_remote_head **heads;
+	size_t n;
+	if (open_remote(l, &remote, err))
+		return -1;
+	int rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, NULL, NULL, NULL) < 0 || git_remote_ls(&heads, &n, remote) < 0
+			 ? git_reason(l, "asking the hub where it stands", err)
+			 : 0;
+	for (size_t i = 0; !rc && i < n && i < 64; i++)
+		if (strcmp(heads[i]->name, "refs/heads/main") == 0) {
+			out->has_main = true;
+			memcpy(out->main, heads[i]->oid.id, TRIB_OID_LEN);
+		}
+	git_remote_free(remote);
+	return rc;
+}
+
+struct push_state {
+	struct link *l;
+	bool answered;
+	enum trib_code code;
+	char reason[700];
+	uint64_t bytes;
+	struct trib_progress progress;
+};
+
+/* `status` is "CODE: sentence" of docs/PROTOCOL.md, or NULL. git_remote_push returns 0 even when the hub refused: only this tells. */
+static int on_update(const char *ref, const char *status, void *data)
+{
+	struct push_state *p = data;
+	(void)ref;
+	p->answered = true;
+	if (!status)
+		return 0;
+	const char *colon = strchr(status, ':');
+	p->code = colon ? trib_code_from_name(status, (size_t)(colon - status)) : TRIB_E_REFUSED;
+	if (p->code == TRIB_OK || p->code == TRIB_E_FAILED)
+		p->code = TRIB_E_REFUSED;
+	(void)snprintf(p->reason, sizeof(p->reason), "%s", status);
+	return 0;
+}
+
+static int on_transfer(unsigned current, unsigned total, size_t bytes, void *data)
+{
+	struct push_state *p = data;
+	p->bytes = bytes;
+	trib_progress_step(&p->progress, current, total);
+	return 0;
+}
+
+static int child_push(void *ctx, void *result, struct trib_err *err)
+{
+	struct link *l = ctx;
+	struct push_state p = {.l = l};
+	git_remote *remote = NULL;
+	char spec[] = PUSH_REF ":refs/heads/main", *specs[] = {spec};
+	git_strarray list = {specs, 1};
+	git_push_options opts;
+	trib_progress_init(&p.progress, _("sending"), l->quiet);
+	if (git_push_options_init(&opts, GIT_PUSH_OPTIONS_VERSION) < 0)
+		return trib_fail(err, TRIB_E_GIT, "libgit2 has another version than this program");
+	opts.callbacks.push_update_reference = on_update;
+	opts.callbacks.push_transfer_progress = on_transfer;
+	opts.callbacks.payload = &p;
+	if (open_remote(l, &remote, err))
+		return -1;
+	int rc = git_remote_push(remote, &list, &opts) < 0 ? git_reason(l, "sending to the hub", err) : 0;
+	trib_progress_done(&p.progress);
+	git_remote_free(remote);
+	if (rc)
+		return -1;
+	if (!p.answered)
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub did not say whether it took the commits; the next run asks again");
+	if (p.reason[0])
+		return trib_fail(err, p.code, "the hub refused: %s", p.reason);
+	*(uint64_t *)result = p.bytes;
+	return 0;
+}
+
+static int child_fetch(void *ctx, void *result, struct trib_err *err)
+{
+	struct link *l = ctx;
+	git_remote *remote = NULL;
+	char spec[] = "+refs/heads/down:" DOWN_NEW, *specs[] = {spec};
+	git_strarray list = {specs, 1};
+	git_fetch_options opts;
+	(void)result;
+	if (git_fetch_options_init(&opts, GIT_FETCH_OPTIONS_VERSION) < 0)
+		return trib_fail(err, TRIB_E_GIT, "libgit2 has another version than this program");
+	opts.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
+	opts.update_fetchhead = 0;
+	if (open_remote(l, &remote, err))
+		return -1;
+	int rc = git_remote_fetch(remote, &list, &opts, NULL) < 0 ? git_reason(l, "fetching from the hub", err) : 0;
+	git_remote_free(remote);
+	return rc;
+}
+
+/* ---- push ---- */
+
+/* libgit2 reads loose objects itself while it packs, and hangs on a torn one: read all of a commit through our guard first. */
+static int guard_commit(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], uint64_t *ret_bytes, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	if (trib_commit_read(s->repo, oid, &c, err))
+		return -1;
+	for (size_t i = 0; i < c.nentries; i++) {
+		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_OBJECT_MAX);
+		if (trib_repo_read(s->repo, c.entries[i].oid, TRIB_OBJ_BLOB, TRIB_OBJECT_MAX, &b, err))
+			return trib_ctx(err, "%s", c.entries[i].name);
+		if (strcmp(c.entries[i].name, "changeset.gz") == 0)
+			*ret_bytes += b.len;
+	}
+	return 0;
+}
+
+static int push_step(struct link *l, const uint8_t oid[TRIB_OID_LEN], struct trib_pushed *out, struct trib_err *err)
+{
+	uint64_t bytes = 0;
+	if (trib_repo_ref_set(l->s->repo, PUSH_REF, oid, err) || trib_child_run(child_push, l, &bytes, sizeof(bytes), TRIB_REQUEST_MS, err))
+		return -1;
+	out->bytes += bytes;
+	return 0;
+}
+
+static int push_chain(struct link *l, const uint8_t (*chain)[TRIB_OID_LEN], size_t n, struct trib_pushed *out, struct trib_err *err)
+{
+	size_t start = 0;
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (guard_commit(l->s, chain[i], &bytes, err))
+			return trib_ctx(err, "this office's own history is damaged; try: tributary-agent check");
+		if (i + 1 < n && i + 1 - start < STEP_COMMITS && bytes < STEP_BYTES)
+			continue;
+		if (push_step(l, chain[i], out, err))
+			return -1;
+		out->commits = i + 1;
+		start = i + 1;
+		bytes = 0;
+		trib_crash_point("push-step");
+	}
+	return 0;
+}
+
+/* The hub's tip must be one of our commits: else this folder is an old copy or a clone (D5.6). */
+static int find_new(struct link *l, const struct hub_refs *refs, uint8_t (**ret)[TRIB_OID_LEN], size_t *ret_n, struct trib_err *err)
+{
+	struct trib_err why;
+	if (trib_repo_chain(l->s->repo, l->s->tip.oid, refs->has_main ? refs->main : NULL, SIZE_MAX, ret, ret_n, &why) == 0)
+		return 0;
+	if (refs->has_main && (why.code == TRIB_E_CHAIN || why.code == TRIB_E_NOT_FOUND))
+		return trib_fail(err, TRIB_E_FORK,
+				 "the hub holds commits of this office that this folder does not have: it is an old copy or a clone; nothing was changed; ask the city for a "
+				 "replacement slip (tributary-hub node replace)");
+	*err = why;
+	return -1;
+}
+
+static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
+{
+	struct hub_refs refs = {0};
+	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	if (!l->s->tip.exists)
+		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet; try: tributary-agent commit");
+	if (trib_child_run(child_list, l, &refs, sizeof(refs), TRIB_REQUEST_MS, err) || find_new(l, &refs, &chain, &n, err))
+		return -1;
+	out->up_to_date = n == 0;
+	int rc = push_chain(l, (const uint8_t(*)[TRIB_OID_LEN])chain, n, out, err);
+	free(chain);
+	return rc;
+}
+
+int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err)
+{
+	struct link l;
+	struct trib_pushed out = {0};
+	struct trib_pulled pulled;
+	if (link_open(s, quiet, &l, err))
+		return -1;
+	int rc = push(&l, &out, err);
+	link_close(&l);
+	if (rc || trib_link_pull(s, &pulled, err))
+		return -1;
+	/* Success is a receipt, nothing less (I5). */
+	if (pulled.held_seq < s->tip.seq)
+		return trib_fail(err, TRIB_E_INCOMPLETE, "the hub took the commits but has given receipts only up to #%llu; the next run asks again",
+				 (unsigned long long)pulled.held_seq);
+	*ret = out;
+	return 0;
+}
+
+/* ---- pull ---- */
+
+static int keep_chain(struct trib_state *s, struct trib_pulled *p, struct trib_err *err)
+{
+	uint8_t fetched[TRIB_OID_LEN];
+	struct trib_down_tip tip;
+	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	if (trib_repo_ref(s->repo, DOWN_NEW, fetched, err))
+		return err->code == TRIB_E_NOT_FOUND ? 0 : -1; /* the hub has sent nothing yet */
+	if (trib_down_tip_load(s, &tip, err))
+		return -1;
+	if (trib_repo_chain(s->repo, fetched, tip.exists ? tip.oid : NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err))
+		return trib_ctx(err, "the hub's down chain does not continue what this office holds");
+	int rc = 0;
+	for (size_t i = 0; i < n && !rc; i++) {
+		TRIB_AUTO(trib_down_judged) struct trib_down_judged j = {.receipts = TRIB_BUF(TRIB_RECEIPTS_MAX)};
+		rc = trib_down_judge(s, &tip, chain[i], &j, err) || trib_down_keep(s, &tip, &j, p, err) ? -1 : 0;
+		if (rc)
+			break;
+		tip.exists = true;
+		tip.seq = j.manifest.seq;
+		memcpy(tip.oid, j.oid, TRIB_OID_LEN);
+		memcpy(tip.manifest_sha256, j.manifest_sha256, TRIB_SHA256_LEN);
+		tip.size = j.size;
+		memcpy(tip.root, j.root, TRIB_SHA256_LEN);
+	}
+	free(chain);
+	return rc;
+}
+
+int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err)
+{
+	struct link l;
+	struct trib_pulled p;
+	uint8_t none;
+	if (trib_link_progress(s, &p, err) || link_open(s, true, &l, err))
+		return -1;
+	int rc = trib_child_run(child_fetch, &l, &none, sizeof(none), TRIB_REQUEST_MS, err);
+	link_close(&l);
+	if (rc)
+		return -1;
+	trib_repo_refresh(s->repo);
+	if (keep_chain(s, &p, err))
+		return -1;
+	*ret = p;
+	return 0;
+}
