@@ -296,13 +296,16 @@ static int feed_data(struct trib_packscan *s, struct trib_span *in, struct trib_
 			s->z.avail_out = WINDOW;
 			rc = inflate(&s->z, Z_NO_FLUSH);
 			size_t made = WINDOW - s->z.avail_out;
-			s->inflated += made;
+			size_t room = (size_t)(s->declared - s->inflated);
+			size_t good = made < room ? made : room;
+			s->inflated += good;
+			/* in the order of the bytes, so that the verdict does not depend on how they were cut */
+			if (s->kind >= TRIB_PACK_OFS_DELTA && delta_bytes(s, trib_span(s->window, good), err) < 0)
+				return -1;
+			if (made > room)
+				return bad(s, err, "an object is longer than it says");
 			if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
 				return bad(s, err, "damaged zlib stream");
-			if (s->inflated > s->declared)
-				return bad(s, err, "an object is longer than it says");
-			if (s->kind >= TRIB_PACK_OFS_DELTA && delta_bytes(s, trib_span(s->window, made), err) < 0)
-				return -1;
 		} while (rc != Z_STREAM_END && s->z.avail_out == 0);
 		size_t took = give - s->z.avail_in;
 		s->at += took;
