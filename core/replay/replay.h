@@ -41,7 +41,7 @@ static inline void trib_restored_cleanup(struct trib_restored *r) { trib_restore
 int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *to,
 			struct trib_restored *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Visits every row of any ordinary database file as capture would see it: equal rows of a bag once, with their `_count`; a row over TRIB_ROW_MAX
- * not at all. `city` is the table's name as spelled. Each keyed table is first announced with row NULL. */
+ * not at all. `city` is the table's name as spelled. Each table is first announced with row NULL. */
 int trib_scan_each(sqlite3 *db, trib_mirror_row fn, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
 /* Lanes and row counts of any ordinary database file, as capture would see it (bags included). */
 int trib_scan_database(sqlite3 *db, const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;

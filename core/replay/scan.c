@@ -144,7 +144,7 @@ static int scan_rows(struct scan *s, sqlite3_stmt *st, struct trib_err *err)
 {
 	int r;
 
-	if (s->t->keyed && s->fn(s->ctx, s->t->folded, s->t->name, &s->cols, NULL, err) < 0)
+	if (s->fn(s->ctx, s->t->folded, s->t->name, &s->cols, NULL, err) < 0)
 		return -1;
 	while ((r = trib_db_step(s->db, st, err)) == 1) {
 		bool null_key = false, large = false;
