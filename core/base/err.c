@@ -12,7 +12,7 @@ static const struct {
 #undef X
 };
 
-static void set_msg(struct trib_err *err, enum trib_code code, const char *fmt, va_list ap)
+static void __attribute__((format(printf, 3, 0))) set_msg(struct trib_err *err, enum trib_code code, const char *fmt, va_list ap)
 {
 	err->code = code;
 	if (vsnprintf(err->msg, sizeof(err->msg), fmt, ap) < 0)
