@@ -75,6 +75,18 @@ static int take_type(struct head *h, struct trib_span v)
 	return 0;
 }
 
+/* Names are tokens (RFC 9110 5.6.2), values have no control bytes: the library is laxer. */
+static bool plain_field(struct trib_span name, struct trib_span v)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (!isalnum(name.p[i]) && !strchr("!#$%&'*+-.^_`|~", name.p[i]))
+			return false;
+	for (size_t i = 0; i < v.n; i++)
+		if ((v.p[i] < 0x20 && v.p[i] != '\t') || v.p[i] == 0x7f)
+			return false;
+	return name.n > 0;
+}
+
 /* One whole header field. */
 static int take_field(struct head *h)
 {
@@ -83,6 +95,8 @@ static int take_field(struct head *h)
 	h->in_value = false;
 	if (++h->fields > FIELDS_MAX)
 		return complain(h, 431, "too many header fields");
+	if (!plain_field(name, v))
+		return complain(h, 400, "a header field with bytes that do not belong there");
 	while (v.n && (v.p[v.n - 1] == ' ' || v.p[v.n - 1] == '\t'))
 		v.n--;
 	enum field f = FIELD_OTHER;
