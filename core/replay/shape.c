@@ -241,7 +241,7 @@ int trib_shape_init(sqlite3 *db, struct trib_err *err)
 		"CREATE TABLE IF NOT EXISTS \"_t_mirror\"(name TEXT NOT NULL, tbl TEXT NOT NULL, shape TEXT NOT NULL,"
 		" mirror TEXT NOT NULL UNIQUE, PRIMARY KEY(name, shape)) WITHOUT ROWID;"
 		"CREATE TABLE IF NOT EXISTS \"_t_column\"(mirror TEXT NOT NULL, col TEXT NOT NULL, city_col TEXT NOT NULL,"
-		" pk INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY(mirror, col)) WITHOUT ROWID;"
+		" pk INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY(mirror, city_col)) WITHOUT ROWID;"
 		"CREATE TABLE IF NOT EXISTS \"_t_view\"(name TEXT NOT NULL PRIMARY KEY, view TEXT NOT NULL) WITHOUT ROWID;";
 
 	return trib_db_exec(db, sql, err);
@@ -265,13 +265,14 @@ static int find_mirror(sqlite3 *db, struct trib_shape *s, bool *ret_found, struc
 	return 0;
 }
 
-/* Looks the city names of the columns up; those not in the mirror stay NULL. */
+/* Looks the city names of the columns up; those not in the mirror stay NULL. A bag may have an application's own column `_count` (a key)
+ * beside the bag's. */
 static int find_columns(sqlite3 *db, struct trib_shape *s, struct trib_err *err)
 {
 	for (size_t i = 0; i < s->ncol; i++) {
 		if (s->city[i])
 			continue;
-		if (run_text(db, "SELECT city_col FROM \"_t_column\" WHERE mirror=?1 AND col=?2",
+		if (run_text(db, "SELECT city_col FROM \"_t_column\" WHERE mirror=?1 AND col=?2 ORDER BY pk DESC",
 			     (const char *const[]){s->mirror, s->cols[i]}, 2, &s->city[i], err) < 0)
 			return -1;
 	}
@@ -409,16 +410,14 @@ static int view_arm(sqlite3 *db, const char *name, const char *mirror, bool bag,
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	int r;
 
-	if (trib_db_prepare(db, "SELECT DISTINCT c.col, (SELECT city_col FROM \"_t_column\" x WHERE x.mirror=?2 AND x.col=c.col) IS NOT NULL,"
-				" coalesce((SELECT city_col FROM \"_t_column\" x WHERE x.mirror=?2 AND x.col=c.col), min(c.city_col))"
-				" FROM \"_t_column\" c JOIN \"_t_mirror\" m USING(mirror) WHERE m.name=?1 GROUP BY c.col ORDER BY c.col",
-			    &st, err) < 0)
+	if (trib_db_prepare(db, "SELECT min(c.city_col), max(c.mirror=?2) FROM \"_t_column\" c JOIN \"_t_mirror\" m USING(mirror)"
+				" WHERE m.name=?1 GROUP BY c.city_col COLLATE NOCASE ORDER BY c.city_col COLLATE NOCASE", &st, err) < 0)
 		return -1;
 	if (sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC) != SQLITE_OK || sqlite3_bind_text(st, 2, mirror, -1, SQLITE_STATIC) != SQLITE_OK)
 		return trib_db_fail(err, db, "binding a mirror's name");
 	trib_buf_puts(sql, bag ? "SELECT \"_node\",\"_hash\"" : "SELECT \"_node\"");
 	while ((r = trib_db_step(db, st, err)) == 1) {
-		const char *city = (const char *)sqlite3_column_text(st, 2);
+		const char *city = (const char *)sqlite3_column_text(st, 0);
 
 		trib_buf_puts(sql, sqlite3_column_int(st, 1) ? "," : ",NULL AS ");
 		trib_sql_ident(sql, city ? city : "");
