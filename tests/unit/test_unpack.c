@@ -263,6 +263,11 @@ static void refuses_bases_that_are_not_there(void **state)
 	size_t at = pk_object(&inside, 3, hello);
 	pk_ofs_delta(&inside, inside.len - at - 1, trib_buf_span(&d));
 	expect(&inside, TRIB_E_FORMAT, TRIB_E_FORMAT);
+	struct trib_buf between = pack_of(3); /* inside of the first, and the next entry would fit */
+	at = pk_object(&between, 3, hello);
+	pk_object(&between, 3, trib_span_str("HELLO HELLO HELLO\n"));
+	pk_ofs_delta(&between, between.len - at - 1, trib_buf_span(&d));
+	expect(&between, TRIB_E_FORMAT, TRIB_E_FORMAT);
 	assert_int_equal(store.base_calls, 3);
 }
 
@@ -325,6 +330,23 @@ static void refuses_bad_delta_instructions(void **state)
 	size_t at = pk_object(&empty, 3, hello);
 	pk_ofs_delta(&empty, empty.len - at, trib_span("", 0));
 	expect(&empty, TRIB_E_FORMAT, TRIB_E_FORMAT);
+}
+
+/* A copy without a length means 65,536 bytes, and without an offset the start. */
+static void reads_the_short_form_of_a_copy(void **state)
+{
+	(void)state;
+	TRIB_AUTO(trib_buf) struct trib_buf d = TRIB_BUF(64), base = TRIB_BUF(TRIB_MIB);
+	for (int i = 0; i < 10000; i++)
+		trib_buf_printf(&base, "%07d", i);
+	struct trib_buf p = pack_of(2);
+	size_t at = pk_object(&p, 3, trib_buf_span(&base));
+	pk_delta(&d, base.len, 0x10000);
+	trib_buf_putc(&d, 0x80);
+	pk_ofs_delta(&p, p.len - at, trib_buf_span(&d));
+	expect(&p, TRIB_OK, TRIB_OK);
+	assert_int_equal(store.got[1].bytes.len, 0x10000);
+	assert_memory_equal(store.got[1].bytes.p, base.p, 0x10000);
 }
 
 /* `n` deltas, each on the one before, by offset or by id and then in reverse order. */
@@ -517,6 +539,7 @@ int main(void)
 		cmocka_unit_test_teardown(refuses_bases_that_are_not_there, teardown),
 		cmocka_unit_test_teardown(refuses_a_result_that_is_in_the_pack_already, teardown),
 		cmocka_unit_test_teardown(refuses_bad_delta_instructions, teardown),
+		cmocka_unit_test_teardown(reads_the_short_form_of_a_copy, teardown),
 		cmocka_unit_test_teardown(bounds_the_depth_of_chains, teardown),
 		cmocka_unit_test_teardown(refuses_wrong_counts_junk_and_trailers, teardown),
 		cmocka_unit_test_teardown(refuses_every_truncation_and_survives_every_flip, teardown),
