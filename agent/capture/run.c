@@ -239,7 +239,7 @@ int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct tr
 	for (int i = 0; i < 3; i++) {
 		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
 		TRIB_AUTO(trib_schema) struct trib_schema s = {0};
-		if (trib_source_open(db_path, &src, err))
+		if (trib_source_open(db_path, TRIB_SOURCE_BUSY_MS, &src, err))
 			return -1;
 		int rc = trib_db_harden(src.db, err) || trib_schema_read(src.db, &s, err) ? -1 : 0;
 		if (trib_source_moved(&src))

@@ -122,7 +122,7 @@ int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pa
 	for (int i = 0; i < TRIES && (i == 0 || trib_mono_ms() < deadline); i++) {
 		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
 		TRIB_AUTO(trib_delta) struct trib_delta d = {.fd = -1};
-		if (trib_source_open(s->node.db_path, &src, err) || open_pages(s, &base, &d, err))
+		if (trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err) || open_pages(s, &base, &d, err))
 			return -1;
 		int rc = take(&src, &base, &d, err);
 		if (trib_source_moved(&src))

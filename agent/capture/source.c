@@ -6,7 +6,11 @@
 #include "agent/capture/vfs.h"
 #include "core/base/clock.h"
 
-#define PAUSE_MS 20 /* longer than a tick of file times (4 ms) */
+#define PAUSE_MS 20    /* longer than a tick of file times (4 ms) */
+#define CLOSING_MS 200 /* a program that is just closing removes -wal and -shm */
+
+/* What a failed look asks for. */
+enum again { NO, SOON, UNTIL_DEADLINE };
 
 #define HINT "nothing was changed; open and close the program once, then try again"
 
@@ -91,22 +95,22 @@ static int read_head(sqlite3 *db, uint8_t head[100], struct trib_err *err)
 	return 0;
 }
 
-/* Starts the read transaction. *ret_again: worth another look, the file was in motion. */
-static int begin(sqlite3 *db, bool *ret_again, struct trib_err *err)
+/* Starts the read transaction. *ret_again: is it worth another look. */
+static int begin(sqlite3 *db, enum again *ret_again, struct trib_err *err)
 {
 	int rc = sqlite3_exec(db, "BEGIN; PRAGMA main.schema_version; PRAGMA main.page_count", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		return 0;
-	*ret_again = false;
+	*ret_again = NO;
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		*ret_again = true;
+		*ret_again = UNTIL_DEADLINE;
 		return trib_fail(err, TRIB_E_LOCKED, "a program holds it locked; " HINT);
 	case SQLITE_READONLY:
 		return trib_fail(err, TRIB_E_LOCKED, "a program was killed in the middle of writing (hot journal); " HINT);
 	case SQLITE_CANTOPEN:
-		*ret_again = true;
+		*ret_again = SOON;
 		return trib_fail(err, TRIB_E_LOCKED, "its -wal or -shm file is missing, and reading would create one; " HINT);
 	case SQLITE_NOTADB:
 		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (or an encrypted one)");
@@ -131,7 +135,7 @@ static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err
 }
 
 /* WAL format, but neither -wal nor anything that uses one: the file is whole. */
-static int open_quiet(const char *path, const struct stat *st, struct trib_source *ret, bool *ret_wal, bool *ret_again, struct trib_err *err)
+static int open_quiet(const char *path, const struct stat *st, struct trib_source *ret, bool *ret_wal, enum again *ret_again, struct trib_err *err)
 {
 	uint8_t head[100];
 	struct timespec now;
@@ -157,12 +161,12 @@ static int open_quiet(const char *path, const struct stat *st, struct trib_sourc
 	return 0;
 }
 
-static int try_open(const char *path, int64_t deadline, struct trib_source *ret, bool *ret_again, struct trib_err *err)
+static int try_open(const char *path, int64_t deadline, struct trib_source *ret, enum again *ret_again, struct trib_err *err)
 {
 	struct stat st;
 	off_t wal = 0, shm = 0;
 	bool quiet = false;
-	*ret_again = false;
+	*ret_again = NO;
 	if (stat(path, &st))
 		return trib_fail_errno(err, "cannot be read");
 	bool has_wal = side(path, "-wal", &wal), has_shm = side(path, "-shm", &shm);
@@ -190,7 +194,7 @@ static int try_open(const char *path, int64_t deadline, struct trib_source *ret,
 	return 0;
 }
 
-int trib_source_open(const char *path, struct trib_source *ret, struct trib_err *err)
+int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, struct trib_err *err)
 {
 	struct trib_source s = TRIB_SOURCE_INIT;
 	struct stat st;
@@ -208,12 +212,12 @@ int trib_source_open(const char *path, struct trib_source *ret, struct trib_err 
 		free(s.path);
 		return trib_fail(err, TRIB_E_SCHEMA, "database %s: not a file", path);
 	}
-	int64_t deadline = trib_mono_ms() + TRIB_SOURCE_BUSY_MS;
+	int64_t start = trib_mono_ms();
 	for (;;) {
-		bool again;
-		if (!try_open(s.path, deadline, &s, &again, err))
+		enum again again;
+		if (!try_open(s.path, start + busy_ms, &s, &again, err))
 			break;
-		if (!again || trib_mono_ms() >= deadline) {
+		if (again == NO || trib_mono_ms() >= start + (again == SOON && busy_ms > CLOSING_MS ? CLOSING_MS : busy_ms)) {
 			trib_ctx(err, "database %s", path);
 			trib_source_close(&s);
 			return -1;

@@ -18,8 +18,8 @@ struct trib_source {
 };
 #define TRIB_SOURCE_INIT ((struct trib_source){0})
 
-/* TRIB_E_NOT_FOUND, TRIB_E_LOCKED (after at most TRIB_SOURCE_BUSY_MS), TRIB_E_SCHEMA (not a database, or cut short). */
-int trib_source_open(const char *path, struct trib_source *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* TRIB_E_NOT_FOUND, TRIB_E_LOCKED (after about busy_ms), TRIB_E_SCHEMA (not a database, or cut short). */
+int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* True when an immutable source was written to meanwhile: what was read counts for nothing. */
 bool trib_source_moved(const struct trib_source *s);
 void trib_source_close(struct trib_source *s);
