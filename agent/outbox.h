@@ -4,6 +4,9 @@
 
 #include "agent/capture/capture.h"
 
+/* The city's time zone: days in subjects and of reports (+08:00). */
+#define TRIB_ZONE_S 28800
+
 struct trib_committed {
 	size_t ncommits;
 	uint64_t first_seq, last_seq;
@@ -16,5 +19,8 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes every commit without receipt anew on top of the last receipted one, with the current certificate, city, incarnation and policy (D5.6); captured-at kept. */
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
+/* True when the last commit has no receipt and was made under another certificate, city, incarnation or policy than those of now: an enrolment
+ * that was cut off before trib_outbox_resign. */
+int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -1,0 +1,150 @@
+/* cmd_commit.c: `commit`, and the capture that `sync` shares. */
+#include "agent/commands.h"
+#include "core/base/clock.h"
+
+const struct trib_opt agent_opts_commit[] = {
+	{"message", 'm', "MSG", N_("a text for people, kept in the commit")},
+	{"accept-loss", 0, NULL, N_("commit although the brake holds back")},
+	{"engine", 0, "NAME", N_("how to find changes: full (default)")},
+	{0},
+};
+
+static int choose_engine(struct trib_cli *cli, const struct trib_engine **ret)
+{
+	const char *name = trib_cli_opt(cli, "engine");
+	*ret = &trib_engine_full;
+	if (name && strcmp(name, trib_engine_full.name) != 0)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("there is no engine %s; try: --engine full"), name);
+	return 0;
+}
+
+static void print_braked(struct trib_cli *cli, const struct trib_capture *c)
+{
+	json_t *list = json_array();
+	char name[TRIB_NAME_MAX + 1];
+	for (size_t i = 0; i < c->nbraked; i++) {
+		agent_name(name, sizeof(name), c->braked[i].table);
+		trib_say(cli, _("braked: table %s would lose %llu rows\n"), name, (unsigned long long)c->braked[i].lost);
+		json_array_append_new(list, json_pack("{s:s, s:I}", "table", c->braked[i].table, "lost", (json_int_t)c->braked[i].lost));
+	}
+	trib_json(cli, "braked", list);
+}
+
+static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
+{
+	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
+	TRIB_AUTO(trib_mem) uint8_t (*oids)[TRIB_OID_LEN] = NULL;
+	struct trib_state *s = trib_cli_state(cli);
+	char hex[TRIB_OID_HEX + 1];
+	uint8_t at[TRIB_OID_LEN];
+	memcpy(at, done->oid, sizeof(at));
+	for (size_t i = 0; i < done->ncommits; i++) {
+		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+		TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+		if (trib_commit_read(s->repo, at, &c, &cli->err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err))
+			return -1;
+		/* Newest first: the rows of the newest stand. */
+		for (size_t j = 0; j < m.ntables && i > 0; j++)
+			for (size_t t = 0; t < sum.m.ntables; t++)
+				if (strcmp(sum.m.tables[t].name, m.tables[j].name) == 0)
+					m.tables[j].rows = sum.m.tables[t].rows;
+		if (agent_counts_add(&sum, &m, &cli->err))
+			return -1;
+		memcpy(at, c.c.parent, sizeof(at));
+	}
+	trib_hex(hex, done->oid, TRIB_OID_LEN);
+	if (done->ncommits == 1)
+		trib_say(cli, _("commit %.12s #%llu: %llu added, %llu changed, %llu removed\n"), hex, (unsigned long long)done->last_seq,
+			 (unsigned long long)done->inserted, (unsigned long long)done->updated, (unsigned long long)done->deleted);
+	else
+		trib_say(cli, _("commit %.12s #%llu to #%llu (%zu parts): %llu added, %llu changed, %llu removed\n"), hex, (unsigned long long)done->first_seq,
+			 (unsigned long long)done->last_seq, done->ncommits, (unsigned long long)done->inserted, (unsigned long long)done->updated,
+			 (unsigned long long)done->deleted);
+	trib_json(cli, "commit", json_string(hex));
+	trib_json(cli, "first_seq", json_integer((json_int_t)done->first_seq));
+	trib_json(cli, "seq", json_integer((json_int_t)done->last_seq));
+	trib_json(cli, "added", json_integer((json_int_t)done->inserted));
+	trib_json(cli, "changed", json_integer((json_int_t)done->updated));
+	trib_json(cli, "removed", json_integer((json_int_t)done->deleted));
+	agent_counts_print(cli, &sum);
+	return 0;
+}
+
+/* The day's report is there when the last commit is of today and says the same of the brake. */
+static int report_is_made(struct trib_cli *cli, const struct trib_capture *c, bool *ret)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	*ret = false;
+	if (!s->tip.exists || trib_local_day(s->tip.captured_at) != trib_local_day(trib_now()))
+		return 0;
+	if (trib_commit_read(s->repo, s->tip.oid, &last, &cli->err) || trib_manifest_parse(trib_buf_span(&last.manifest), &m, &cli->err))
+		return -1;
+	*ret = m.nbraked == c->nbraked;
+	for (size_t i = 0; i < c->nbraked && *ret; i++) {
+		bool found = false;
+		for (size_t j = 0; j < m.nbraked; j++)
+			found = found || (strcmp(m.braked[j].table, c->braked[i].table) == 0 && m.braked[j].lost == c->braked[i].lost);
+		*ret = found;
+	}
+	return 0;
+}
+
+static int make_report(struct trib_cli *cli, const struct trib_capture *c, struct agent_captured *ret)
+{
+	struct trib_committed done;
+	bool made;
+	if (report_is_made(cli, c, &made))
+		return -1;
+	if (made || !trib_cli_state(cli)->tip.exists)
+		return 0;
+	if (trib_outbox_report(trib_cli_state(cli), c, &done, &cli->err))
+		return -1;
+	ret->reported = true;
+	trib_say(cli, _("report #%llu: %s\n"), (unsigned long long)done.last_seq, c->nbraked ? _("held back by the brake") : _("nothing changed"));
+	trib_json(cli, "report", json_integer((json_int_t)done.last_seq));
+	return 0;
+}
+
+int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
+{
+	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
+	const struct trib_engine *engine;
+	struct trib_committed done;
+	struct trib_state *s = trib_cli_state(cli);
+	*ret = (struct agent_captured){0};
+	if (choose_engine(cli, &engine) || trib_capture_run(s, engine, &c, &cli->err))
+		return -1;
+	ret->braked = c.nbraked && !accept_loss;
+	if (c.nbraked)
+		print_braked(cli, &c);
+	if (cli->dry_run) {
+		trib_say(cli, "%s", c.changed ? _("would make a commit\n") : _("nothing changed\n"));
+		trib_json(cli, "outcome", json_string(c.changed ? "changed" : "unchanged"));
+		return 0;
+	}
+	const char *outcome = ret->braked ? "braked" : !c.changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";
+	trib_json(cli, "outcome", json_string(outcome));
+	if (trib_record_capture(s, &c, outcome, &cli->err))
+		return -1;
+	if (ret->braked || !c.changed)
+		return report ? make_report(cli, &c, ret) : 0;
+	if (trib_outbox_commit(s, &c, message, &done, &cli->err))
+		return -1;
+	ret->changed = true;
+	return print_commit(cli, &done);
+}
+
+int agent_cmd_commit(struct trib_cli *cli)
+{
+	struct agent_captured got;
+	if (agent_capture(cli, trib_cli_opt(cli, "message"), trib_cli_flag(cli, "accept-loss"), false, &got))
+		return -1;
+	if (got.braked)
+		return trib_fail(&cli->err, TRIB_E_BRAKE, _("so many rows are gone that a person should look first. The database and the history are as they were. If it is "
+							    "right: tributary-agent commit --accept-loss"));
+	if (!got.changed && !cli->dry_run)
+		trib_say(cli, "%s\n", _("nothing changed"));
+	return 0;
+}

@@ -1,0 +1,201 @@
+/* cmd_init.c: `init`: verdict per table, state folder, first commit. */
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "agent/commands.h"
+#include "core/base/clock.h"
+#include "core/base/embed.h"
+#include "core/store/db.h"
+
+#define COMMUNITY_SQL "schema/community/0001_community.sql"
+#define CAPTURE_BYTES_S (8.0 * 1024 * 1024) /* a first capture on an old PC; measured faster on all of ours */
+
+const struct trib_opt agent_opts_init[] = {
+	{"node", 0, "ID", N_("the community's code, as the city uses it")},
+	{"app", 0, "NAME", N_("the application's name (default: main)")},
+	{"name", 0, "NAME", N_("the community's name, as people write it (default: the code)")},
+	{"schema", 0, "NAME", N_("make the database first: community = the office's model of community governance")},
+	{0},
+};
+
+static int fill_node(struct trib_cli *cli, struct trib_node *n)
+{
+	const char *id = trib_cli_opt(cli, "node"), *app = trib_cli_opt(cli, "app"), *name = trib_cli_opt(cli, "name");
+	app = app ? app : "main";
+	if (!id)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--node ID is missing: the community's code, as the city uses it"));
+	if (!trib_id_valid(trib_span_str(id)) || !trib_id_valid(trib_span_str(app)))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("node and app are 1 to %d of 0-9 A-Z a-z . _ -"), TRIB_NODE_MAX);
+	name = name ? name : id;
+	if (!*name || strlen(name) > TRIB_TITLE_MAX || strpbrk(name, "\n\r<>"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes in one line, without < and >"), TRIB_TITLE_MAX);
+	(void)snprintf(n->node, sizeof(n->node), "%s", id);
+	(void)snprintf(n->app, sizeof(n->app), "%s", app);
+	(void)snprintf(n->name, sizeof(n->name), "%s", name);
+	(void)snprintf(n->city, sizeof(n->city), "-");
+	return 0;
+}
+
+/* The office's database, made whole under another name first. */
+static int make_database(struct trib_cli *cli, const char *path)
+{
+	struct trib_span sql = trib_embed(COMMUNITY_SQL);
+	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.new", path);
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	if (!sql.p)
+		return trib_fail(&cli->err, TRIB_E_SCHEMA, _("this program was built without the community schema; nothing was changed; give a database file that exists"));
+	if (!tmp)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_remove(tmp, &cli->err) || trib_db_open_own(tmp, false, &db, &cli->err) || trib_db_exec(db, "BEGIN", &cli->err) ||
+	    trib_db_exec(db, (const char *)sql.p, &cli->err) || trib_db_exec(db, "COMMIT", &cli->err))
+		return trib_ctx(&cli->err, "making %s", tmp);
+	trib_db_cleanup(&db);
+	if (trib_fs_rename(tmp, path, &cli->err))
+		return -1;
+	trib_talk(cli, _("made the database %s\n"), path);
+	return 0;
+}
+
+/* 1: exists, 0: to be made by --schema, -1. */
+static int find_database(struct trib_cli *cli, const char *file)
+{
+	const char *schema = trib_cli_opt(cli, "schema");
+	struct stat st;
+	if (schema && strcmp(schema, "community") != 0)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("there is no schema %s; try: --schema community"), schema);
+	if (stat(file, &st) == 0)
+		return S_ISREG(st.st_mode) ? 1 : trib_fail(&cli->err, TRIB_E_USAGE, _("%s is not a file"), file);
+	if (errno != ENOENT || !schema)
+		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("database %s: %s; nothing was changed"), file, strerror(errno));
+	return 0;
+}
+
+static void print_table(struct trib_cli *cli, json_t *list, const char *name, const char *verdict, const char *text, const char *why)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf line = TRIB_BUF(4096);
+	char shown[TRIB_NAME_MAX + 1];
+	agent_name(shown, sizeof(shown), name);
+	agent_pad(&line, shown, 28);
+	trib_say(cli, "  %s %s%s%s\n", trib_buf_str(&line), text, *why ? ": " : "", why);
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "table", name, "verdict", verdict, "reason", why));
+}
+
+static const char *reason_text(const char *reason)
+{
+	static const struct { const char *word, *text; } words[] = {
+		{"virtual", N_("a virtual table keeps its content in other tables or elsewhere")},
+		{"shadow", N_("belongs to a virtual table, which makes it anew")},
+		{"no-collation", N_("its key needs a collation that only the application has")},
+		{"name-too-long", N_("a name is longer than 255 bytes")},
+		{"unreadable", N_("it cannot be read")},
+	};
+	for (size_t i = 0; i < TRIB_COUNT(words); i++)
+		if (strcmp(words[i].word, reason) == 0)
+			return _(words[i].text);
+	return reason;
+}
+
+static void print_verdict(struct trib_cli *cli, const struct trib_schema *s)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < s->ntables; i++) {
+		const struct trib_table *t = &s->tables[i];
+		if (t->keyed)
+			print_table(cli, list, t->name, "captured", _("captured"), "");
+		else
+			print_table(cli, list, t->name, "bag", _("captured as a bag"), _("no PRIMARY KEY, so a changed row is one removed and one added"));
+	}
+	for (size_t i = 0; i < s->nleft_out; i++)
+		print_table(cli, list, s->left_out[i].name, "left-out", _("left out"), reason_text(s->left_out[i].reason));
+	trib_json(cli, "tables_verdict", list);
+}
+
+static int print_needs(struct trib_cli *cli, const char *db_path)
+{
+	struct stat st;
+	uint64_t free_bytes = 0;
+	struct trib_err none;
+	TRIB_AUTO(trib_mem) char *probe = strdup(cli->state);
+	if (stat(db_path, &st))
+		return trib_fail_errno(&cli->err, "%s", db_path);
+	while (probe && !trib_fs_exists(probe) && strrchr(probe, '/') > probe) /* the nearest folder that exists */
+		*strrchr(probe, '/') = '\0';
+	bool known = probe && trib_fs_free(probe, &free_bytes, &none) == 0;
+	double mib = (double)st.st_size / (double)TRIB_MIB;
+	trib_say(cli, _("disk: baseline about %.1f MiB, at worst as much again during a commit, first history about %.1f MiB\n"), mib, mib / 3);
+	if (known)
+		trib_say(cli, _("free there: %.1f MiB\n"), (double)free_bytes / (double)TRIB_MIB);
+	trib_say(cli, _("the first commit will take about %.0f s; the application may go on working\n"), 1 + (double)st.st_size / CAPTURE_BYTES_S);
+	trib_json(cli, "baseline_bytes", json_integer(st.st_size));
+	trib_json(cli, "pending_bytes", json_integer(st.st_size));
+	trib_json(cli, "free_bytes", known ? json_integer((json_int_t)free_bytes) : json_null());
+	trib_json(cli, "seconds", json_integer((json_int_t)(1 + (double)st.st_size / CAPTURE_BYTES_S)));
+	return 0;
+}
+
+static int first_commit(struct trib_cli *cli)
+{
+	struct agent_captured got;
+	struct trib_state s;
+	if (trib_state_open(cli->state, true, &s, &cli->err))
+		return -1;
+	cli->ctx = &s;
+	int rc = trib_state_keys(&s, &cli->err) ? -1 : agent_capture(cli, NULL, true, false, &got);
+	trib_state_close(&s);
+	cli->ctx = NULL;
+	return rc;
+}
+
+/* A folder without a commit is taken away again, so that `init` can simply be repeated. */
+static int undo(struct trib_cli *cli)
+{
+	struct trib_err ignored;
+	TRIB_AUTO(trib_mem) char *pending = trib_path(cli->state, "pending");
+	if (!pending || trib_fs_exists(pending)) /* the commit point was passed: the next command finishes it */
+		return -1;
+	if (trib_fs_remove_tree(cli->state, &ignored))
+		return trib_ctx(&cli->err, "(the unfinished state folder %s could not be removed)", cli->state);
+	return -1;
+}
+
+static int create(struct trib_cli *cli, struct trib_node *node, const char *file)
+{
+	char *real = realpath(file, NULL);
+	if (!real)
+		return trib_fail_errno(&cli->err, "database %s", file);
+	node->db_path = real;
+	int rc = trib_state_create(cli->state, node, trib_now(), &cli->err);
+	node->db_path = NULL;
+	free(real);
+	if (rc)
+		return -1;
+	return first_commit(cli) ? undo(cli) : 0;
+}
+
+int agent_cmd_init(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
+	struct trib_node node = {0};
+	const char *file = cli->argv[0];
+	int there;
+	if (fill_node(cli, &node) || (there = find_database(cli, file)) < 0)
+		return -1;
+	if (!there && cli->dry_run) {
+		trib_say(cli, _("would make the database %s with the community schema and take it under care\n"), file);
+		return 0;
+	}
+	if (!there && make_database(cli, file))
+		return -1;
+	if (trib_capture_inspect(file, &schema, &cli->err))
+		return -1;
+	trib_json(cli, "node", json_string(node.node));
+	trib_json(cli, "app", json_string(node.app));
+	print_verdict(cli, &schema);
+	if (cli->dry_run)
+		return print_needs(cli, file);
+	if (create(cli, &node, file))
+		return -1;
+	trib_say(cli, _("%s is under care in %s. Next: tributary-agent enrol --slip FILE\n"), file, cli->state);
+	return 0;
+}

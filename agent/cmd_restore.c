@@ -1,0 +1,226 @@
+/* cmd_restore.c: `restore` and `check`: what the history proves. */
+#include <sys/stat.h>
+
+#include "agent/commands.h"
+#include "core/base/clock.h"
+
+const struct trib_opt agent_opts_restore[] = {
+	{"at", 0, "WHEN", N_("which moment: a date, an instant, HEAD~2, #12, a hash, \"3 days ago\", latest")},
+	{"to", 0, "FILE", N_("the new file")},
+	{"table", 't', "TABLE", N_("only this table")},
+	{"force", 'f', NULL, N_("replace FILE when it exists")},
+	{0},
+};
+const struct trib_opt agent_opts_check[] = {
+	{"read-data", 0, NULL, N_("also replay the history and compare every row with the baseline")},
+	{0},
+};
+
+/* ---- restore ---- */
+
+static bool same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int check_target(struct trib_cli *cli, const char *to)
+{
+	static const char *const sides[] = {"-wal", "-journal", "-shm"};
+	if (same_file(to, trib_cli_state(cli)->node.db_path))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s is the application's own database; restore to another file, and look at it first"), to);
+	if (trib_fs_exists(to) && !trib_cli_flag(cli, "force"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name, or add --force"), to);
+	for (size_t i = 0; i < TRIB_COUNT(sides); i++) {
+		TRIB_AUTO(trib_mem) char *side = trib_pathf("%s%s", to, sides[i]);
+		if (!side)
+			return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+		if (trib_fs_exists(side))
+			return trib_fail(&cli->err, TRIB_E_LOCKED, _("%s is there, so a program may have that database open; nothing was changed; close it, or choose another name"),
+					 side);
+	}
+	return 0;
+}
+
+static void print_restored(struct trib_cli *cli, const struct trib_restored *r, const char *echo, const char *to)
+{
+	char hex[TRIB_SHA256_HEX + 1];
+	trib_hex(hex, r->digest, TRIB_SHA256_LEN);
+	trib_say(cli, _("restored     %s\nas of        %s\nsigned by    %s (%s)\nrows         %llu in %zu tables\ndigest       %s, proven on the file\n"), to, echo, r->signer.subject,
+		 r->signer.id, (unsigned long long)r->rows, r->tables, hex);
+	if (r->absent.len)
+		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
+	trib_json(cli, "file", json_string(to));
+	trib_json(cli, "as_of", json_string(echo));
+	trib_json(cli, "seq", json_integer((json_int_t)r->seq));
+	trib_json(cli, "commit", agent_json_hex(r->oid, TRIB_OID_LEN));
+	trib_json(cli, "captured_at", agent_json_time(r->captured_at));
+	trib_json(cli, "signer", json_string(r->signer.id));
+	trib_json(cli, "rows", json_integer((json_int_t)r->rows));
+	trib_json(cli, "tables", json_integer((json_int_t)r->tables));
+	trib_json(cli, "digest", json_string(hex));
+	trib_json(cli, "proven", json_true());
+}
+
+/* Replays beside the target and moves the proven file over it. */
+static int replay(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const char *to, struct trib_restored *ret)
+{
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	TRIB_AUTO(trib_mem) char *fresh = trib_pathf("%s.restored", to);
+	struct trib_progress progress;
+	struct trib_state *s = trib_cli_state(cli);
+	if (!fresh)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_held_load(s, false, &r, &cli->err))
+		return -1;
+	struct trib_history h = trib_own_history(s, &r);
+	trib_progress_init(&progress, _("replaying"), cli->quiet);
+	h.progress = &progress;
+	bool over = trib_fs_exists(to);
+	if (over && trib_fs_remove(fresh, &cli->err))
+		return -1;
+	if (trib_replay_to_file(&h, oid, trib_cli_opt(cli, "table"), over ? fresh : to, ret, &cli->err))
+		return -1;
+	return over ? trib_fs_rename(fresh, to, &cli->err) : 0;
+}
+
+int agent_cmd_restore(struct trib_cli *cli)
+{
+	const char *at = trib_cli_opt(cli, "at"), *to = trib_cli_opt(cli, "to");
+	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
+	struct trib_restored r = {0};
+	uint8_t oid[TRIB_OID_LEN];
+	if (!at || !to)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("restore needs --at WHEN and --to FILE"));
+	if (trib_history_at(trib_cli_state(cli)->repo, MAIN_REF, at, trib_now(), TRIB_ZONE_S, oid, &echo, &cli->err) || check_target(cli, to))
+		return -1;
+	if (cli->dry_run) {
+		trib_say(cli, _("would restore %s to %s\n"), trib_buf_str(&echo), to);
+		trib_json(cli, "as_of", json_string(trib_buf_str(&echo)));
+		return 0;
+	}
+	if (replay(cli, oid, to, &r)) {
+		trib_restored_release(&r);
+		return trib_ctx(&cli->err, _("nothing was restored"));
+	}
+	print_restored(cli, &r, trib_buf_str(&echo), to);
+	trib_restored_release(&r);
+	return 0;
+}
+
+/* ---- check ---- */
+
+struct seen {
+	const struct trib_held_list *receipts;
+	uint64_t commits, held, changes;
+};
+
+static int count(void *ctx, const struct trib_judged *j, const struct trib_tip *tip, bool complete, struct trib_err *err)
+{
+	struct seen *n = ctx;
+	uint64_t c[3];
+	(void)tip;
+	(void)complete;
+	(void)err;
+	trib_manifest_counts(&j->manifest, &c[0], &c[1], &c[2]);
+	n->commits++;
+	n->changes += c[0] + c[1] + c[2];
+	n->held += trib_held_find(n->receipts, j->commit.oid) != NULL;
+	return 0;
+}
+
+/* Says which table differs. `what` is where the rows are. */
+static int compare_lanes(const struct trib_lanes *proven, const struct trib_lanes *found, const char *what, struct trib_err *err)
+{
+	static const struct trib_lanes_table nothing = {0};
+	for (size_t side = 0; side < 2; side++) {
+		const struct trib_lanes *from = side ? found : proven;
+		for (size_t i = 0; i < from->ntables; i++) {
+			const char *name = from->tables[i]->name;
+			const struct trib_lanes_table *a = trib_lanes_find(proven, name), *b = trib_lanes_find(found, name);
+			a = a ? a : &nothing;
+			b = b ? b : &nothing;
+			if (a->rows != b->rows || memcmp(a->lanes, b->lanes, sizeof(a->lanes)) != 0)
+				return trib_fail(err, TRIB_E_VERIFY, _("table %s: the signed history has %llu rows, %s has %llu, or their content differs; the history is safe: restore from it"),
+						 name, (unsigned long long)a->rows, what, (unsigned long long)b->rows);
+		}
+	}
+	return 0;
+}
+
+static int check_tip(struct trib_cli *cli, const struct trib_tip *walked)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	if (walked->seq != s->tip.seq || memcmp(walked->oid, s->tip.oid, TRIB_OID_LEN) != 0)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the history stands at #%llu, but this folder remembers #%llu; something else wrote to repo.git or tip"),
+				 (unsigned long long)walked->seq, (unsigned long long)s->tip.seq);
+	return compare_lanes(&walked->lanes, &s->tip.lanes, _("the remembered state"), &cli->err);
+}
+
+static int scan_baseline(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_lanes) struct trib_lanes found = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	sqlite3 *db = NULL;
+	if (trib_capture_vfs_register(&cli->err) || trib_delta_open_old(s, &db, &cli->err))
+		return -1;
+	int rc = trib_scan_database(db, s->salt, s->node.app, &found, &cli->err);
+	sqlite3_close(db);
+	return rc ? -1 : compare_lanes(&s->tip.lanes, &found, _("the baseline"), &cli->err);
+}
+
+static int read_data(struct trib_cli *cli, const struct trib_history *h)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_mem) char *scratch = trib_state_path(s, "check.db");
+	struct trib_restored r = {0};
+	if (!scratch)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_remove(scratch, &cli->err))
+		return -1;
+	int rc = trib_replay_to_file(h, s->tip.oid, NULL, scratch, &r, &cli->err);
+	trib_restored_release(&r);
+	struct trib_err keep = cli->err;
+	if (trib_fs_remove(scratch, &cli->err))
+		return -1;
+	cli->err = keep;
+	if (rc)
+		return trib_ctx(&cli->err, _("replaying the history"));
+	return scan_baseline(cli);
+}
+
+int agent_cmd_check(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	struct trib_progress progress;
+	struct trib_state *s = trib_cli_state(cli);
+	if (!s->tip.exists) {
+		trib_say(cli, "%s\n", _("no commit yet: nothing to check"));
+		return 0;
+	}
+	if (trib_held_load(s, true, &r, &cli->err))
+		return -1;
+	struct seen n = {.receipts = &r};
+	struct trib_history h = trib_own_history(s, &r);
+	trib_progress_init(&progress, _("checking"), cli->quiet);
+	h.progress = &progress;
+	if (trib_history_walk(&h, NULL, &tip, count, &n, &cli->err) || check_tip(cli, &tip))
+		return -1;
+	if (n.held < r.n)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the hub has given receipts for %zu commits, but this history holds only %llu of them: it is an old copy or was changed"),
+				 r.n, (unsigned long long)n.held);
+	bool deep = trib_cli_flag(cli, "read-data");
+	if (deep && read_data(cli, &h))
+		return -1;
+	trib_json(cli, "commits", json_integer((json_int_t)n.commits));
+	trib_json(cli, "receipts", json_integer((json_int_t)n.held));
+	trib_json(cli, "changes", json_integer((json_int_t)n.changes));
+	trib_json(cli, "read_data", json_boolean(deep));
+	trib_json(cli, "verdict", json_string("proven"));
+	trib_say(cli, _("%llu commits with %llu changes are in one unbroken, signed chain; %llu have the hub's receipt.\n"), (unsigned long long)n.commits,
+		 (unsigned long long)n.changes, (unsigned long long)n.held);
+	if (deep)
+		trib_say(cli, "%s\n", _("Replayed from the beginning, they give the baseline, row for row."));
+	return 0;
+}

@@ -1,0 +1,203 @@
+/* cmd_status.c: `status`: where the data is now, and one sentence that a clerk reads. Works without hub and network. */
+#include "agent/commands.h"
+#include "core/base/clock.h"
+
+#define NIGHT (26 * 3600LL) /* a day and a little, as the hub counts */
+
+struct view {
+	uint64_t captured, held, merged;
+	int64_t captured_at, held_at; /* captured-at of the last commit, and of the last one held */
+	bool known_capture;
+	struct trib_last_capture last;
+	struct trib_cert_id cert;
+};
+
+static void line(struct trib_cli *cli, const char *label, const char *text)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
+	agent_pad(&b, label, 14);
+	trib_say(cli, "%s %s\n", trib_buf_str(&b), text);
+}
+
+static int captured_at_seq(struct trib_state *s, uint64_t seq, int64_t *ret, struct trib_err *err)
+{
+	uint8_t at[TRIB_OID_LEN];
+	memcpy(at, s->tip.oid, sizeof(at));
+	for (uint64_t n = s->tip.seq; n >= seq && n > 0; n--) {
+		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+		if (trib_commit_read(s->repo, at, &c, err))
+			return -1;
+		*ret = c.c.time;
+		memcpy(at, c.c.parent, sizeof(at));
+	}
+	return 0;
+}
+
+static int look(struct trib_cli *cli, struct view *v)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	v->captured = s->tip.seq;
+	v->captured_at = s->tip.captured_at;
+	v->known_capture = trib_record_last_capture(s, &v->last);
+	if (agent_progress(s, &v->held, &v->merged, &cli->err) || (v->held && captured_at_seq(s, v->held, &v->held_at, &cli->err)))
+		return -1;
+	return trib_cert_identity(s->sign_cert, &v->cert, &cli->err);
+}
+
+static void say_seq(struct trib_cli *cli, const char *label, const char *key, uint64_t seq, int64_t at)
+{
+	char text[96], when[17] = "";
+	if (at)
+		agent_local(when, at);
+	if (seq)
+		(void)snprintf(text, sizeof(text), "#%llu  %s", (unsigned long long)seq, when);
+	else
+		(void)snprintf(text, sizeof(text), "%s", _("nothing yet"));
+	line(cli, label, text);
+	trib_json(cli, key, json_integer((json_int_t)seq));
+}
+
+static void say_cert(struct trib_cli *cli, const struct view *v)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	char text[256], until[17];
+	struct trib_cert_id tls = v->cert;
+	struct trib_err none;
+	if (!s->node.enrolled) {
+		line(cli, _("certificate"), _("self-signed; not enrolled yet: tributary-agent enrol --slip FILE"));
+		trib_json(cli, "enrolled", json_false());
+		return;
+	}
+	if (s->tls_cert && trib_cert_identity(s->tls_cert, &tls, &none) == 0)
+		agent_local(until, tls.not_after);
+	else
+		agent_local(until, v->cert.not_after);
+	(void)snprintf(text, sizeof(text), _("of %s, connection until %s%s"), s->node.city, until, tls.not_after < trib_now() ? _(" (expired)") : "");
+	line(cli, _("certificate"), text);
+	trib_json(cli, "enrolled", json_true());
+	trib_json(cli, "city", json_string(s->node.city));
+	trib_json(cli, "tls_not_after", agent_json_time(tls.not_after));
+	trib_json(cli, "sign_not_after", agent_json_time(v->cert.not_after));
+}
+
+static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
+{
+	json_t *list = json_array();
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	for (size_t i = 0; i < m->nleft_out; i++) {
+		const struct trib_mf_left_out *l = &m->left_out[i];
+		trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", l->name, l->reason);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "name", l->name, "reason", l->reason, "count", (json_int_t)l->count));
+	}
+	line(cli, _("left out"), m->nleft_out ? trib_buf_str(&text) : _("nothing"));
+	trib_json(cli, "left_out", list);
+}
+
+static void say_braked(struct trib_cli *cli, const struct view *v)
+{
+	json_t *list = json_array();
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	bool braked = v->known_capture && strcmp(v->last.outcome, "braked") == 0;
+	for (size_t i = 0; braked && i < v->last.nbraked; i++) {
+		trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", v->last.braked[i].table, (unsigned long long)v->last.braked[i].lost);
+		json_array_append_new(list, json_pack("{s:s, s:I}", "table", v->last.braked[i].table, "lost", (json_int_t)v->last.braked[i].lost));
+	}
+	line(cli, _("braked"), braked ? trib_buf_str(&text) : _("no"));
+	trib_json(cli, "braked", list);
+}
+
+static void say_last(struct trib_cli *cli, const struct view *v)
+{
+	char text[256], when[17];
+	const struct trib_last_capture *l = &v->last;
+	if (!v->known_capture) {
+		line(cli, _("last run"), _("none known"));
+		trib_json(cli, "last_capture", json_null());
+		return;
+	}
+	agent_local(when, l->at);
+	(void)snprintf(text, sizeof(text), _("%s, %s engine: %llu pages read, %llu changed, %llu rows found, %llu ms"), when, l->engine,
+		       (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
+	line(cli, _("last run"), text);
+	trib_json(cli, "last_capture", json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I}", "at", agent_json_time(l->at), "engine", l->engine, "outcome", l->outcome,
+						 "pages_read", (json_int_t)l->pages_read, "pages_changed", (json_int_t)l->pages_changed, "rows", (json_int_t)l->rows, "ms",
+						 (json_int_t)l->ms));
+}
+
+/* One plain sentence; the state it stands for goes to scripts as one word. */
+static void sentence(struct trib_cli *cli, const struct view *v)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t now = trib_now();
+	const char *word;
+	char when[17] = "";
+	agent_local(when, v->held == v->captured ? v->captured_at : v->held_at);
+	if (v->known_capture && strcmp(v->last.outcome, "braked") == 0) {
+		word = "braked";
+		trib_say(cli, "%s\n", _("Held back: so many rows are gone that a person should look; if it is right: tributary-agent commit --accept-loss"));
+	} else if (!v->captured) {
+		word = "empty";
+		trib_say(cli, "%s\n", _("Nothing is captured yet; try: tributary-agent commit"));
+	} else if (!s->node.enrolled) {
+		word = "local";
+		agent_local(when, v->captured_at);
+		trib_say(cli, _("Everything up to %s is kept in this office; no city has it yet: tributary-agent enrol --slip FILE\n"), when);
+	} else if (now - v->captured_at > NIGHT) {
+		word = "late";
+		agent_local(when, v->captured_at);
+		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
+	} else if (v->held == v->captured) {
+		word = v->merged == v->captured ? "in-city" : "held";
+		trib_say(cli, v->merged == v->captured ? _("Everything up to %s is at the city hub and in the city's database.\n") :
+							 _("Everything up to %s is at the city hub.\n"), when);
+	} else {
+		word = "waiting";
+		trib_say(cli, _("Not sent yet: %llu commits wait for the next run; they are safe here. At once: tributary-agent sync\n"),
+			 (unsigned long long)(v->captured - v->held));
+	}
+	trib_json(cli, "state", json_string(word));
+}
+
+static void say_head(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	char text[TRIB_TITLE_MAX + 200];
+	(void)snprintf(text, sizeof(text), "%s  %s/%s", s->node.name, s->node.node, s->node.app);
+	line(cli, _("community"), text);
+	line(cli, _("database"), s->node.db_path);
+	trib_json(cli, "node", json_string(s->node.node));
+	trib_json(cli, "app", json_string(s->node.app));
+	trib_json(cli, "name", json_string(s->node.name));
+	trib_json(cli, "database", json_string(s->node.db_path));
+	trib_json(cli, "hub", s->node.hub_url ? json_string(s->node.hub_url) : json_null());
+}
+
+int agent_cmd_status(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	struct view v = {0};
+	char text[64], when[17];
+	if (look(cli, &v))
+		return -1;
+	if (s->tip.exists && (trib_commit_read(s->repo, s->tip.oid, &c, &cli->err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err)))
+		return -1;
+	say_head(cli);
+	say_seq(cli, _("captured"), "captured", v.captured, v.captured_at);
+	say_seq(cli, _("held"), "held", v.held, v.held_at);
+	say_seq(cli, _("in the city"), "merged", v.merged, v.merged == v.held ? v.held_at : 0);
+	(void)snprintf(text, sizeof(text), _("%llu commits"), (unsigned long long)(v.captured - v.held));
+	line(cli, _("waiting"), text);
+	trib_json(cli, "waiting", json_integer((json_int_t)(v.captured - v.held)));
+	trib_json(cli, "captured_at", agent_json_time(v.captured_at));
+	say_braked(cli, &v);
+	say_cert(cli, &v);
+	say_left_out(cli, &m);
+	say_last(cli, &v);
+	agent_local(when, trib_slot_after(s, trib_now()));
+	line(cli, _("next run"), when);
+	trib_json(cli, "next_run", agent_json_time(trib_slot_after(s, trib_now())));
+	sentence(cli, &v);
+	return 0;
+}

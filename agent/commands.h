@@ -1,0 +1,63 @@
+/* commands.h: the verbs of tributary-agent; the table is in main.c, each cmd_*.c holds a family. */
+#ifndef TRIB_AGENT_COMMANDS_H
+#define TRIB_AGENT_COMMANDS_H
+
+#include "agent/outbox.h"
+#include "agent/held.h"
+#include "agent/record.h"
+#include "core/base/cmd.h"
+
+enum {
+	TRIB_NEED_STATE = 1, /* cli->ctx is an opened struct trib_state, keys loaded */
+	TRIB_NEED_WRITE = 2, /* the same, locked; an unfinished commit or enrolment is finished first */
+};
+
+#define MAIN_REF "refs/heads/main"
+
+static inline struct trib_state *trib_cli_state(struct trib_cli *cli) { return cli->ctx; }
+
+int agent_cmd_init(struct trib_cli *cli);
+int agent_cmd_commit(struct trib_cli *cli);
+int agent_cmd_status(struct trib_cli *cli);
+int agent_cmd_log(struct trib_cli *cli);
+int agent_cmd_show(struct trib_cli *cli);
+int agent_cmd_changeset(struct trib_cli *cli);
+int agent_cmd_check(struct trib_cli *cli);
+int agent_cmd_restore(struct trib_cli *cli);
+int agent_cmd_enrol(struct trib_cli *cli);
+int agent_cmd_push(struct trib_cli *cli);
+int agent_cmd_pull(struct trib_cli *cli);
+int agent_cmd_sync(struct trib_cli *cli);
+int agent_cmd_cert_show(struct trib_cli *cli);
+int agent_cmd_config_list(struct trib_cli *cli);
+int agent_cmd_config_get(struct trib_cli *cli);
+int agent_cmd_doctor(struct trib_cli *cli);
+
+extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_log[], agent_opts_show[], agent_opts_check[], agent_opts_restore[],
+	agent_opts_enrol[], agent_opts_sync[];
+
+/* Capture and commit, as `commit` and `sync` do it; fills cli->json and prints. *ret_changed: a commit was made. A braked capture
+ * returns 0 with *ret_braked (nothing was committed, unless `report`). */
+struct agent_captured { bool changed, braked, reported; };
+int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret);
+
+/* Highest sequence number that the hub holds and that is in the city, by the receipts kept here. */
+int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Counts of commits, summed over the parts of a group. */
+struct agent_counts { struct trib_manifest m; /* only its table lines are used */ };
+int agent_counts_add(struct agent_counts *sum, const struct trib_manifest *m, struct trib_err *err) TRIB_MUST_CHECK;
+static inline void agent_counts_cleanup(struct agent_counts *c) { trib_manifest_release(&c->m); }
+/* Prints lines for tables with changes and sets json "tables". */
+void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c);
+
+/* Appends `text` and blanks up to `width` columns of a terminal (Chinese takes two). */
+void agent_pad(struct trib_buf *b, const char *text, size_t width);
+/* "2026-11-25 02:14" in the city's time zone. */
+void agent_local(char ret[17], int64_t t);
+/* A name for people: control bytes become `?`; a bag's prefix is kept out. */
+void agent_name(char *ret, size_t size, const char *folded);
+json_t *agent_json_time(int64_t t); /* null for 0 */
+json_t *agent_json_hex(const uint8_t *p, size_t n);
+
+#endif

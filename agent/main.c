@@ -1,0 +1,69 @@
+#include <signal.h>
+
+#include "agent/commands.h"
+#include "core/base/log.h"
+
+static const struct trib_cmd commands[] = {
+	{"init", "DBFILE", N_("take a database under care: verdict per table, first commit"), agent_opts_init, 1, 1, 0, agent_cmd_init},
+	{"commit", "", N_("capture now"), agent_opts_commit, 0, 0, TRIB_NEED_WRITE, agent_cmd_commit},
+	{"status", "", N_("what is captured, held and in the city"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_status},
+	{"log", "", N_("list the commits, newest first"), agent_opts_log, 0, 0, TRIB_NEED_STATE, agent_cmd_log},
+	{"show", "REV", N_("show one commit: signer, counts per table, rows"), agent_opts_show, 1, 1, TRIB_NEED_STATE, agent_cmd_show},
+	{"changeset", "REV", N_("write the plain SQLite changeset of a commit to stdout"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_changeset},
+	{"check", "", N_("verify chain, hashes, signatures and receipts"), agent_opts_check, 0, 0, TRIB_NEED_STATE, agent_cmd_check},
+	{"restore", "", N_("make a database file of any moment, proven by digest"), agent_opts_restore, 0, 0, TRIB_NEED_STATE, agent_cmd_restore},
+};
+
+static struct trib_state state = {.lock = TRIB_LOCK_INIT};
+
+/* An enrolment that was cut off after its certificates came: the unsent commits still carry the old ones. */
+static int finish_enrolment(struct trib_cli *cli)
+{
+	bool stale;
+	size_t n;
+	if (trib_outbox_stale(&state, &stale, &cli->err))
+		return -1;
+	if (!stale || cli->dry_run)
+		return 0;
+	if (trib_outbox_resign(&state, &n, &cli->err))
+		return -1;
+	trib_talk(cli, _("%zu unsent commits were signed anew with the present certificate\n"), n);
+	return 0;
+}
+
+static int prepare(struct trib_cli *cli)
+{
+	unsigned needs = cli->cmd->needs;
+	trib_log_open("agent", cli->verbose ? TRIB_LOG_DEBUG : cli->quiet ? TRIB_LOG_ERROR : TRIB_LOG_INFO);
+	if (trib_repo_lib_init(&cli->err))
+		return -1;
+	if (!(needs & (TRIB_NEED_STATE | TRIB_NEED_WRITE)))
+		return 0;
+	if (trib_state_open(cli->state, needs & TRIB_NEED_WRITE, &state, &cli->err))
+		return -1;
+	cli->ctx = &state;
+	if (trib_state_keys(&state, &cli->err))
+		return -1;
+	return needs & TRIB_NEED_WRITE ? finish_enrolment(cli) : 0;
+}
+
+static void finish(struct trib_cli *cli)
+{
+	if (cli->ctx)
+		trib_state_close(cli->ctx);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct trib_program program = {
+		.name = "tributary-agent",
+		.about = N_("Keeps the signed history of a community's database and brings it to the city's hub."),
+		.cmds = commands,
+		.ncmds = TRIB_COUNT(commands),
+		.default_state = "/var/lib/tributary/agent",
+		.prepare = prepare,
+		.finish = finish,
+	};
+	signal(SIGPIPE, SIG_IGN);
+	return trib_program_main(&program, argc, argv);
+}

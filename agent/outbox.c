@@ -1,0 +1,380 @@
+#include "agent/outbox.h"
+
+#include "agent/outbox_impl.h"
+#include "core/base/clock.h"
+#include "core/format/gzip.h"
+#include "core/trust/hash.h"
+#include "core/trust/merkle.h"
+#include "core/trust/receipt.h"
+
+#define SUBJECT_MAX (4 * TRIB_KIB)
+#define SUBJECT_TABLES 6 /* named in a subject; the others are counted */
+#define GZ_ROOM (TRIB_CHANGESET_GZ_MAX + TRIB_MIB)
+
+/* ---- the maker ---- */
+
+int trib_maker_init(struct trib_maker *k, struct trib_state *s, const struct trib_tip *from, struct trib_err *err)
+{
+	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now()};
+	if (trib_state_signer_pem(s, &k->signer, err) || trib_tip_copy(from, &k->tip, err))
+		return -1;
+	return trib_buf_check(&k->signer, "signer.pem", err);
+}
+
+void trib_maker_release(struct trib_maker *k)
+{
+	trib_tip_release(&k->tip);
+	trib_buf_release(&k->signer);
+}
+
+static void fill_identity(const struct trib_maker *k, struct trib_manifest *m)
+{
+	const struct trib_node *n = &k->s->node;
+	(void)snprintf(m->city, sizeof(m->city), "%s", n->city);
+	(void)snprintf(m->node, sizeof(m->node), "%s", n->node);
+	(void)snprintf(m->app, sizeof(m->app), "%s", n->app);
+	m->incarnation = n->incarnation;
+	m->policy = n->policy;
+	m->seq = k->tip.seq + 1;
+	memcpy(m->prev, k->tip.manifest_sha256, sizeof(m->prev)); /* zeros before the first */
+}
+
+/* A name for people: control bytes have no place in a line. */
+static void put_name(struct trib_buf *b, const char *folded)
+{
+	const char *p = trib_is_bag(trib_span_str(folded)) ? folded + strlen(TRIB_BAG_PREFIX) : folded;
+	for (; *p; p++)
+		trib_buf_putc(b, (uint8_t)*p < ' ' || *p == 0x7f ? '?' : (uint8_t)*p);
+}
+
+static void put_changed_tables(struct trib_buf *b, const struct trib_manifest *m)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < m->ntables; i++) {
+		const struct trib_mf_table *t = &m->tables[i];
+		if (!(t->inserted || t->updated || t->deleted))
+			continue;
+		if (++n > SUBJECT_TABLES)
+			continue;
+		trib_buf_puts(b, n == 1 ? " in " : ", ");
+		put_name(b, t->name);
+	}
+	if (n > SUBJECT_TABLES)
+		trib_buf_printf(b, " and %zu more", n - SUBJECT_TABLES);
+}
+
+/* "NAME 2026-11-23: 12 added, 3 changed, 1 removed in demand, resident (part 2/7)". English in every office: it is signed, and read by
+ * scripts of the city. */
+static void put_subject(struct trib_buf *b, const struct trib_node *node, const struct trib_manifest *m, const char *idle)
+{
+	uint64_t n[3];
+	static const char *const what[] = {"added", "changed", "removed"};
+	char day[TRIB_TIME_LEN + 1];
+	bool any = false;
+	trib_manifest_counts(m, &n[0], &n[1], &n[2]);
+	trib_time_text(day, m->captured_at + TRIB_ZONE_S);
+	put_name(b, node->name);
+	trib_buf_printf(b, " %.10s: ", day);
+	for (size_t i = 0; i < TRIB_COUNT(n); i++) {
+		if (!n[i])
+			continue;
+		trib_buf_printf(b, "%s%llu %s", any ? ", " : "", (unsigned long long)n[i], what[i]);
+		any = true;
+	}
+	if (any)
+		put_changed_tables(b, m);
+	else
+		trib_buf_puts(b, idle);
+	if (m->parts > 1)
+		trib_buf_printf(b, " (part %llu/%llu)", (unsigned long long)m->part, (unsigned long long)m->parts);
+}
+
+static int add_blob(struct trib_manifest *m, struct trib_blob_in *blobs, size_t *n, const char *name, struct trib_span bytes, struct trib_err *err)
+{
+	uint8_t hash[TRIB_SHA256_LEN];
+	blobs[(*n)++] = (struct trib_blob_in){name, bytes};
+	trib_sha256(hash, bytes);
+	return trib_manifest_add_blob(m, name, hash, err);
+}
+
+/* Tree of the draft; appends the manifest's bytes to *ret_text. */
+static int write_tree(struct trib_maker *k, struct trib_draft *d, struct trib_buf *ret_text, uint8_t ret_tree[TRIB_OID_LEN], struct trib_err *err)
+{
+	struct trib_blob_in blobs[TRIB_TREE_MAX];
+	size_t n = 0, at = 0;
+	d->m.nblobs = 0;
+	if (d->gz.n && add_blob(&d->m, blobs, &n, "changeset.gz", d->gz, err))
+		return -1;
+	at = n++; /* manifest */
+	if (d->next.n && add_blob(&d->m, blobs, &n, "next.pem", d->next, err))
+		return -1;
+	if (add_blob(&d->m, blobs, &n, "salt", trib_span(k->s->salt, TRIB_SALT_LEN), err) ||
+	    add_blob(&d->m, blobs, &n, "schema.sql", d->schema, err) || add_blob(&d->m, blobs, &n, "signer.pem", trib_buf_span(&k->signer), err))
+		return -1;
+	trib_manifest_sort(&d->m);
+	trib_manifest_put(ret_text, &d->m);
+	if (trib_buf_check(ret_text, "manifest", err))
+		return -1;
+	blobs[at] = (struct trib_blob_in){"manifest", trib_buf_span(ret_text)};
+	return trib_repo_write_tree(k->s->repo, blobs, n, ret_tree, err);
+}
+
+static int write_commit(struct trib_maker *k, const struct trib_draft *d, const uint8_t tree[TRIB_OID_LEN], struct trib_span manifest,
+			uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf subject = TRIB_BUF(SUBJECT_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf payload = TRIB_BUF(TRIB_COMMIT_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIG_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
+	char email[TRIB_NODE_MAX + TRIB_APP_MAX + sizeof("/@tributary")];
+	uint8_t hash[TRIB_SHA256_LEN];
+	struct trib_state *s = k->s;
+	(void)snprintf(email, sizeof(email), "%s/%s@tributary", s->node.node, s->node.app);
+	put_subject(&subject, &s->node, &d->m, d->idle);
+	trib_sha256(hash, manifest);
+	if (trib_buf_check(&subject, "subject of the commit", err))
+		return -1;
+	trib_commitraw_put(&payload, tree, k->tip.exists ? k->tip.oid : NULL, s->node.name, email, d->m.captured_at, trib_buf_str(&subject), d->text, hash);
+	if (trib_buf_check(&payload, "commit", err) || trib_sign(trib_buf_span(&payload), s->sign_key, s->sign_cert, k->now, &pem, err))
+		return -1;
+	trib_commitraw_sign(&raw, trib_buf_span(&payload), trib_buf_span(&pem));
+	if (trib_buf_check(&raw, "commit", err))
+		return -1;
+	return trib_repo_write(s->repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret_oid, err);
+}
+
+int trib_maker_write(struct trib_maker *k, struct trib_draft *d, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_MANIFEST_MAX);
+	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	uint8_t tree[TRIB_OID_LEN], oid[TRIB_OID_LEN];
+	struct trib_trust trust = trib_state_trust(k->s);
+	fill_identity(k, &d->m);
+	if (write_tree(k, d, &text, tree, err) || write_commit(k, d, tree, trib_buf_span(&text), oid, err))
+		return trib_ctx(err, "writing commit #%llu", (unsigned long long)d->m.seq);
+	trib_crash_point("objects-written");
+	if (trib_judge(k->s->repo, oid, &trust, &k->tip, &j, err))
+		return trib_ctx(err, "commit #%llu is not valid and was dropped (the history is as it was)", (unsigned long long)d->m.seq);
+	trib_crash_point("commit-judged");
+	return 0;
+}
+
+int trib_maker_finish(struct trib_maker *k, struct trib_delta *d, struct trib_err *err)
+{
+	const struct trib_tip *old = &k->s->tip;
+	trib_crash_point("group-judged");
+	if (trib_pending_commit(k->s, d, old->exists ? old->oid : NULL, k->tip.oid, &k->tip, err))
+		return -1;
+	return trib_pending_recover(k->s, err);
+}
+
+/* ---- what a manifest says of its content ---- */
+
+static int put_checkpoint(const struct trib_state *s, struct trib_manifest *m, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	m->checkpoint_size = 0;
+	trib_merkle_empty(m->checkpoint_root);
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!s->node.enrolled || !trib_fs_exists(path))
+		return 0;
+	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
+		return trib_ctx(err, "the kept checkpoint %s", path);
+	m->checkpoint_size = cp.size;
+	memcpy(m->checkpoint_root, cp.root, sizeof(m->checkpoint_root));
+	return 0;
+}
+
+static int lanes_name(const struct trib_st_table *t, struct trib_buf *ret, struct trib_err *err)
+{
+	trib_buf_reset(ret);
+	if (t->bag)
+		trib_buf_puts(ret, TRIB_BAG_PREFIX);
+	trib_buf_puts(ret, t->name);
+	if (trib_buf_check(ret, "table name", err))
+		return -1;
+	trib_fold(ret->p, ret->len);
+	return 0;
+}
+
+/* The lanes that a commit under this schema starts from: one entry for each of its tables; those that vanished were emptied before. */
+static int carry_lanes(const struct trib_schematext *schema, const struct trib_lanes *base, struct trib_lanes *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf name = TRIB_BUF(2 * TRIB_NAME_MAX);
+	for (size_t i = 0; i < schema->ntables; i++) {
+		if (lanes_name(&schema->tables[i], &name, err))
+			return -1;
+		struct trib_lanes_table *to = trib_lanes_get(ret, trib_buf_str(&name));
+		if (!to)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", schema->tables[i].name);
+		const struct trib_lanes_table *from = trib_lanes_find(base, trib_buf_str(&name));
+		if (from) {
+			to->rows = from->rows;
+			memcpy(to->lanes, from->lanes, sizeof(to->lanes));
+		}
+	}
+	return 0;
+}
+
+static int put_table_lines(struct trib_manifest *m, const struct trib_lanes *lanes, const struct trib_manifest *counts, struct trib_err *err)
+{
+	for (size_t i = 0; i < lanes->ntables; i++) {
+		const struct trib_lanes_table *t = lanes->tables[i];
+		struct trib_mf_table line = {.name = t->name, .rows = t->rows};
+		for (size_t j = 0; j < counts->ntables; j++) {
+			const struct trib_mf_table *c = &counts->tables[j];
+			if (strcmp(c->name, t->name) != 0)
+				continue;
+			line.inserted = c->inserted;
+			line.updated = c->updated;
+			line.deleted = c->deleted;
+		}
+		trib_digest_table(t, line.digest);
+		if (trib_manifest_add_table(m, &line, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Table lines and digests after `changeset` (may be empty) under `schema`. */
+static int put_state(struct trib_maker *k, struct trib_span schema, struct trib_span changeset, struct trib_manifest *m, struct trib_err *err)
+{
+	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
+	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
+	const char *app = k->s->node.app;
+	if (trib_schematext_parse(schema, &st, err) || carry_lanes(&st, &k->tip.lanes, &lanes, err))
+		return -1;
+	if (changeset.n) {
+		TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(k->s->salt, app);
+		if (!d)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
+		if (trib_digest_changeset(d, &lanes, &st, changeset, &counts, err))
+			return -1;
+	}
+	trib_digest_overall(&lanes, app, m->digest);
+	return put_table_lines(m, &lanes, &counts, err);
+}
+
+static int put_lines(struct trib_manifest *m, const struct trib_capture *c, struct trib_err *err)
+{
+	for (size_t i = 0; i < c->nsequences; i++)
+		if (trib_manifest_add_sequence(m, c->sequences[i].table, c->sequences[i].value, err))
+			return -1;
+	for (size_t i = 0; i < c->nrenamed; i++)
+		if (trib_manifest_add_renamed(m, c->renamed[i].table, c->renamed[i].from, c->renamed[i].to, err))
+			return -1;
+	for (size_t i = 0; i < c->nleft_out; i++)
+		if (trib_manifest_add_left_out(m, c->left_out[i].name, c->left_out[i].reason, c->left_out[i].count, err))
+			return -1;
+	return 0;
+}
+
+/* ---- commit ---- */
+
+static int commit_part(struct trib_maker *k, const struct trib_capture *c, size_t i, const char *text, struct trib_draft *d, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf gz = TRIB_BUF(GZ_ROOM);
+	const struct trib_part *p = &c->parts[i];
+	struct trib_manifest *m = &d->m;
+	m->kind = TRIB_KIND_CHANGE;
+	m->part = i + 1;
+	m->parts = c->nparts;
+	m->captured_at = k->now;
+	d->schema = trib_buf_span(&p->schema);
+	d->text = text ? text : "";
+	d->idle = "schema changed";
+	if (p->changeset.len) {
+		if (trib_gzip(trib_buf_span(&p->changeset), &gz, err) || trib_buf_check(&gz, "compressed changeset", err))
+			return -1;
+		m->raw_len = p->changeset.len;
+		m->gz_len = gz.len;
+		d->gz = trib_buf_span(&gz);
+	}
+	if (put_checkpoint(k->s, m, err) || put_state(k, d->schema, trib_buf_span(&p->changeset), m, err))
+		return -1;
+	if (i + 1 == c->nparts && put_lines(m, c, err)) /* what stands when the group is complete */
+		return -1;
+	return trib_maker_write(k, d, err);
+}
+
+int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
+	struct trib_committed done = {.ncommits = c->nparts, .first_seq = s->tip.seq + 1};
+	if (c->nparts == 0 || c->nparts > TRIB_PARTS_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "a capture of %zu parts cannot be committed (1 to %d)", c->nparts, TRIB_PARTS_MAX);
+	if (trib_maker_init(&k, s, &s->tip, err))
+		return -1;
+	for (size_t i = 0; i < c->nparts; i++) {
+		struct trib_draft d = {0};
+		uint64_t n[3];
+		int rc = commit_part(&k, c, i, text, &d, err);
+		trib_manifest_counts(&d.m, &n[0], &n[1], &n[2]);
+		trib_manifest_release(&d.m);
+		if (rc)
+			return -1;
+		done.inserted += n[0];
+		done.updated += n[1];
+		done.deleted += n[2];
+	}
+	if (trib_maker_finish(&k, &c->delta, err))
+		return -1;
+	done.last_seq = s->tip.seq;
+	memcpy(done.oid, s->tip.oid, sizeof(done.oid));
+	*ret = done;
+	return 0;
+}
+
+/* ---- report ---- */
+
+/* A report repeats what the last commit said of the whole file: a restore of this moment reads it here. */
+static int repeat_lines(struct trib_manifest *m, const struct trib_manifest *last, struct trib_err *err)
+{
+	for (size_t i = 0; i < last->nsequences; i++)
+		if (trib_manifest_add_sequence(m, last->sequences[i].table, last->sequences[i].value, err))
+			return -1;
+	for (size_t i = 0; i < last->nleft_out; i++)
+		if (trib_manifest_add_left_out(m, last->left_out[i].name, last->left_out[i].reason, last->left_out[i].count, err))
+			return -1;
+	return 0;
+}
+
+static int make_report(struct trib_maker *k, const struct trib_capture *braked, struct trib_manifest *m, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest was = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf schema = TRIB_BUF(TRIB_SCHEMA_MAX);
+	if (trib_commit_read(k->s->repo, k->tip.oid, &last, err) || trib_manifest_parse(trib_buf_span(&last.manifest), &was, err) ||
+	    trib_commit_blob(k->s->repo, &last, "schema.sql", TRIB_SCHEMA_MAX, &schema, err))
+		return -1;
+	m->kind = TRIB_KIND_CHANGE;
+	m->part = m->parts = 1;
+	m->captured_at = k->now;
+	if (put_checkpoint(k->s, m, err) || put_state(k, trib_buf_span(&schema), trib_span(NULL, 0), m, err) || repeat_lines(m, &was, err))
+		return -1;
+	for (size_t i = 0; braked && i < braked->nbraked; i++)
+		if (trib_manifest_add_braked(m, braked->braked[i].table, braked->braked[i].lost, err))
+			return -1;
+	struct trib_draft d = {.m = *m, .schema = trib_buf_span(&schema), .text = "", .idle = m->nbraked ? "held back by the brake" : "nothing changed"};
+	int rc = trib_maker_write(k, &d, err);
+	*m = d.m; /* the caller releases it */
+	return rc;
+}
+
+int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
+	if (!s->tip.exists)
+		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet that a report could follow; try: tributary-agent commit");
+	if (trib_maker_init(&k, s, &s->tip, err) || make_report(&k, braked, &m, err) || trib_maker_finish(&k, &none, err))
+		return -1;
+	*ret = (struct trib_committed){.ncommits = 1, .first_seq = s->tip.seq, .last_seq = s->tip.seq};
+	memcpy(ret->oid, s->tip.oid, sizeof(ret->oid));
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* record.h: small files of the state folder that tell `status` and `sync --if-due` what happened last. They are caches: a lost or
+ * damaged one only makes `status` know less. */
+#ifndef TRIB_AGENT_RECORD_H
+#define TRIB_AGENT_RECORD_H
+
+#include "agent/capture/capture.h"
+
+#define TRIB_RECORD_BRAKED_MAX 32
+
+struct trib_last_capture {
+	int64_t at;
+	char engine[32], outcome[32]; /* committed, unchanged, braked, loss-accepted */
+	uint64_t pages_read, pages_changed, rows, ms, left_out;
+	struct { char table[TRIB_NAME_MAX + 16]; uint64_t lost; } braked[TRIB_RECORD_BRAKED_MAX];
+	size_t nbraked;
+};
+int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err) TRIB_MUST_CHECK;
+/* False when there is none that can be read. */
+bool trib_record_last_capture(const struct trib_state *s, struct trib_last_capture *ret);
+
+/* When the last `sync` went through. */
+int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
+int64_t trib_record_last_sync(const struct trib_state *s); /* 0: never */
+
+/* Nights: each office has its own minute between 01:00 and 05:00, so that they do not all call at once (D8.2). */
+int64_t trib_slot_before(const struct trib_state *s, int64_t now); /* the last one that has passed */
+int64_t trib_slot_after(const struct trib_state *s, int64_t now);
+/* Days since 1970 in the city's time zone. */
+int64_t trib_local_day(int64_t t);
+
+#endif

@@ -1,0 +1,209 @@
+/* resign.c: commits without receipt are made anew (D5.6).
+ *
+ * Crash safety: new objects are durable first; then `own` names old and new commits; then `pending` (without pages) moves ref and tip
+ * together as in any commit; last, `own` drops what the ref no longer reaches. A crash leaves either the old history or the new
+ * one, and in `own` at most names too many. Running again after a crash is right in both cases. */
+#include "agent/outbox_impl.h"
+#include "agent/held.h"
+
+#define OWN_MAX (64 * TRIB_MIB)
+#define CHAIN_MAX ((size_t)16 * 1024 * 1024)
+#define MAIN_REF "refs/heads/main"
+
+struct anew {
+	struct trib_state *s;
+	struct trib_held_list receipts;
+	uint8_t (*chain)[TRIB_OID_LEN]; /* the whole history, oldest first */
+	size_t n;
+	size_t base;  /* commits that stay */
+	size_t from;  /* the first to make anew; less than base when an open group is begun again */
+	struct trib_maker k;
+};
+
+static void anew_cleanup(struct anew *a)
+{
+	trib_held_release(&a->receipts);
+	free(a->chain);
+	trib_maker_release(&a->k);
+}
+
+static int read_manifest(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
+{
+	if (trib_commit_read(s->repo, oid, ret_c, err))
+		return -1;
+	return trib_manifest_parse(trib_buf_span(&ret_c->manifest), ret_m, err);
+}
+
+static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_span signer, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf was = TRIB_BUF(TRIB_SIGNER_MAX);
+	if (read_manifest(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
+		return -1;
+	*ret = strcmp(m.city, s->node.city) == 0 && m.incarnation == s->node.incarnation && m.policy == s->node.policy &&
+	       trib_span_eq(trib_buf_span(&was), signer);
+	return 0;
+}
+
+int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	bool current = true;
+	if (s->tip.exists && (trib_state_signer_pem(s, &signer, err) || is_current(s, s->tip.oid, trib_buf_span(&signer), &current, err)))
+		return -1;
+	if (!current && trib_held_load(s, false, &r, err))
+		return -1;
+	*ret = !current && !trib_held_find(&r, s->tip.oid);
+	return 0;
+}
+
+/* Judges the commits that stay, so that the maker starts from a state that is proven and not only remembered. */
+static int judge_base(struct anew *a, struct trib_tip *tip, struct trib_err *err)
+{
+	struct trib_history h = trib_own_history(a->s, &a->receipts);
+	if (a->base == 0)
+		return 0;
+	return trib_history_walk(&h, a->chain[a->base - 1], tip, NULL, NULL, err);
+}
+
+/* Where to begin: a group that is partly receipted goes on only under the same policy and incarnation; else it is begun again. */
+static void find_start(struct anew *a, const struct trib_tip *tip)
+{
+	a->from = a->base;
+	if (trib_tip_open(tip) && (tip->policy != a->s->node.policy || tip->incarnation != a->s->node.incarnation))
+		a->from = a->base - (size_t)tip->part;
+}
+
+/* The text between subject and trailer, as a malloc'd string. */
+static char *text_of(const struct trib_commit *c)
+{
+	struct trib_span m = c->c.message;
+	static const char trailer[] = "Tributary-Manifest-SHA256: ";
+	size_t head = c->c.subject.n + 2, tail = sizeof(trailer) - 1 + TRIB_SHA256_HEX + 1;
+	return m.n > head + tail ? strndup((const char *)m.p + head, m.n - head - tail) : strdup("");
+}
+
+static bool says(const struct trib_commit *c, const char *words) { return memmem(c->c.subject.p, c->c.subject.n, words, strlen(words)); }
+
+static int take_blob(struct trib_state *s, const struct trib_commit *c, const char *name, size_t max, struct trib_buf *b, struct trib_span *ret, struct trib_err *err)
+{
+	trib_buf_init(b, max);
+	if (trib_commit_blob(s->repo, c, name, max, b, err))
+		return -1;
+	*ret = trib_buf_span(b);
+	return 0;
+}
+
+static int make_one(struct anew *a, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf schema = {0}, gz = {0}, next = {0};
+	struct trib_draft d = {0};
+	if (read_manifest(a->s, oid, &c, &m, err) || take_blob(a->s, &c, "schema.sql", TRIB_SCHEMA_MAX, &schema, &d.schema, err) ||
+	    (m.gz_len && take_blob(a->s, &c, "changeset.gz", TRIB_CHANGESET_GZ_MAX, &gz, &d.gz, err)) ||
+	    (m.kind == TRIB_KIND_ROTATE && take_blob(a->s, &c, "next.pem", TRIB_SIGNER_MAX, &next, &d.next, err)))
+		return -1;
+	TRIB_AUTO(trib_mem) char *text = text_of(&c);
+	if (!text)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	d.m = m;
+	d.text = text;
+	d.idle = m.nbraked ? "held back by the brake" : says(&c, "schema changed") ? "schema changed" : "nothing changed";
+	int rc = trib_maker_write(&a->k, &d, err);
+	m = d.m;
+	return rc;
+}
+
+/* ---- own ---- */
+
+static int own_read(struct trib_state *s, struct trib_buf *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "own");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_fs_exists(path) ? trib_fs_read(path, ret, err) : 0;
+}
+
+static int own_write(struct trib_state *s, struct trib_buf *b, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "own");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_buf_check(b, path, err) ? -1 : trib_fs_write(path, trib_buf_span(b), 0600, err);
+}
+
+static void own_put(struct trib_buf *b, const uint8_t (*oids)[TRIB_OID_LEN], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		trib_buf_hex(b, oids[i], TRIB_OID_LEN);
+		trib_buf_putc(b, '\n');
+	}
+}
+
+static int finish(struct anew *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf both = TRIB_BUF(OWN_MAX), only = TRIB_BUF(OWN_MAX);
+	TRIB_AUTO(trib_mem) uint8_t (*made)[TRIB_OID_LEN] = NULL;
+	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
+	size_t n = 0;
+	if (trib_repo_chain(a->s->repo, a->k.tip.oid, a->base ? a->chain[a->base - 1] : NULL, CHAIN_MAX, &made, &n, err) || own_read(a->s, &both, err))
+		return -1;
+	own_put(&both, made, n);
+	own_put(&only, made, n);
+	if (own_write(a->s, &both, err))
+		return -1;
+	trib_crash_point("own-widened");
+	if (trib_maker_finish(&a->k, &none, err))
+		return -1;
+	trib_crash_point("history-moved");
+	return own_write(a->s, &only, err);
+}
+
+/* Everything up to the last commit with a receipt stays. */
+static int load(struct anew *a, struct trib_err *err)
+{
+	if (trib_held_load(a->s, false, &a->receipts, err) || trib_repo_chain(a->s->repo, a->s->tip.oid, NULL, CHAIN_MAX, &a->chain, &a->n, err))
+		return -1;
+	for (a->base = a->n; a->base > 0 && !trib_held_find(&a->receipts, a->chain[a->base - 1]);)
+		a->base--;
+	return 0;
+}
+
+static int all_current(struct anew *a, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
+	*ret = true;
+	if (trib_state_signer_pem(a->s, &signer, err))
+		return -1;
+	for (size_t i = a->base; i < a->n && *ret; i++)
+		if (is_current(a->s, a->chain[i], trib_buf_span(&signer), ret, err))
+			return -1;
+	return 0;
+}
+
+int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err)
+{
+	TRIB_AUTO(anew) struct anew a = {.s = s};
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	bool current = true;
+	*ret_n = 0;
+	if (!s->tip.exists)
+		return 0;
+	if (trib_state_keys(s, err) || load(&a, err) || all_current(&a, &current, err))
+		return -1;
+	if (current)
+		return 0;
+	if (judge_base(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err))
+		return -1;
+	find_start(&a, &tip);
+	for (size_t i = a.from; i < a.n; i++)
+		if (make_one(&a, a.chain[i], err))
+			return trib_ctx(err, "making unsent commits anew (nothing was changed)");
+	if (finish(&a, err))
+		return -1;
+	*ret_n = a.n - a.from;
+	return 0;
+}
