@@ -30,6 +30,7 @@ void trib_buf_release(struct trib_buf *b);
 void trib_buf_reset(struct trib_buf *b);
 static inline void trib_buf_cleanup(struct trib_buf *b) { trib_buf_release(b); }
 
+/* Append bytes, a string without its NUL, one byte, a number in big-endian, formatted text. Past `max`, or out of memory: `failed`. */
 void trib_buf_put(struct trib_buf *b, const void *p, size_t n);
 void trib_buf_put_span(struct trib_buf *b, struct trib_span s);
 void trib_buf_puts(struct trib_buf *b, const char *s);

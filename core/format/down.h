@@ -13,6 +13,7 @@ struct trib_down {
 	struct trib_mf_blob blobs[8];
 	size_t nblobs;
 };
+/* Exact inverses; the parser takes all of `text` or fails (TRIB_E_FORMAT, TRIB_E_LIMIT). */
 int trib_down_parse(struct trib_span text, struct trib_down *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_down_put(struct trib_buf *b, const struct trib_down *d);
 

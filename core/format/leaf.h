@@ -28,6 +28,7 @@ struct trib_leaf {
 	size_t key_len;
 };
 
+/* Exact inverses; the parser takes all of `text` or fails (TRIB_E_FORMAT, TRIB_E_LIMIT). */
 int trib_leaf_parse(struct trib_span text, struct trib_leaf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_leaf_put(struct trib_buf *b, const struct trib_leaf *leaf);
 

@@ -6,6 +6,7 @@
 #include "core/base/limits.h"
 
 enum trib_kind { TRIB_KIND_CHANGE, TRIB_KIND_ADOPT, TRIB_KIND_RESET, TRIB_KIND_ROTATE, TRIB_KIND_CLOSED };
+/* The word of F5. */
 const char *trib_kind_name(enum trib_kind kind);
 
 struct trib_mf_blob {

@@ -28,6 +28,7 @@ struct trib_lanes {
 
 void trib_lanes_release(struct trib_lanes *l);
 static inline void trib_lanes_cleanup(struct trib_lanes *l) { trib_lanes_release(l); }
+/* *ret becomes an own copy. */
 int trib_lanes_copy(const struct trib_lanes *from, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Serialised form for state files and hub.db: "tributary-lanes-1\n", then per table lp(name) u64be rows, 2048 bytes. */
 void trib_lanes_put(struct trib_buf *b, const struct trib_lanes *l);

@@ -8,6 +8,7 @@
 struct trib_key; /* opaque: an EVP_PKEY */
 
 enum trib_key_kind { TRIB_KEY_P256, TRIB_KEY_ED25519 };
+/* A new key of OpenSSL's randomness; the caller frees it. */
 int trib_key_make(enum trib_key_kind kind, struct trib_key **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* PEM PKCS#8, mode 0600, never over an existing file. */
 int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *err) TRIB_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include "core/base/buf.h"
 #include "core/base/limits.h"
 
+/* F8: the hash of a leaf, of a node over its two children, of the empty tree. */
 void trib_merkle_leaf(uint8_t ret[TRIB_SHA256_LEN], struct trib_span leaf);
 void trib_merkle_node(uint8_t ret[TRIB_SHA256_LEN], const uint8_t l[TRIB_SHA256_LEN], const uint8_t r[TRIB_SHA256_LEN]);
 void trib_merkle_empty(uint8_t ret[TRIB_SHA256_LEN]);

@@ -13,5 +13,5 @@ FNR == 1 { at = 0 }
 { before = $0 }' | sort -rn >"$dir/long"
 sed 's/^/# longer than 70 lines: /' "$dir/long"
 awk '$1 > 100' "$dir/long" | none 'no function is longer than 100 lines'
-sources | xargs awk '{ s = $0; gsub(/\t/, "        ", s); if (length(s) > 180) print FILENAME ":" FNR ": " length(s) " columns" }' | none 'no line of code is wider than 180 columns'
+sources | xargs awk '{ s = $0; gsub(/\t/, "        ", s); if (length(s) > 180 && s !~ /"/) print FILENAME ":" FNR ": " length(s) " columns" }' | none 'no line of code is wider than 180 columns (texts apart)'
 plan

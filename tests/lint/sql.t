@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.." || exit 1
 
 sources >"$dir/sources"
 some 'there are sources' <"$dir/sources"
-allowed() { # takes out findings that hold a line of the allow list (FILE, blank, text) 
+allowed() { # takes out findings that hold a line of the allow list (FILE, blank, text)
 	awk '
 	NR == FNR { if ($0 !~ /^#/ && NF > 1) { file[++n] = $1; text[n] = substr($0, length($1) + 2) } next }
 	{ for (i = 1; i <= n; i++) if (index($0, file[i] ":") == 1 && index($0, text[i])) next; print }' tests/lint/sql.allow -
