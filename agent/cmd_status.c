@@ -10,6 +10,7 @@ struct view {
 	bool known_capture;
 	struct trib_last_capture last;
 	struct trib_cert_id cert;
+	char problem[256]; /* the hub's word when the city stopped taking this history in */
 };
 
 static void line(struct trib_cli *cli, const char *label, const char *text)
@@ -39,7 +40,7 @@ static int look(struct trib_cli *cli, struct view *v)
 	v->captured = s->tip.seq;
 	v->captured_at = s->tip.captured_at;
 	v->known_capture = trib_record_last_capture(s, &v->last);
-	if (agent_progress(s, &v->held, &v->merged, &cli->err) || (v->held && captured_at_seq(s, v->held, &v->held_at, &cli->err)))
+	if (agent_progress(s, &v->held, &v->merged, v->problem, &cli->err) || (v->held && captured_at_seq(s, v->held, &v->held_at, &cli->err)))
 		return -1;
 	return trib_cert_identity(s->sign_cert, &v->cert, &cli->err);
 }
@@ -142,6 +143,9 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		word = "local";
 		agent_local(when, v->captured_at);
 		trib_say(cli, _("Everything up to %s is kept in this office; no city has it yet: tributary-agent enrol --slip FILE\n"), when);
+	} else if (v->problem[0]) {
+		word = "out-of-step";
+		trib_say(cli, _("Call the city: it holds everything up to %s, but stopped taking it in (%s).\n"), when, v->problem);
 	} else if (now - v->captured_at > NIGHT) {
 		word = "late";
 		agent_local(when, v->captured_at);

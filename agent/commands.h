@@ -41,8 +41,8 @@ extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_
 struct agent_captured { bool changed, braked, reported; };
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret);
 
-/* Highest sequence number that the hub holds and that is in the city, by the receipts kept here. */
-int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, struct trib_err *err) TRIB_MUST_CHECK;
+/* Highest sequence number that the hub holds and that is in the city, by the receipts kept here; the out-of-step word or "". */
+int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Counts of commits, summed over the parts of a group. */
 struct agent_counts { struct trib_manifest m; /* only its table lines are used */ };

@@ -1,5 +1,6 @@
 /* common.c: what several commands print. */
 #include "agent/commands.h"
+#include "agent/link.h"
 #include "core/base/clock.h"
 
 void agent_local(char ret[17], int64_t t)
@@ -102,15 +103,13 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c)
 	trib_json(cli, "tables", list);
 }
 
-int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, struct trib_err *err)
+int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err)
 {
-	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
-	uint64_t held = 0;
-	if (trib_held_load(s, false, &r, err))
+	struct trib_pulled p;
+	if (trib_link_progress(s, &p, err))
 		return -1;
-	for (size_t i = 0; i < r.n; i++)
-		held = r.kept[i].seq > held ? r.kept[i].seq : held;
-	*ret_held = held < s->tip.seq ? held : s->tip.seq;
-	*ret_merged = 0;
+	*ret_held = p.held_seq < s->tip.seq ? p.held_seq : s->tip.seq;
+	*ret_merged = p.merged_seq < s->tip.seq ? p.merged_seq : s->tip.seq;
+	(void)snprintf(ret_problem, 256, "%s", p.problem);
 	return 0;
 }

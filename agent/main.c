@@ -11,7 +11,15 @@ static const struct trib_cmd commands[] = {
 	{"show", "REV", N_("show one commit: signer, counts per table, rows"), agent_opts_show, 1, 1, TRIB_NEED_STATE, agent_cmd_show},
 	{"changeset", "REV", N_("write the plain SQLite changeset of a commit to stdout"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_changeset},
 	{"check", "", N_("verify chain, hashes, signatures and receipts"), agent_opts_check, 0, 0, TRIB_NEED_STATE, agent_cmd_check},
+	{"enrol", "[URL]", N_("join the city with the slip that it gave you"), agent_opts_enrol, 0, 1, TRIB_NEED_WRITE, agent_cmd_enrol},
+	{"push", "", N_("send what the hub does not hold yet"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_push},
+	{"pull", "", N_("fetch receipts from the hub"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_pull},
+	{"sync", "", N_("commit, push and pull: what runs every night"), agent_opts_sync, 0, 0, TRIB_NEED_WRITE, agent_cmd_sync},
 	{"restore", "", N_("make a database file of any moment, proven by digest"), agent_opts_restore, 0, 0, TRIB_NEED_STATE, agent_cmd_restore},
+	{"cert show", "", N_("show the certificates"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_cert_show},
+	{"config list", "", N_("show all settings of this office"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_config_list},
+	{"config get", "KEY", N_("show one setting"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_config_get},
+	{"doctor", "", N_("check this office step by step and say what to do"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_doctor},
 };
 
 static struct trib_state state = {.lock = TRIB_LOCK_INIT};

@@ -1,0 +1,151 @@
+/* cmd_config.c: `cert show`, `config`, `doctor`: who this office is, and whether it is in order. */
+#include <sys/stat.h>
+
+#include "agent/commands.h"
+#include "agent/link.h"
+#include "core/base/clock.h"
+
+/* ---- cert show ---- */
+
+static int show_cert(struct trib_cli *cli, const char *use, const struct trib_cert *c, json_t *list)
+{
+	struct trib_cert_id id;
+	char from[17], until[17];
+	if (trib_cert_identity(c, &id, &cli->err))
+		return -1;
+	agent_local(from, id.not_before);
+	agent_local(until, id.not_after);
+	char hex[TRIB_SHA256_HEX + 1];
+	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
+	trib_say(cli, _("%s\n  of          %s%s%s\n  valid       %s to %s%s\n  serial      %s\n  SHA-256     %s\n"), use, id.subject, id.id[0] ? "  " : "", id.id, from, until,
+		 id.not_after < trib_now() ? _(" (expired)") : id.self_signed && id.role == TRIB_ROLE_NODE ? _(", self-signed before enrolment") : "", id.serial, hex);
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b}", "use", use, "subject", id.subject, "id", id.id, "not_before",
+					      agent_json_time(id.not_before), "not_after", agent_json_time(id.not_after), "serial", id.serial, "sha256", hex, "self_signed",
+					      id.self_signed));
+	return 0;
+}
+
+int agent_cmd_cert_show(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	const struct { const char *use; const struct trib_cert *cert; } all[] = {
+		{N_("signing"), s->sign_cert}, {N_("connection"), s->tls_cert}, {N_("issuing"), s->issuing}, {N_("root"), s->root}};
+	json_t *list = json_array();
+	int rc = 0;
+	for (size_t i = 0; i < TRIB_COUNT(all) && !rc; i++)
+		if (all[i].cert)
+			rc = show_cert(cli, cli->json ? all[i].use : _(all[i].use), all[i].cert, list);
+	trib_json(cli, "certificates", list);
+	return rc;
+}
+
+/* ---- config ---- */
+
+struct setting { const char *key; char value[4200]; };
+
+static size_t settings(const struct trib_state *s, struct setting ret[8])
+{
+	const struct trib_node *n = &s->node;
+	const struct { const char *key, *value; } all[] = {{"node", n->node}, {"app", n->app}, {"name", n->name}, {"city", n->city}, {"database", n->db_path},
+							   {"hub", n->hub_url ? n->hub_url : ""}};
+	size_t i = 0;
+	for (; i < TRIB_COUNT(all); i++) {
+		ret[i].key = all[i].key;
+		(void)snprintf(ret[i].value, sizeof(ret[i].value), "%s", all[i].value);
+	}
+	ret[i].key = "policy";
+	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->policy);
+	ret[i].key = "incarnation";
+	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->incarnation);
+	return i;
+}
+
+static int print_settings(struct trib_cli *cli, const char *only)
+{
+	struct setting all[8];
+	size_t n = settings(trib_cli_state(cli), all);
+	bool found = false;
+	for (size_t i = 0; i < n; i++) {
+		if (only && strcmp(only, all[i].key) != 0)
+			continue;
+		found = true;
+		trib_json(cli, all[i].key, json_string(all[i].value));
+		if (only)
+			trib_say(cli, "%s\n", all[i].value);
+		else
+			trib_say(cli, "%s=%s\n", all[i].key, all[i].value);
+	}
+	return found ? 0 : trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("there is no setting %s; try: tributary-agent config list"), only);
+}
+
+int agent_cmd_config_list(struct trib_cli *cli) { return print_settings(cli, NULL); }
+int agent_cmd_config_get(struct trib_cli *cli) { return print_settings(cli, cli->argv[0]); }
+
+/* ---- doctor ---- */
+
+/* One check: says ok, or what is wrong. Counts failures. */
+static void verdict(struct trib_cli *cli, const char *what, bool ok, const char *why, json_t *list, size_t *bad)
+{
+	*bad += !ok;
+	if (ok)
+		trib_say(cli, _("ok       %s\n"), what);
+	else
+		trib_say(cli, _("WRONG    %s: %s\n"), what, why);
+	json_array_append_new(list, json_pack("{s:s, s:b, s:s}", "check", what, "ok", ok, "why", ok ? "" : why));
+}
+
+static bool private_folder(const struct trib_state *s)
+{
+	static const char *const names[] = {"", "keys", "keys/sign.key", "salt", "baseline"};
+	for (size_t i = 0; i < TRIB_COUNT(names); i++) {
+		TRIB_AUTO(trib_mem) char *path = trib_state_path(s, names[i]);
+		struct stat st;
+		if (path && stat(path, &st) == 0 && (st.st_mode & 077))
+			return false;
+	}
+	return true;
+}
+
+static bool enough_space(const struct trib_state *s)
+{
+	struct stat st;
+	uint64_t free_bytes;
+	struct trib_err none;
+	if (stat(s->node.db_path, &st) || trib_fs_free(s->dir, &free_bytes, &none))
+		return true; /* said by other checks */
+	return free_bytes > 2 * (uint64_t)st.st_size;
+}
+
+int agent_cmd_doctor(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
+	json_t *list = json_array();
+	size_t bad = 0;
+	struct trib_err why;
+	struct trib_cert_id id;
+	uint8_t tip[TRIB_OID_LEN];
+	verdict(cli, _("the state folder is private"), private_folder(s), _("others may read it; try: chmod -R go= on it"), list, &bad);
+	bool db = trib_capture_inspect(s->node.db_path, &schema, &why) == 0;
+	verdict(cli, _("the database can be read"), db, db ? "" : why.msg, list, &bad);
+	bool ref = trib_repo_ref(s->repo, MAIN_REF, tip, &why) == 0 && memcmp(tip, s->tip.oid, sizeof(tip)) == 0;
+	verdict(cli, _("history and folder stand at the same commit"), ref || !s->tip.exists, _("try: tributary-agent check"), list, &bad);
+	verdict(cli, _("there is room for another copy of the database"), enough_space(s), _("free some space on this disk"), list, &bad);
+	verdict(cli, _("the clock is plausible"), trib_now() >= s->tip.captured_at, _("it is before the last commit; set it right"), list, &bad);
+	verdict(cli, _("the office is enrolled"), s->node.enrolled, _("try: tributary-agent enrol --slip FILE"), list, &bad);
+	if (s->node.enrolled) {
+		bool valid = trib_cert_identity(s->tls_cert, &id, &why) == 0 && id.not_after > trib_now();
+		verdict(cli, _("the connection certificate is valid"), valid, _("it has expired; ask the city for a slip"), list, &bad);
+		struct trib_err down = {0};
+		struct trib_pulled p;
+		bool reached = trib_link_pull(s, &p, &down) == 0;
+		verdict(cli, _("the hub answers"), reached, down.msg, list, &bad);
+	}
+	trib_json(cli, "checks", list);
+	trib_json(cli, "wrong", json_integer((json_int_t)bad));
+	if (bad)
+		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
+	else
+		trib_say(cli, "%s\n", _("Everything is in order."));
+	return 0;
+}

@@ -1,0 +1,236 @@
+/* cmd_sync.c: `enrol`, `push`, `pull`, `sync`: the office and its city. */
+#include "agent/commands.h"
+#include "agent/link.h"
+#include "core/base/clock.h"
+#include "core/format/enrol.h"
+
+#define SLIP_MAX (8 * TRIB_KIB)
+#define POLL_S 2        /* between two questions of `enrol --wait` */
+#define MERGE_WAIT_MS 5000
+#define MERGE_POLL_MS 500
+
+const struct trib_opt agent_opts_enrol[] = {
+	{"slip", 0, "FILE", N_("the enrolment slip from the city")},
+	{"wait", 0, "SECONDS", N_("wait so long for the city's approval (default: do not wait)")},
+	{0},
+};
+const struct trib_opt agent_opts_sync[] = {
+	{"if-due", 0, NULL, N_("only when tonight's run has not been yet: for timers")},
+	{"engine", 0, "NAME", N_("how to find changes: full (default)")},
+	{0},
+};
+
+static void sleep_ms(int64_t ms)
+{
+	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	(void)nanosleep(&t, NULL);
+}
+
+/* ---- enrol ---- */
+
+static int parse_wait(struct trib_cli *cli, int64_t *ret)
+{
+	const char *text = trib_cli_opt(cli, "wait");
+	char *end = NULL;
+	long v = text ? strtol(text, &end, 10) : 0;
+	if (v < 0 || v > 86400 || (text && (!*text || *end)))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--wait takes 0 to 86400 seconds"));
+	*ret = v;
+	return 0;
+}
+
+/* Asks until the certificates are there, the time is over, or the hub says no. */
+static int ask(struct trib_cli *cli, struct trib_span slip, int64_t wait_s, bool *ret_issued)
+{
+	const char *url = cli->argc ? cli->argv[0] : NULL;
+	int64_t end = trib_mono_ms() + wait_s * 1000;
+	for (bool said = false;;) {
+		if (trib_link_enrol(trib_cli_state(cli), url, slip, ret_issued, &cli->err))
+			return -1;
+		if (*ret_issued || trib_mono_ms() >= end)
+			return 0;
+		if (!said)
+			trib_talk(cli, "%s\n", _("the request is at the hub; waiting for the city to allow it"));
+		said = true;
+		sleep_ms(POLL_S * 1000);
+	}
+}
+
+int agent_cmd_enrol(struct trib_cli *cli)
+{
+	const char *file = trib_cli_opt(cli, "slip");
+	TRIB_AUTO(trib_buf) struct trib_buf slip = TRIB_BUF(SLIP_MAX);
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t wait_s;
+	bool issued = false;
+	size_t n = 0;
+	if (!file)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--slip FILE is missing: the enrolment slip that the city gave you"));
+	if (parse_wait(cli, &wait_s) || trib_fs_read(file, &slip, &cli->err))
+		return -1;
+	if (cli->dry_run) {
+		struct trib_slip parsed;
+		if (trib_slip_parse(trib_buf_span(&slip), &parsed, &cli->err))
+			return -1;
+		trib_say(cli, _("would ask %s for certificates of %s/%s\n"), cli->argc ? cli->argv[0] : parsed.url, parsed.node, parsed.app);
+		return 0;
+	}
+	if (ask(cli, trib_buf_span(&slip), wait_s, &issued))
+		return -1;
+	trib_json(cli, "status", json_string(issued ? "issued" : "pending"));
+	if (!issued) {
+		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
+		trib_say(cli, _("The request is at the hub and waits for the city's approval. Then run again: tributary-agent enrol --slip %s\n"), file);
+		return 0;
+	}
+	if (trib_outbox_resign(s, &n, &cli->err))
+		return trib_ctx(&cli->err, _("enrolled; signing the earlier commits anew failed (the next command tries again)"));
+	trib_json(cli, "city", json_string(s->node.city));
+	trib_json(cli, "name", json_string(s->node.name));
+	trib_json(cli, "signed_anew", json_integer((json_int_t)n));
+	trib_say(cli, _("%s is enrolled with %s; %zu earlier commits were signed anew. Next: tributary-agent sync\n"), s->node.name, s->node.city, n);
+	return 0;
+}
+
+/* ---- push and pull ---- */
+
+static int must_be_enrolled(struct trib_cli *cli)
+{
+	if (trib_cli_state(cli)->node.enrolled)
+		return 0;
+	return trib_fail(&cli->err, TRIB_E_CERT, _("this office is not enrolled with a city yet; everything is kept here; next: tributary-agent enrol --slip FILE"));
+}
+
+static void json_pulled(struct trib_cli *cli, const struct trib_pulled *p)
+{
+	trib_json(cli, "held", json_integer((json_int_t)p->held_seq));
+	trib_json(cli, "merged", json_integer((json_int_t)p->merged_seq));
+	trib_json(cli, "checkpoint", json_integer((json_int_t)p->checkpoint_size));
+	trib_json(cli, "problem", p->problem[0] ? json_string(p->problem) : json_null());
+}
+
+/* The hub merges within seconds; waiting a little lets this run end with the good news. Not hearing it is no error. */
+static void wait_for_merge(struct trib_cli *cli, struct trib_pulled *p)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t end = trib_mono_ms() + MERGE_WAIT_MS;
+	struct trib_err ignored;
+	struct trib_pulled now;
+	while (p->merged_seq < s->tip.seq && !p->problem[0] && trib_mono_ms() < end) {
+		sleep_ms(MERGE_POLL_MS);
+		if (trib_link_pull(s, &now, &ignored))
+			return;
+		*p = now;
+	}
+}
+
+static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pulled *p)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err))
+		return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
+	if (trib_link_progress(s, p, &cli->err))
+		return -1;
+	wait_for_merge(cli, p);
+	trib_json(cli, "pushed", json_integer((json_int_t)pushed->commits));
+	trib_json(cli, "bytes", json_integer((json_int_t)pushed->bytes));
+	json_pulled(cli, p);
+	return 0;
+}
+
+/* What a clerk reads at the end. */
+static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	char when[17];
+	agent_local(when, s->tip.captured_at);
+	if (p->problem[0])
+		return trib_fail(&cli->err, TRIB_E_OUT_OF_STEP, _("the hub holds everything up to %s, but the city stopped taking it in (%s): call the city"), when, p->problem);
+	if (p->merged_seq >= s->tip.seq)
+		trib_say(cli, _("Everything up to %s is at the city hub and in the city's database.\n"), when);
+	else
+		trib_say(cli, _("Everything up to %s is at the city hub.\n"), when);
+	return 0;
+}
+
+int agent_cmd_push(struct trib_cli *cli)
+{
+	struct trib_pushed pushed;
+	struct trib_pulled p;
+	struct trib_state *s = trib_cli_state(cli);
+	if (must_be_enrolled(cli))
+		return -1;
+	if (cli->dry_run) {
+		if (trib_link_progress(s, &p, &cli->err))
+			return -1;
+		trib_say(cli, _("would send the commits after #%llu up to #%llu\n"), (unsigned long long)p.held_seq, (unsigned long long)s->tip.seq);
+		return 0;
+	}
+	return send(cli, &pushed, &p) ? -1 : say_end(cli, &p);
+}
+
+int agent_cmd_pull(struct trib_cli *cli)
+{
+	struct trib_pulled p;
+	if (must_be_enrolled(cli))
+		return -1;
+	if (cli->dry_run) {
+		trib_say(cli, "%s\n", _("would fetch receipts from the hub"));
+		return 0;
+	}
+	if (trib_link_pull(trib_cli_state(cli), &p, &cli->err))
+		return -1;
+	json_pulled(cli, &p);
+	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
+	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
+		 (unsigned long long)p.merged_seq);
+	return 0;
+}
+
+/* ---- sync ---- */
+
+static bool is_due(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t now = trib_now();
+	char when[17];
+	if (!trib_cli_flag(cli, "if-due") || trib_record_last_sync(s) < trib_slot_before(s, now))
+		return true;
+	agent_local(when, trib_slot_after(s, now));
+	trib_say(cli, _("tonight's run has been; the next one is due at %s\n"), when);
+	trib_json(cli, "outcome", json_string("not-due"));
+	return false;
+}
+
+/* A database that is locked tonight does not keep back what waits from yesterday: the capture's error is reported at the end. */
+static int send_in_spite(struct trib_cli *cli)
+{
+	struct trib_err keep = cli->err;
+	struct trib_pushed pushed;
+	struct trib_pulled p;
+	struct trib_state *s = trib_cli_state(cli);
+	if (s->node.enrolled && s->tip.exists && send(cli, &pushed, &p) == 0)
+		trib_talk(cli, "%s\n", _("what was committed before is at the hub; tonight's capture failed"));
+	cli->err = keep;
+	return -1;
+}
+
+int agent_cmd_sync(struct trib_cli *cli)
+{
+	struct agent_captured got;
+	struct trib_pushed pushed;
+	struct trib_pulled p;
+	struct trib_state *s = trib_cli_state(cli);
+	if (!is_due(cli))
+		return 0;
+	if (agent_capture(cli, NULL, false, true, &got))
+		return cli->dry_run ? -1 : send_in_spite(cli);
+	if (cli->dry_run)
+		return 0;
+	if (must_be_enrolled(cli) || send(cli, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
+		return -1;
+	if (got.braked)
+		return trib_fail(&cli->err, TRIB_E_BRAKE, _("the city was told, but today's changes are held back: so many rows are gone that a person should look first. If it is "
+							    "right: tributary-agent commit --accept-loss"));
+	return say_end(cli, &p);
+}
