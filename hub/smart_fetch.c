@@ -109,7 +109,7 @@ struct fetch {
 	struct trib_worker *w;
 	struct trib_fetch_request req;
 	struct refs refs;
-	struct idset have[NREFS];   /* the whole chain of each wanted ref; filled when the peer has anything */
+	struct idset have[NREFS];   /* the whole chain of a ref; filled when needed */
 	bool wanted[NREFS], met[NREFS]; /* met: the peer has a commit of that chain */
 	uint8_t (*common)[TRIB_OID_LEN];
 	size_t ncommon;
@@ -123,14 +123,39 @@ static void fetch_cleanup(struct fetch *f)
 	free(f->common);
 }
 
-/* Wants must be what was advertised: nothing else of a repository can be fetched. */
-static int check_wants(struct fetch *f, struct trib_err *err)
+static int load_chain(struct fetch *f, struct trib_repo *repo, size_t k, struct trib_err *err)
+{
+	if (f->have[k].n)
+		return 0;
+	if (trib_repo_chain(repo, f->refs.oid[k], NULL, FETCH_CHAIN_MAX, &f->have[k].p, &f->have[k].n, err))
+		return -1;
+	qsort(f->have[k].p, f->have[k].n, TRIB_OID_LEN, by_id);
+	return 0;
+}
+
+/* Is it an older commit of this ref's chain? The ref may have moved between the peer's GET and its POST (receipts come while an office
+ * fetches); what it was told before is as much its to have as the tip. */
+static int in_chain(struct fetch *f, struct trib_repo *repo, size_t k, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
+{
+	if (load_chain(f, repo, k, err))
+		return -1;
+	*ret = in_set(&f->have[k], oid);
+	return 0;
+}
+
+/* Wants must be what is or was advertised: nothing else of a repository can be fetched. */
+static int check_wants(struct fetch *f, struct trib_repo *repo, struct trib_err *err)
 {
 	for (size_t i = 0; i < f->req.nwants; i++) {
 		bool ours = false;
 		for (size_t k = 0; k < NREFS; k++)
 			if (f->refs.has[k] && memcmp(f->refs.oid[k], f->req.wants[i], TRIB_OID_LEN) == 0)
 				ours = f->wanted[k] = true;
+		for (size_t k = 0; k < NREFS && !ours; k++) {
+			if (f->refs.has[k] && in_chain(f, repo, k, f->req.wants[i], &ours, err))
+				return -1;
+			f->wanted[k] = f->wanted[k] || ours;
+		}
 		char hex[TRIB_OID_HEX + 1];
 		trib_hex(hex, f->req.wants[i], TRIB_OID_LEN);
 		if (!ours)
@@ -148,9 +173,8 @@ static int find_common(struct fetch *f, struct trib_repo *repo, struct trib_err 
 	for (size_t k = 0; k < NREFS; k++) {
 		if (!f->wanted[k])
 			continue;
-		if (trib_repo_chain(repo, f->refs.oid[k], NULL, FETCH_CHAIN_MAX, &f->have[k].p, &f->have[k].n, err))
+		if (load_chain(f, repo, k, err))
 			return -1;
-		qsort(f->have[k].p, f->have[k].n, TRIB_OID_LEN, by_id);
 	}
 	f->common = calloc(f->req.nhaves, TRIB_OID_LEN);
 	if (!f->common)
@@ -158,7 +182,7 @@ static int find_common(struct fetch *f, struct trib_repo *repo, struct trib_err 
 	for (size_t i = 0; i < f->req.nhaves; i++) {
 		bool known = false;
 		for (size_t k = 0; k < NREFS; k++)
-			if (in_set(&f->have[k], f->req.haves[i]))
+			if (f->wanted[k] && in_set(&f->have[k], f->req.haves[i]))
 				known = f->met[k] = true;
 		if (known)
 			memcpy(f->common[f->ncommon++], f->req.haves[i], TRIB_OID_LEN);
@@ -305,7 +329,7 @@ int trib_fetch_serve(struct trib_worker *w, const struct trib_route *r, struct t
 		return go;
 	if (f.req.nwants == 0) /* the peer has all it wants */
 		return trib_http_answer(w->http, 200, TRIB_GIT_TYPE("upload-pack", "result"), trib_span(NULL, 0), err);
-	if (check_wants(&f, &why))
+	if (check_wants(&f, repo, &why))
 		return send_err(w, &why, err);
 	if (find_common(&f, repo, &why)) {
 		trib_log(TRIB_LOG_ERROR, "fetch of %s/%s: %s", r->node, r->app, why.msg);
