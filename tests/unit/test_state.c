@@ -124,6 +124,7 @@ static void a_second_folder_over_the_first_is_refused(void **state)
 	struct trib_err e;
 	struct trib_node n = {.node = "1", .app = "a", .db_path = x->db};
 	fails(trib_state_create(x->state, &n, 0, &e), &e, TRIB_E_USAGE, "not empty");
+	trib_state_close(&x->s);
 	scratch_state(x, false);
 	assert_string_equal(x->s.node.node, "520303002001");
 }
