@@ -4,6 +4,7 @@
 
 #define SQL_MAX (4 * TRIB_MIB)
 #define BAG_COUNT_BYTES 9 /* an encoded integer more in a bag's record */
+#define CELL_MIN 4        /* bytes that a row takes in a page at least */
 
 static int fail(struct trib_err *err, sqlite3 *db, const struct trib_table *t, const char *what)
 {
@@ -71,6 +72,9 @@ int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_t
 {
 	const uint16_t one = 1;
 	bool little = *(const uint8_t *)&one == 1;
+	int64_t pages = 0;
+	if (order == TRIB_ORDER_ANY && part != TRIB_ROWS_BAG && t->rowid_name)
+		order = TRIB_ORDER_ROWID;
 	TRIB_AUTO(trib_rows) struct trib_rows r = {.db = db, .t = t, .part = part, .order = order, .text = TRIB_BUF(TRIB_ROW_MAX + 3),
 						   .units = TRIB_BUF(2 * TRIB_ROW_MAX)};
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
@@ -80,6 +84,9 @@ int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_t
 	r.v = calloc(t->ncols + 1, sizeof(*r.v));
 	if (!r.v || !find_key(&r))
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_db_int(db, "PRAGMA main.page_count", 0, &pages, err))
+		return -1;
+	r.room = (uint64_t)pages * s->text.page_size / CELL_MIN;
 	put_select(&sql, &r);
 	if (trib_buf_check(&sql, "a SELECT statement", err))
 		return -1;
@@ -108,6 +115,20 @@ static bool key_has_null(const struct trib_rows *r)
 	return false;
 }
 
+/* SQLite does not look whether a table's tree leads into itself. */
+static bool in_order(struct trib_rows *r)
+{
+	if (r->room-- == 0)
+		return false;
+	if (r->order != TRIB_ORDER_ROWID)
+		return true;
+	int64_t id = sqlite3_column_int64(r->st, 0);
+	bool rises = !r->any || id > r->rowid;
+	r->any = true;
+	r->rowid = id;
+	return rises;
+}
+
 int trib_rows_next(struct trib_rows *r, struct trib_err *err)
 {
 	for (;;) {
@@ -116,6 +137,9 @@ int trib_rows_next(struct trib_rows *r, struct trib_err *err)
 			return 0;
 		if (rc != SQLITE_ROW)
 			return fail(err, r->db, r->t, "reading");
+		if (!in_order(r))
+			return trib_fail(err, TRIB_E_SCHEMA, "table %s: the database is damaged (rows out of order); nothing was changed; see what "
+					 "`PRAGMA integrity_check` says", r->t->name);
 		if (r->part != TRIB_ROWS_KEYED || r->t->rowid_key || !key_has_null(r))
 			return 1;
 	}

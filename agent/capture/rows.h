@@ -21,6 +21,9 @@ struct trib_rows {
 	enum trib_rows_part part;
 	enum trib_rows_order order;
 	bool utf16, swap;        /* the file's text is UTF-16; not in this machine's byte order */
+	uint64_t room;           /* rows that the file can hold at most: a tree that leads into itself has no end */
+	bool any;                /* a row was read, with this rowid */
+	int64_t rowid;
 	int first;               /* place of the first column in the statement */
 	int *key;                /* columns of the key, in its order */
 	size_t nkey;
@@ -29,6 +32,7 @@ struct trib_rows {
 	struct trib_buf units;
 };
 
+/* TRIB_ORDER_ANY reads in rowid order where there is one: that costs nothing, and damage shows. */
 int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
 		   struct trib_rows *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_rows_close(struct trib_rows *r);

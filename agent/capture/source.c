@@ -107,7 +107,13 @@ static int begin(sqlite3 *db, enum again *ret_again, struct trib_err *err)
 	case SQLITE_LOCKED:
 		*ret_again = UNTIL_DEADLINE;
 		return trib_fail(err, TRIB_E_LOCKED, "a program holds it locked; " HINT);
+	case SQLITE_PROTOCOL: /* a race for the -wal's locks */
+		*ret_again = SOON;
+		return trib_fail(err, TRIB_E_LOCKED, "programs opening and closing it left no moment to read; nothing was changed; try again later");
 	case SQLITE_READONLY:
+		if (rc != SQLITE_READONLY_ROLLBACK)
+			return trib_fail(err, TRIB_E_LOCKED, "its -shm file may not be written by this user; nothing was changed; run the agent as the "
+					 "owner of the database");
 		return trib_fail(err, TRIB_E_LOCKED, "a program was killed in the middle of writing (hot journal); " HINT);
 	case SQLITE_CANTOPEN:
 		*ret_again = SOON;
@@ -141,14 +147,14 @@ static int open_quiet(const char *path, const struct stat *st, struct trib_sourc
 	struct timespec now;
 	off_t journal;
 	sqlite3 *db = NULL;
-	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t age = (now.tv_sec - st->st_mtim.tv_sec) * 1000 + (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
-	if (age >= 0 && age < PAUSE_MS) /* a write in the same tick of mtime would not show */
-		pause_ms(PAUSE_MS);
 	if (open_db(path, true, &db, err))
 		return -1;
 	int rc = read_head(db, head, err);
 	*ret_wal = !rc && (head[18] == 2 || head[19] == 2) && !(side(path, "-journal", &journal) && journal > 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age = (now.tv_sec - st->st_mtim.tv_sec) * 1000 + (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
+	if (!rc && *ret_wal && age >= 0 && age < PAUSE_MS) /* a write in the same tick of mtime would not show */
+		pause_ms(PAUSE_MS);
 	if (!rc && *ret_wal && (whole_pages(head, st->st_size, err) || begin(db, ret_again, err)))
 		rc = -1;
 	if (rc || !*ret_wal) {

@@ -608,11 +608,55 @@ static void histories(void **state)
 	assert_true(t.changes > 20 * rounds && t.updates > rounds && t.bags > rounds && t.parts * 10 > rounds);
 }
 
+/* A damaged live file gives an error or a capture in canonical form, and no other harm (run it under the sanitizers). */
+static void damaged_files_do_no_harm(void **state)
+{
+	(void)state;
+	struct scratch x;
+	struct trib_buf whole = TRIB_BUF(16 * TRIB_MIB);
+	uint64_t rounds = number("PROPERTY_ROUNDS", 150), refused = 0;
+	rng_state = number("PROPERTY_SEED", 1) + 77;
+	scratch_make(&x);
+	open_app(&x, false);
+	sql_run(x.app, "PRAGMA page_size=512; PRAGMA auto_vacuum=1");
+	for (size_t i = 0; i < TRIB_COUNT(shapes); i++) {
+		char sql[256], name[16];
+		(void)snprintf(name, sizeof(name), "t%zu", i);
+		(void)snprintf(sql, sizeof(sql), "CREATE TABLE %s%s", name, shapes[i]);
+		sql_run(x.app, sql);
+		insert_rows(x.app, name, 60);
+	}
+	sqlite3_close(x.app);
+	x.app = NULL;
+	struct trib_capture c = {.delta.fd = -1};
+	assert_true(scratch_commit(&x, &c));
+	trib_capture_release(&c);
+	OK(trib_fs_read(x.db, &whole, err));
+	for (uint64_t i = 0; i < rounds; i++) {
+		struct trib_err err = {0};
+		uint8_t *bad = malloc(whole.len);
+		memcpy(bad, whole.p, whole.len);
+		for (uint32_t k = 0; k <= rnd(12); k++) {
+			size_t at = rnd(3) ? rnd((uint32_t)whole.len) : (size_t)512 * rnd((uint32_t)whole.len / 512) + rnd(16);
+			bad[at] = (uint8_t)(rnd(2) ? rnd(256) : bad[at] ^ (1u << rnd(8)));
+		}
+		if (trib_fs_write(x.db, trib_span(bad, whole.len), 0644, &err))
+			fail_msg("%s", err.msg);
+		refused += trib_capture_run(&x.s, &trib_engine_full, &c, &err) != 0;
+		trib_capture_release(&c);
+		free(bad);
+	}
+	assert_true(rounds < 50 || (refused > rounds / 20 && refused < rounds));
+	print_message("%llu of %llu damaged files refused\n", (unsigned long long)refused, (unsigned long long)rounds);
+	trib_buf_release(&whole);
+	scratch_free(&x);
+}
+
 int main(void)
 {
 	struct trib_err err;
 	if (trib_repo_lib_init(&err))
 		return 1;
-	const struct CMUnitTest tests[] = {cmocka_unit_test(histories)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(histories), cmocka_unit_test(damaged_files_do_no_harm)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

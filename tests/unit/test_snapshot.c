@@ -361,6 +361,27 @@ static void captures_beside_a_busy_writer_are_consistent(void **state)
 	}
 }
 
+static void an_unlocked_read_notices_a_writer(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_source src;
+	program(x, "PRAGMA journal_mode=WAL;" MAKE, CLOSE);
+	OK(trib_source_open(x->db, 300, &src, err));
+	assert_true(src.immutable);
+	assert_false(trib_source_moved(&src));
+	pid_t pid = program(x, "INSERT INTO t VALUES('c')", STAY);
+	assert_true(trib_source_moved(&src)); /* -wal appeared */
+	stop(pid);
+	trib_source_close(&src);
+	program(x, "INSERT INTO t VALUES('d')", CLOSE);
+	OK(trib_source_open(x->db, 300, &src, err));
+	assert_true(src.immutable);
+	program(x, "UPDATE t SET v='e' WHERE v='d'", CLOSE);
+	assert_true(trib_source_moved(&src)); /* -wal came and went, the time of the file moved */
+	trib_source_close(&src);
+	reads(x, true, "a,b,c,e");
+}
+
 static void inspecting_leaves_no_trace(void **state)
 {
 	struct scratch *x = *state;
@@ -387,7 +408,7 @@ int main(void)
 		T(a_wal_with_an_open_transaction), T(a_wal_without_shm_is_refused), T(a_writer_with_a_reserved_lock_does_not_matter),
 		T(an_exclusive_lock_is_waited_for_and_told), T(a_hot_journal_is_not_ours_to_roll_back), T(not_there_and_not_a_database),
 		T(files_cut_short_are_refused), T(an_empty_file_is_an_empty_database), T(odd_names_and_links),
-		T(only_differing_pages_are_kept), T(captures_beside_a_busy_writer_are_consistent), T(inspecting_leaves_no_trace),
+		T(only_differing_pages_are_kept), T(captures_beside_a_busy_writer_are_consistent), T(an_unlocked_read_notices_a_writer), T(inspecting_leaves_no_trace),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
