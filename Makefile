@@ -86,6 +86,11 @@ $(BUILD)/tributary-agent: $(BUILD)/agent/main.o $(BUILD)/libagent.a $(BUILD)/lib
 $(BUILD)/tributary-hub: $(BUILD)/hub/main.o $(BUILD)/libhub.a $(BUILD)/libcore.a
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 
+# The demonstration's plain application: SQLite alone, nothing of ours.
+DEMO_BIN := $(BUILD)/demo/writer
+$(DEMO_BIN): $(BUILD)/demo/writer.o
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lsqlite3
+
 # Texts: `make po` collects them from the sources and merges them into the translations.
 POT := po/tributary.pot
 .PHONY: po
@@ -127,7 +132,7 @@ FUZZ_SECONDS ?= 30
 PROPERTY_ROUNDS ?= 20000
 RUN := BUILD='$(abspath $(BUILD))' PYTHON='$(PYTHON)' JOBS='$(JOBS)' sh tests/run
 .PHONY: tests check asan clang lint property attack fuzz fuzz-build demo bench
-tests: all $(TEST_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
+tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
 check: tests
 	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(TEST_SH)
 asan:
@@ -144,7 +149,7 @@ fuzz-build: $(FUZZ_BIN)
 fuzz:
 	@$(MAKE) CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=build/libfuzzer sh tests/fuzz/run
-demo: all
+demo: all $(DEMO_BIN)
 	@BUILD='$(abspath $(BUILD))' KEEP='$(KEEP)' sh demo/run
 bench: all
 	@BUILD='$(abspath $(BUILD))' sh bench/run

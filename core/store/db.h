@@ -35,8 +35,8 @@ int trib_db_fail(struct trib_err *err, sqlite3 *db, const char *what);
 int trib_db_open_own(const char *path, bool wal, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Our own database, read-only. */
 int trib_db_open_own_ro(const char *path, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Hardens a connection that will see someone else's schema or data: DEFENSIVE, trusted_schema off, triggers and views
- * off, cell_size_check on, limits on SQL length and columns. */
+/* Hardens a connection that will see someone else's schema or data: DEFENSIVE, no extensions, triggers and views off; trusted_schema
+ * on, because real schemas call json_extract() in indexes; cell_size_check on, limits on SQL length and columns. */
 int trib_db_harden(sqlite3 *db, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_db_exec(sqlite3 *db, const char *sql, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct trib_err *err) TRIB_MUST_CHECK;

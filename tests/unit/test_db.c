@@ -157,6 +157,24 @@ static void a_hardened_connection_runs_no_triggers_views_or_schema_writes(void *
 	assert_int_equal(int_of(db, "PRAGMA cell_size_check"), 1);
 }
 
+static void a_schema_with_json_functions_is_read_and_filled(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	TRIB_AUTO(trib_mem) char *path = trib_path(dir, "json.db");
+	for (int again = 0; again < 2; again++) { /* made, then read from the file */
+		TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+		assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+		assert_int_equal(trib_db_harden(db, &err), 0);
+		if (!again) {
+			assert_int_equal(trib_db_exec(db, "CREATE TABLE t(a TEXT CHECK(json_valid(a)), x AS (json_extract(a, '$.x')))", &err), 0);
+			assert_int_equal(trib_db_exec(db, "CREATE INDEX i ON t(json_extract(a, '$.y'))", &err), 0);
+			assert_int_equal(trib_db_exec(db, "INSERT INTO t(a) VALUES('{\"x\":7}')", &err), 0);
+		}
+		assert_int_equal(int_of(db, "SELECT x FROM t"), 7);
+	}
+}
+
 static void int_tells_null_and_no_row(void **state)
 {
 	(void)state;
@@ -244,6 +262,7 @@ int main(void)
 		cmocka_unit_test(a_full_database_is_no_space),
 		cmocka_unit_test(migrations_run_once_and_whole),
 		cmocka_unit_test(a_hardened_connection_runs_no_triggers_views_or_schema_writes),
+		cmocka_unit_test(a_schema_with_json_functions_is_read_and_filled),
 		cmocka_unit_test(int_tells_null_and_no_row),
 		cmocka_unit_test(identifiers_are_quoted),
 		cmocka_unit_test(values_survive_the_database_exactly),
