@@ -368,7 +368,7 @@ static int judge_all(struct push *p, struct trib_err *err)
 		if (judge_one(p, view, &trust, chain[i], err) || sign_of_life(p, i + 1, n, err))
 			return -1;
 	if (n == 0 || memcmp(p->tip.oid, p->cmd.new_oid, TRIB_OID_LEN) != 0)
-		return trib_fail(err, TRIB_E_CHAIN, "the push brings no commit after the hub's last one");
+		return trib_fail(err, TRIB_E_CHAIN, "the push brings no commit after the hub's last one; fetch first, then push again");
 	return 0;
 }
 
@@ -407,7 +407,7 @@ static int judge_and_publish(struct push *p, bool have_pack, struct trib_err *er
 	if (check_old(p, err))
 		return -1;
 	if (!have_pack || p->objects == 0)
-		return trib_fail(err, TRIB_E_CHAIN, "the push brings no objects, but the hub does not have its last commit");
+		return trib_fail(err, TRIB_E_CHAIN, "the push brings no commit after the hub's last one; a history only grows; fetch first, then push again");
 	if (base_repo(p, &base, err) || trib_push_unpack(base, p->pack_in, p->pack_out, p->objects, err))
 		return -1;
 	(void)unlink(p->pack_in);
