@@ -1,0 +1,150 @@
+# harness.sh: what end-to-end tests share: TAP lines, and real cities in a scratch folder. Source it from the repository's top.
+#
+#   plan_at_end; ok NAME COMMAND...; refuses STATUS TEXT NAME COMMAND...; finish
+#   city_init; hub_start; hub_stop; office ID APP NAME; enrol ID APP NAME; agent ID ARGS...; hub ARGS...
+# Every process is real: hub and agents of $BUILD, stock git, sqlite3. The scratch folder and all processes go at exit.
+
+top=${top:-$(cd "$(dirname "$0")/../.." && pwd)}
+case ${BUILD:-build} in
+/*) bin=$BUILD ;;
+*) bin=$top/${BUILD:-build} ;;
+esac
+dir=$(mktemp -d) || exit 1
+n=0
+failed=0
+hub_pid=
+GIT_CONFIG_NOSYSTEM=1
+GIT_CONFIG_GLOBAL=/dev/null
+export GIT_CONFIG_NOSYSTEM GIT_CONFIG_GLOBAL
+unset TRIBUTARY_STATE TRIBUTARY_CA TRIBUTARY_AT TRIBUTARY_CLOCK_OFFSET TRIBUTARY_CRASH_AT GIT_SSL_CAINFO
+
+cleanup() {
+	hub_stop
+	[ -n "${KEEP_SCRATCH:-}" ] || rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+
+say_out() { sed 's/^/# /' "$dir/out" | head -n 60; }
+
+# ok NAME COMMAND...: passes when the command exits 0.
+ok() {
+	n=$((n + 1))
+	name=$1
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name (exit $?)"
+		failed=1
+		say_out
+	fi
+}
+
+# refuses STATUS TEXT NAME COMMAND...: passes when the command exits with exactly STATUS (a crash is no refusal) and says TEXT.
+refuses() {
+	n=$((n + 1))
+	want=$1
+	text=$2
+	name=$3
+	shift 3
+	"$@" >"$dir/out" 2>&1
+	got=$?
+	if [ "$got" -eq "$want" ] && grep -q -e "$text" "$dir/out"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name (exit $got instead of $want, or it does not say: $text)"
+		failed=1
+		say_out
+	fi
+}
+
+same() { [ "$1" = "$2" ] || { echo "got:    $1"; echo "wanted: $2"; return 1; }; }
+
+finish() {
+	echo "1..$n"
+	exit $failed
+}
+
+hub() { "$bin/tributary-hub" --state "$dir/hub" "$@"; }
+agent() { # agent ID ARGS...
+	who=$1
+	shift
+	"$bin/tributary-agent" --state "$dir/$who/state" "$@"
+}
+
+city_init() { hub init --city 遵义 --listen 127.0.0.1:0 --host localhost,127.0.0.1 >"$dir/init.out" 2>&1; }
+
+# Starts the hub on a free port, waits until it listens (at most 20 s), sets $port.
+hub_start() {
+	rm -f "$dir/hub/run/listen"
+	"$bin/tributary-hub" --state "$dir/hub" serve --listen "127.0.0.1:${port:-0}" >"$dir/serve.out" 2>>"$dir/serve.log" &
+	hub_pid=$!
+	tries=0
+	while [ ! -s "$dir/hub/run/listen" ]; do
+		kill -0 "$hub_pid" 2>/dev/null || { cat "$dir/serve.log"; return 1; }
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return 1
+		sleep 0.1
+	done
+	port=$(sed 's/.*://' "$dir/hub/run/listen")
+	url=https://127.0.0.1:$port
+}
+
+hub_stop() {
+	[ -n "$hub_pid" ] || return 0
+	kill "$hub_pid" 2>/dev/null
+	wait "$hub_pid" 2>/dev/null
+	hub_pid=
+}
+
+# The hub and all its processes die at once, as in a power cut.
+hub_kill() {
+	pkill -KILL -P "$hub_pid" 2>/dev/null
+	kill -KILL "$hub_pid" 2>/dev/null
+	wait "$hub_pid" 2>/dev/null
+	hub_pid=
+	sleep 0.2
+}
+
+# An office with a small database that a plain program (the sqlite3 shell) writes.
+office() { # office ID APP NAME
+	mkdir -p "$dir/$1"
+	sqlite3 "$dir/$1/office.db" "
+		CREATE TABLE demand(id TEXT PRIMARY KEY, title TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'reported', n INTEGER);
+		CREATE TABLE points(id INTEGER PRIMARY KEY, person TEXT, points INTEGER, note BLOB);
+		CREATE TABLE journal(line TEXT);
+		INSERT INTO demand VALUES('d1','路灯不亮','reported',1),('d2','屋顶漏水','reported',NULL);
+		INSERT INTO points VALUES(1,'王**',5,x'00ff'),(2,'李**',-3,NULL);
+		INSERT INTO journal VALUES('同一行'),('同一行'),(NULL);"
+	agent "$1" init "$dir/$1/office.db" --node "$1" --app "$2" --name "$3"
+}
+
+enrol() { # enrol ID APP NAME: with a slip that is approved in advance
+	hub node add "$1" --app "$2" --name "$3" --url "$url" --slip "$dir/$1/slip" --approve &&
+		agent "$1" enrol --slip "$dir/$1/slip"
+}
+
+sql() { # sql ID SQL: the application writes
+	sqlite3 "$dir/$1/office.db" "$2"
+}
+
+city() { sqlite3 -readonly "$dir/hub/city/$1.db" "$2"; } # city APP SQL
+
+# Waits (at most 10 s) until the city database shows what is asked: eventually VALUE APP SQL.
+eventually() {
+	tries=0
+	while [ "$(city "$2" "$3" 2>/dev/null)" != "$1" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] || { same "$(city "$2" "$3")" "$1"; return 1; }
+		sleep 0.1
+	done
+}
+
+# Stock git with an office's TLS certificate.
+office_git() { # office_git ID GIT-ARGS...
+	who=$1
+	shift
+	git -c http.sslCert="$dir/$who/state/keys/tls.crt" -c http.sslKey="$dir/$who/state/keys/tls.key" -c http.sslCAInfo="$dir/$who/state/keys/root.crt" \
+		-c gpg.format=x509 -c gpg.x509.program="$top/certs/tributary-verify" -c tributary.ca="$dir/$who/state/keys/root.crt" "$@"
+}
