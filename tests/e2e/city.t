@@ -17,7 +17,7 @@ ok "B's rows stand beside them" eventually 4 community "SELECT count(*) FROM dem
 ok "storage classes survive" eventually "blob|00FF|null" community "SELECT typeof(note), hex(note), (SELECT typeof(note) FROM points WHERE _node='$a' AND id=2) FROM points WHERE _node='$a' AND id=1"
 ok "a keyless table is a bag with counts" eventually "1|2" community "SELECT min(_count), max(_count) FROM _bag_journal WHERE _node='$a'"
 
-sql $a "UPDATE demand SET status='closed' WHERE id='d1'; DELETE FROM demand WHERE id='d2'; INSERT INTO demand VALUES('d3','停水',DEFAULT,3); INSERT INTO journal VALUES('同一行');"
+sql $a "UPDATE demand SET status='closed' WHERE id='d1'; DELETE FROM demand WHERE id='d2'; INSERT INTO demand VALUES('d3','停水','reported',3); INSERT INTO journal VALUES('同一行');"
 ok "a night's changes reach the city" agent $a sync
 ok "an update" eventually closed community "SELECT status FROM demand WHERE _node='$a' AND id='d1'"
 ok "a delete" eventually 0 community "SELECT count(*) FROM demand WHERE _node='$a' AND id='d2'"
@@ -42,12 +42,12 @@ without_cert() { curl -sS --cacert "$dir/$a/state/keys/root.crt" "$url/$a/commun
 says_enrol() { without_cert | grep -q "enrol"; }
 command -v curl >/dev/null && ok "without a certificate the answer says what to do" says_enrol
 
-sql $a "INSERT INTO demand VALUES('d4','噪声',DEFAULT,4);"
+sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4);"
 ok "A commits" agent $a commit
 ok "stock git pushes it" office_git $a -C "$dir/$a/state/repo.git" push -q "$url/$a/community.git" main:refs/heads/main
 ok "and it is merged" eventually 噪声 community "SELECT title FROM demand WHERE _node='$a' AND id='d4'"
 ok "A pulls the receipts of what stock git pushed" agent $a pull
-refuses 1 "refused" "stock git may not delete a history" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" :refs/heads/main
+refuses 1 "rejected" "stock git may not delete a history" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" :refs/heads/main
 refuses 1 "." "nor push another branch" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/other
 evil() {
 	rm -rf "$dir/evil" && git clone -q "$dir/clone" "$dir/evil" && cd "$dir/evil" || return 9
@@ -61,7 +61,7 @@ ok "A checks its own history, values included" agent $a check --read-data
 
 revoke() { hub node revoke $b --app community --reason stolen; }
 ok "B is revoked" revoke
-sql $b "INSERT INTO demand VALUES('d9','x',DEFAULT,9);"
+sql $b "INSERT INTO demand VALUES('d9','x','reported',9);"
 refuses 12 "revoked" "a revoked office is told so" agent $b sync
 ok "its history stays provable" hub audit
 ok "the hub ends when asked" hub_stop
