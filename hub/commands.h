@@ -23,7 +23,8 @@ int hub_cmd_node_revoke(struct trib_cli *cli);
 int hub_cmd_status(struct trib_cli *cli);
 int hub_cmd_checkpoint_show(struct trib_cli *cli);
 int hub_cmd_checkpoint_verify(struct trib_cli *cli);
+int hub_cmd_audit(struct trib_cli *cli);
 
-extern const struct trib_opt hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[];
+extern const struct trib_opt hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[];
 
 #endif

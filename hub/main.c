@@ -17,6 +17,7 @@ static const struct trib_cmd commands[] = {
 	{"status", "", N_("who has not reported, first; then queue, refusals and the log"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_status},
 	{"checkpoint show", "", N_("print the signed checkpoint of the log"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_checkpoint_show},
 	{"checkpoint verify", "[FILE]", N_("verify a signed checkpoint against the log"), NULL, 0, 1, TRIB_NEED_HUB, hub_cmd_checkpoint_verify},
+	{"audit", "", N_("derive everything again from signed bytes and compare; name what is wrong and where"), hub_opts_audit, 0, 0, TRIB_NEED_HUB, hub_cmd_audit},
 };
 
 static struct trib_hub hub;

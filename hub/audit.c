@@ -1,0 +1,314 @@
+#include "hub/audit_impl.h"
+
+#include <stdarg.h>
+
+#include "core/base/clock.h"
+
+static const char own_schema[] =
+	"CREATE TABLE finding(id INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, oid TEXT, tbl TEXT, key TEXT, what TEXT);"
+	"CREATE INDEX finding_node ON finding(node, app, id);"
+	/* hashes of complete subtrees, as recomputed */
+	"CREATE TABLE sub(level INTEGER, idx INTEGER, hash BLOB, PRIMARY KEY(level, idx)) WITHOUT ROWID;"
+	/* what the leaves say: held commits, verdicts, certificates */
+	"CREATE TABLE h(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, part INTEGER, parts INTEGER, incarnation INTEGER, oid BLOB, manifest BLOB,"
+	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT);"
+	"CREATE INDEX h_seq ON h(node, app, seq);"
+	"CREATE TABLE v(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, merged INTEGER, manifest BLOB, tbl TEXT, key BLOB, word TEXT, at INTEGER);"
+	"CREATE INDEX v_seq ON v(node, app, seq);"
+	"CREATE TABLE c(sha256 BLOB PRIMARY KEY, node TEXT, app TEXT, usage TEXT, incarnation INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
+	/* histories: bad = first sequence number that is not proven */
+	"CREATE TABLE n(node TEXT, app TEXT, commits INTEGER DEFAULT 0, proven INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, walked INTEGER DEFAULT 0, bad INTEGER,"
+	" PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	/* city commits whose signature and place are right */
+	"CREATE TABLE cc(seq INTEGER PRIMARY KEY, oid BLOB, log_size INTEGER, merged INTEGER, digest BLOB);"
+	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
+
+/* ---- small SQL ---- */
+
+static int bind_all(sqlite3 *db, sqlite3_stmt *st, const char *types, va_list ap, struct trib_err *err)
+{
+	int rc = SQLITE_OK;
+	for (int i = 0; types[i] && rc == SQLITE_OK; i++) {
+		const char *s;
+		struct trib_span b;
+		switch (types[i]) {
+		case 's':
+			s = va_arg(ap, const char *);
+			rc = sqlite3_bind_text(st, i + 1, s, -1, SQLITE_TRANSIENT);
+			break;
+		case 'b':
+			b = va_arg(ap, struct trib_span);
+			rc = sqlite3_bind_blob(st, i + 1, b.n ? (const void *)b.p : "", (int)b.n, SQLITE_TRANSIENT);
+			break;
+		default:
+			rc = sqlite3_bind_int64(st, i + 1, va_arg(ap, int64_t));
+		}
+	}
+	return rc == SQLITE_OK ? 0 : trib_db_fail(err, db, "binding");
+}
+
+int trib_audit_sql(sqlite3 *db, sqlite3_stmt **ret, struct trib_err *err, const char *sql, const char *types, ...)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, sql, &st, err))
+		return -1;
+	va_list ap;
+	va_start(ap, types);
+	int rc = bind_all(db, st, types, ap, err);
+	va_end(ap);
+	if (rc)
+		return -1;
+	*ret = st;
+	st = NULL;
+	return 0;
+}
+
+int trib_audit_exec(sqlite3 *db, struct trib_err *err, const char *sql, const char *types, ...)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, sql, &st, err))
+		return -1;
+	va_list ap;
+	va_start(ap, types);
+	int rc = bind_all(db, st, types, ap, err);
+	va_end(ap);
+	return rc || trib_db_step(db, st, err) < 0 ? -1 : 0;
+}
+
+bool trib_audit_bytes(sqlite3_stmt *st, int col, uint8_t *ret, size_t n)
+{
+	memset(ret, 0, n);
+	if (sqlite3_column_type(st, col) != SQLITE_BLOB || (size_t)sqlite3_column_bytes(st, col) != n)
+		return false;
+	memcpy(ret, sqlite3_column_blob(st, col), n);
+	return true;
+}
+
+/* ---- findings ---- */
+
+int trib_audit_find(struct trib_audit *a, const struct trib_where *w, struct trib_err *err, const char *fmt, ...)
+{
+	char what[TRIB_ERR_MSG + 256], hex[TRIB_OID_HEX + 1] = "-";
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (w->oid)
+		trib_hex(hex, w->oid, TRIB_OID_LEN);
+	a->totals.findings++;
+	return trib_audit_exec(a->own, err, "INSERT INTO finding(node, app, seq, oid, tbl, key, what) VALUES(?,?,?,?,?,?,?)", "ssissss", w->node ? w->node : "-",
+			       w->app ? w->app : "-", (int64_t)w->seq, hex, w->table ? w->table : "-", w->key ? w->key : "-", what);
+}
+
+static const char *text(sqlite3_stmt *st, int i)
+{
+	const char *s = (const char *)sqlite3_column_text(st, i);
+	return s ? s : "";
+}
+
+int trib_audit_findings(struct trib_audit *a, int (*fn)(void *, const struct trib_finding *, struct trib_err *), void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own, "SELECT node, app, seq, oid, tbl, key, what FROM finding ORDER BY node, app, id", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		struct trib_finding f = {.node = text(st, 0), .app = text(st, 1), .seq = (uint64_t)sqlite3_column_int64(st, 2), .commit = text(st, 3),
+					 .table = text(st, 4), .key = text(st, 5), .what = text(st, 6)};
+		if (fn(ctx, &f, err))
+			return -1;
+	}
+	return row;
+}
+
+int trib_audit_nodes(struct trib_audit *a, int (*fn)(void *, const struct trib_audit_node *, struct trib_err *), void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own,
+			    "SELECT node, app, commits, proven, rows, (SELECT count(*) FROM finding f WHERE f.node = n.node AND f.app = n.app) FROM n ORDER BY node, app", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		struct trib_audit_node n = {.node = text(st, 0), .app = text(st, 1), .commits = (uint64_t)sqlite3_column_int64(st, 2),
+					    .proven = (uint64_t)sqlite3_column_int64(st, 3), .rows = (uint64_t)sqlite3_column_int64(st, 4),
+					    .findings = (uint64_t)sqlite3_column_int64(st, 5)};
+		if (fn(ctx, &n, err))
+			return -1;
+	}
+	return row;
+}
+
+void trib_audit_totals(const struct trib_audit *a, struct trib_audit_totals *ret) { *ret = a->totals; }
+
+/* ---- the snapshot ---- */
+
+/* A file that cannot be opened at all is a finding; `upto` then stays 0. */
+static int open_file(struct trib_audit *a, const char *app, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/city/%s.db", a->hub->dir, app);
+	struct trib_audit_file *grown = realloc(a->files, (a->nfiles + 1) * sizeof(*grown));
+	if (grown)
+		a->files = grown;
+	if (!path || !grown)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	struct trib_audit_file *f = &a->files[a->nfiles++];
+	*f = (struct trib_audit_file){0};
+	(void)snprintf(f->app, sizeof(f->app), "%s", app);
+	if (!trib_fs_exists(path))
+		return 0; /* right as long as nothing was merged: the city step tells */
+	int64_t upto;
+	struct trib_err why;
+	if (trib_db_open_own_ro(path, &f->db, &why) || trib_db_exec(f->db, "BEGIN", &why) || trib_db_int(f->db, "SELECT upto FROM _t_merged", 0, &upto, &why) ||
+	    trib_mirror_new(f->db, &f->mirror, &why)) {
+		struct trib_where w = {.app = app};
+		sqlite3_close_v2(f->db);
+		f->db = NULL;
+		f->compared = true;
+		return trib_audit_find(a, &w, err, "the city database cannot be read: %s", why.msg);
+	}
+	f->upto = (uint64_t)upto;
+	return 0;
+}
+
+static int open_files(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->db.db, "SELECT DISTINCT app FROM node ORDER BY app", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->db.db, st, err)) > 0)
+		if (open_file(a, text(st, 0), err))
+			return -1;
+	return row;
+}
+
+static int city_tip(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(a->hub, "city.git");
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!trib_fs_exists(path))
+		return 0;
+	/* What is wrong with it, the chain step names. */
+	struct trib_err why;
+	a->has_city_floor = trib_repo_open(path, false, &repo, &why) == 0 && trib_repo_ref(repo, "refs/heads/main", a->city_floor, &why) == 0;
+	return 0;
+}
+
+/* The city commit and the checkpoint before the files, the files before hub.db: each later one is at least as new. */
+static int snapshot(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *note = trib_hub_path(a->hub, "checkpoint");
+	struct trib_err why;
+	if (!note)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(note, &a->note, &why)) {
+		struct trib_where w = {0};
+		trib_buf_reset(&a->note);
+		if (trib_audit_find(a, &w, err, "the signed checkpoint: %s", why.msg))
+			return -1;
+	}
+	if (city_tip(a, err) || trib_hubdb_open(a->hub, false, &a->db, err) || open_files(a, err) || trib_db_exec(a->db.db, "BEGIN", err) ||
+	    trib_log_size(&a->db, &a->size, err))
+		return trib_ctx(err, "taking a snapshot");
+	return 0;
+}
+
+static int open_own(struct trib_audit *a, struct trib_err *err)
+{
+	a->dir = trib_pathf("%s/run/audit-%ld", a->hub->dir, (long)getpid());
+	TRIB_AUTO(trib_mem) char *path = a->dir ? trib_path(a->dir, "scratch.db") : NULL;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_remove_tree(a->dir, err) || trib_fs_mkdirs(a->dir, 0700, err) || trib_db_open_own(path, false, &a->own, err) ||
+	    trib_db_exec(a->own, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA temp_store=FILE", err) || trib_db_exec(a->own, own_schema, err) ||
+	    trib_db_exec(a->own, "BEGIN", err))
+		return trib_ctx(err, "making the audit's scratch folder");
+	return 0;
+}
+
+void trib_audit_free(struct trib_audit *a)
+{
+	if (!a)
+		return;
+	struct trib_err ignored;
+	trib_merge_close(&a->made);
+	for (size_t i = 0; i < a->nfiles; i++) {
+		trib_mirror_free(a->files[i].mirror);
+		sqlite3_close_v2(a->files[i].db);
+	}
+	free(a->files);
+	sqlite3_close_v2(a->own);
+	trib_hubdb_close(&a->db);
+	trib_buf_release(&a->note);
+	if (a->dir && trib_fs_remove_tree(a->dir, &ignored))
+		a->dir[0] = '\0'; /* under DIR/run: the next audit with this number, or `serve`, may clear it */
+	free(a->dir);
+	free(a);
+}
+
+static int totals(struct trib_audit *a, struct trib_err *err)
+{
+	int64_t commits, nodes, rows;
+	if (trib_db_int(a->own, "SELECT sum(proven) FROM n", 0, &commits, err) || trib_db_int(a->own, "SELECT count(*) FROM n", 0, &nodes, err) ||
+	    trib_db_int(a->own, "SELECT sum(rows) FROM n", 0, &rows, err))
+		return -1;
+	a->totals.leaves = a->size;
+	a->totals.commits = (uint64_t)commits;
+	a->totals.communities = (uint64_t)nodes;
+	a->totals.rows = (uint64_t)rows;
+	return trib_audit_root(a, a->size, a->totals.root, err);
+}
+
+int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struct trib_audit **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_audit) struct trib_audit *a = calloc(1, sizeof(*a));
+	if (!a)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	a->hub = hub;
+	a->since = since;
+	a->quiet = quiet;
+	a->note = TRIB_BUF(TRIB_NOTE_MAX);
+	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
+	    trib_audit_chain(a, err) || trib_audit_city(a, err) || totals(a, err))
+		return trib_ctx(err, "auditing");
+	*ret = a;
+	a = NULL;
+	return 0;
+}
+
+/* ---- DIR/audited ---- */
+
+int trib_audited_load(const struct trib_hub *hub, struct trib_audited *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "audited");
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
+	struct trib_audited a;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(path, &b, err))
+		return -1;
+	struct trib_kv kv = trib_kv(trib_buf_span(&b));
+	if (trib_kv_take_is(&kv, "format", "tributary-audited-1", err) || trib_kv_take_time(&kv, "time", &a.time, err) ||
+	    trib_kv_take_u64(&kv, "size", &a.size, err) || trib_kv_take_hex(&kv, "root", a.root, sizeof(a.root), err) || trib_kv_end(&kv, err))
+		return trib_ctx(err, "%s", path);
+	*ret = a;
+	return 0;
+}
+
+int trib_audited_save(const struct trib_hub *hub, const struct trib_audited *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "audited");
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
+	char when[TRIB_TIME_LEN + 1];
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	trib_time_text(when, a->time);
+	trib_buf_printf(&b, "format tributary-audited-1\ntime %s\nsize %llu\nroot ", when, (unsigned long long)a->size);
+	trib_buf_hex(&b, a->root, sizeof(a->root));
+	trib_buf_putc(&b, '\n');
+	if (trib_buf_check(&b, "audited", err))
+		return -1;
+	return trib_fs_write(path, trib_buf_span(&b), 0600, err);
+}

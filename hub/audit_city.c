@@ -1,0 +1,215 @@
+/* The city: derived again into scratch files by the merger's own code, stopping wherever something signed or real can be compared. */
+#include "hub/audit_impl.h"
+
+static const char *text(sqlite3_stmt *st, int i)
+{
+	const char *s = (const char *)sqlite3_column_text(st, i);
+	return s ? s : "";
+}
+
+static struct trib_city *find_made(struct trib_audit *a, const char *app)
+{
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (strcmp(a->made.cities[i].app, app) == 0)
+			return &a->made.cities[i];
+	return NULL;
+}
+
+/* Every index at which a city commit was signed, and every one where a real file stands. */
+static int list_stops(struct trib_audit *a, struct trib_err *err)
+{
+	if (trib_audit_exec(a->own, err, "CREATE TEMP TABLE stop(at INTEGER PRIMARY KEY)", "") ||
+	    trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO stop SELECT merged FROM cc", ""))
+		return -1;
+	for (size_t i = 0; i < a->nfiles; i++)
+		if (a->files[i].db && trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO stop VALUES(?)", "i", (int64_t)a->files[i].upto))
+			return -1;
+	return 0;
+}
+
+/* A history that the derivation found damaged is walked now, if --since had spared it: the walk names commit and object. */
+static int name_damaged(struct trib_audit *a, struct trib_err *err)
+{
+	for (size_t i = 0; i < a->made.ncities; i++) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		struct trib_city *c = &a->made.cities[i];
+		if (trib_db_prepare(c->db, "SELECT node FROM _t_history WHERE out_of_step = 'damaged'", &st, err))
+			return -1;
+		int row;
+		while ((row = trib_db_step(c->db, st, err)) > 0) {
+			TRIB_AUTO(trib_stmt) sqlite3_stmt *n = NULL;
+			if (trib_audit_sql(a->own, &n, err, "SELECT walked FROM n WHERE node = ? AND app = ?", "ss", text(st, 0), c->app))
+				return -1;
+			int found = trib_db_step(a->own, n, err);
+			if (found < 0 || (found && sqlite3_column_int(n, 0) == 0 && trib_audit_history(a, text(st, 0), c->app, err)))
+				return -1;
+		}
+		if (row < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_commits(struct trib_audit *a, uint64_t at, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err, "SELECT seq, oid, log_size, digest FROM cc WHERE merged = ? ORDER BY seq", "i", (int64_t)at))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		uint8_t oid[TRIB_OID_LEN], digest[TRIB_SHA256_LEN], own[TRIB_SHA256_LEN];
+		struct trib_where w = {.seq = (uint64_t)sqlite3_column_int64(st, 0), .oid = oid};
+		trib_audit_bytes(st, 1, oid, sizeof(oid));
+		trib_audit_bytes(st, 3, digest, sizeof(digest));
+		int known = trib_audit_digest(a, at, (uint64_t)sqlite3_column_int64(st, 2), own, err);
+		if (known < 0)
+			return -1;
+		if (!known ? trib_audit_find(a, &w, err, "city commit #%lld: its digest is not provable while a history is damaged", (long long)w.seq)
+			   : memcmp(own, digest, sizeof(own)) != 0 &&
+				     trib_audit_find(a, &w, err, "city commit #%lld: the city digest at leaf %llu is another one", (long long)w.seq, (unsigned long long)at))
+			return -1;
+	}
+	return row;
+}
+
+static int check_files(struct trib_audit *a, uint64_t at, struct trib_err *err)
+{
+	for (size_t i = 0; i < a->nfiles; i++) {
+		struct trib_audit_file *f = &a->files[i];
+		struct trib_city *made = find_made(a, f->app);
+		if (!f->db || f->compared || f->upto != at || !made)
+			continue;
+		f->compared = true;
+		if (trib_audit_compare(a, f, made, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int derive(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *dir = trib_path(a->dir, "city");
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_progress p;
+	trib_progress_init(&p, _("city"), a->quiet);
+	if (!dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (list_stops(a, err) || trib_merge_open(a->hub, dir, &a->db, &a->made, err))
+		return -1;
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (trib_db_exec(a->made.cities[i].db, "PRAGMA synchronous=OFF", err))
+			return -1;
+	a->made.progress = &p;
+	if (trib_audit_sql(a->own, &st, err, "SELECT at FROM stop WHERE at <= ? ORDER BY at", "i", (int64_t)a->size))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		uint64_t at = (uint64_t)sqlite3_column_int64(st, 0);
+		if (trib_merge_run(&a->made, &a->db, at, err) || (a->made.damaged && name_damaged(a, err)) || check_commits(a, at, err) || check_files(a, at, err))
+			return -1;
+	}
+	trib_progress_done(&p);
+	a->made.progress = NULL;
+	return row;
+}
+
+/* What a real file lacks altogether. */
+static int check_absent(struct trib_audit *a, struct trib_err *err)
+{
+	int64_t signed_to;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err, "SELECT merged FROM cc WHERE oid = ?", "b", trib_span(a->city_floor, a->has_city_floor ? TRIB_OID_LEN : 0)))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	if (row < 0)
+		return -1;
+	signed_to = row ? sqlite3_column_int64(st, 0) : 0;
+	for (size_t i = 0; i < a->nfiles; i++) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *lacks = NULL;
+		struct trib_audit_file *f = &a->files[i];
+		struct trib_where w = {.app = f->app};
+		if (f->upto > a->size && trib_audit_find(a, &w, err, "the city database has taken in %llu leaves, the log has %llu", (unsigned long long)f->upto,
+							 (unsigned long long)a->size))
+			return -1;
+		if (trib_audit_sql(a->own, &lacks, err, "SELECT count(*) FROM h WHERE app = ? AND part = parts AND idx >= ? AND idx < ?", "sii", f->app, (int64_t)f->upto,
+				   signed_to))
+			return -1;
+		row = trib_db_step(a->own, lacks, err);
+		if (row < 0)
+			return -1;
+		if (f->db || !f->compared) {
+			int64_t n = sqlite3_column_int64(lacks, 0);
+			if (n && trib_audit_find(a, &w, err, f->db ? "the city database stands before the last signed city commit, which has taken in %lld groups more; try: tributary-hub rebuild"
+								   : "the city database is missing, though a signed city commit has taken in %lld groups of it; try: tributary-hub rebuild",
+						 (long long)n))
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* Verdicts: what the derivation came to is what the log told the communities, up to where the files stand. */
+static int check_verdicts(struct trib_audit *a, struct trib_city *c, uint64_t upto, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->db, "SELECT leaf, node, seq, manifest, tbl, key, reason FROM _t_result ORDER BY leaf", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(c->db, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *v = NULL;
+		struct trib_where w = {.node = text(st, 1), .app = c->app, .seq = (uint64_t)sqlite3_column_int64(st, 2), .table = text(st, 4)};
+		if ((uint64_t)sqlite3_column_int64(st, 0) >= upto)
+			break;
+		if (trib_audit_sql(a->own, &v, err, "SELECT merged, tbl, key, word FROM v WHERE node = ? AND app = ? AND seq = ?", "ssi", w.node, w.app, (int64_t)w.seq))
+			return -1;
+		int found = trib_db_step(a->own, v, err);
+		if (found < 0)
+			return -1;
+		if (!found)
+			continue; /* still to be told: the file keeps it until the keeper has logged it */
+		bool merged = sqlite3_column_type(st, 6) == SQLITE_NULL;
+		if (merged != (sqlite3_column_int(v, 0) != 0) || (!merged && strcmp(text(v, 3), text(st, 6)) != 0))
+			if (trib_audit_find(a, &w, err, "the log says %s, the derivation says %s", sqlite3_column_int(v, 0) ? "merged" : text(v, 3),
+					    merged ? "merged" : text(st, 6)))
+				return -1;
+	}
+	return row < 0 ? -1 : 0;
+}
+
+/* A verdict in the log that nothing derives: of a history that is whole, and from below where all files stand. */
+static int check_unfounded(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own, "SELECT v.node, v.app, v.seq, v.idx FROM v JOIN n USING(node, app) WHERE n.bad IS NULL ORDER BY v.idx", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *r = NULL;
+		struct trib_city *c = find_made(a, text(st, 1));
+		struct trib_where w = {.node = text(st, 0), .app = text(st, 1), .seq = (uint64_t)sqlite3_column_int64(st, 2)};
+		if (!c)
+			continue;
+		if (trib_audit_sql(c->db, &r, err, "SELECT 1 FROM _t_result WHERE node = ? AND seq = ?", "si", w.node, (int64_t)w.seq))
+			return -1;
+		int found = trib_db_step(c->db, r, err);
+		if (found < 0 || (!found && trib_audit_find(a, &w, err, "log leaf %lld is a verdict that the derivation does not come to", (long long)sqlite3_column_int64(st, 3))))
+			return -1;
+	}
+	return row;
+}
+
+int trib_audit_city(struct trib_audit *a, struct trib_err *err)
+{
+	if (derive(a, err) || check_absent(a, err))
+		return -1;
+	/* Verdicts in the log are younger than the groups they are about: derive up to the end of the log. */
+	if (trib_merge_run(&a->made, &a->db, a->size, err) || (a->made.damaged && name_damaged(a, err)))
+		return -1;
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (check_verdicts(a, &a->made.cities[i], a->size, err))
+			return -1;
+	if (check_unfounded(a, err))
+		return -1;
+	/* Spared by --since and derived without damage: judged once, which is enough to be proven. */
+	return trib_db_exec(a->own, "UPDATE n SET proven = commits WHERE walked = 0", err);
+}

@@ -1,0 +1,219 @@
+/* Histories: every commit that the log holds is there, follows from the one before, and was signed while valid. */
+#include "core/base/clock.h"
+#include "hub/audit_impl.h"
+
+#define REF_TRIES 20 /* the keeper sets the ref just after it publishes */
+
+struct walk {
+	struct trib_audit *a;
+	const char *node, *app;
+	struct trib_repo *repo;
+	struct trib_tip tip;
+	sqlite3_stmt *counts;
+};
+
+static const char *text(sqlite3_stmt *st, int i)
+{
+	const char *s = (const char *)sqlite3_column_text(st, i);
+	return s ? s : "";
+}
+
+/* hub.db's columns that repeat the manifest. */
+static int check_counts(struct walk *w, const struct trib_where *at, int64_t idx, const struct trib_manifest *m, struct trib_err *err)
+{
+	uint64_t ins, upd, del;
+	trib_manifest_counts(m, &ins, &upd, &del);
+	sqlite3_reset(w->counts);
+	sqlite3_bind_int64(w->counts, 1, idx);
+	int row = trib_db_step(w->a->db.db, w->counts, err);
+	if (row <= 0)
+		return row; /* a missing row is named by the log step */
+	if (sqlite3_column_int64(w->counts, 0) == m->captured_at && sqlite3_column_int64(w->counts, 1) == (int64_t)ins &&
+	    sqlite3_column_int64(w->counts, 2) == (int64_t)upd && sqlite3_column_int64(w->counts, 3) == (int64_t)del &&
+	    sqlite3_column_int64(w->counts, 4) == (int64_t)m->nbraked)
+		return 0;
+	return trib_audit_find(w->a, at, err, "hub.db: time or counts of the held commit are not those of its manifest");
+}
+
+/* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at. 0 proven, 1 not (named), -1. */
+static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
+{
+	uint8_t oid[TRIB_OID_LEN], manifest[TRIB_SHA256_LEN], raw[TRIB_SHA256_LEN], signer[TRIB_SHA256_LEN];
+	trib_audit_bytes(st, 5, oid, sizeof(oid));
+	trib_audit_bytes(st, 6, manifest, sizeof(manifest));
+	trib_audit_bytes(st, 7, raw, sizeof(raw));
+	trib_audit_bytes(st, 8, signer, sizeof(signer));
+	struct trib_where at = {.node = w->node, .app = w->app, .seq = (uint64_t)sqlite3_column_int64(st, 1), .oid = oid};
+	struct trib_cert_gate gate = {.db = &w->a->db, .node = w->node, .app = w->app, .at = sqlite3_column_int64(st, 9)};
+	struct trib_trust trust = {.city = w->a->hub->city, .node = w->node, .app = w->app, .root = w->a->hub->root, .at = gate.at, .incarnation = UINT64_MAX,
+				   .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
+	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	struct trib_err why;
+	if (trib_judge(w->repo, oid, &trust, &w->tip, &j, &why)) {
+		if (TRIB_OWN_TROUBLE(why.code)) {
+			*err = why;
+			return -1;
+		}
+		return trib_audit_find(w->a, &at, err, "%s [%s]; not provable from #%llu on; try: tributary-hub ingest", why.msg, trib_code_name(why.code),
+				       (unsigned long long)at.seq)
+			       ? -1
+			       : 1;
+	}
+	const char *differs = memcmp(j.manifest_sha256, manifest, sizeof(manifest)) != 0 ? "manifest"
+			      : memcmp(j.commit_sha256, raw, sizeof(raw)) != 0           ? "commit"
+			      : memcmp(j.signer.sha256, signer, sizeof(signer)) != 0     ? "signer"
+			      : j.manifest.seq != at.seq                                 ? "sequence number"
+			      : j.manifest.part != (uint64_t)sqlite3_column_int64(st, 2) || j.manifest.parts != (uint64_t)sqlite3_column_int64(st, 3) ? "part"
+			      : j.manifest.incarnation != (uint64_t)sqlite3_column_int64(st, 4)                                                     ? "incarnation"
+																		     : NULL;
+	if (differs)
+		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", differs, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
+	return check_counts(w, &at, sqlite3_column_int64(st, 0), &j.manifest, err);
+}
+
+/* All held commits, oldest first, as the log orders them: no commit object has to be trusted for the order. */
+static int judge_all(struct walk *w, uint64_t *ret_proven, bool *ret_whole, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(w->a->own, &st, err,
+			   "SELECT idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at FROM h WHERE node = ? AND app = ? ORDER BY seq, idx", "ss", w->node, w->app))
+		return -1;
+	int row, bad = 0;
+	*ret_proven = 0;
+	while (!bad && (row = trib_db_step(w->a->own, st, err)) > 0) {
+		bad = judge(w, st, err);
+		if (bad < 0)
+			return -1;
+		*ret_proven += !bad;
+		if (bad && trib_audit_exec(w->a->own, err, "UPDATE n SET bad = ? WHERE node = ? AND app = ?", "iss", sqlite3_column_int64(st, 1), w->node, w->app))
+			return -1;
+	}
+	*ret_whole = !bad;
+	return bad ? 0 : row;
+}
+
+/* The published tip: where the judge stands at the end. */
+static int check_tip(struct walk *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf tip = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
+	uint8_t oid[TRIB_OID_LEN];
+	struct trib_where at = {.node = w->node, .app = w->app, .seq = w->tip.seq, .oid = w->tip.oid};
+	if (trib_audit_sql(w->a->db.db, &st, err, "SELECT oid, seq, tip FROM history WHERE node = ? AND app = ?", "ss", w->node, w->app))
+		return -1;
+	int row = trib_db_step(w->a->db.db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_audit_find(w->a, &at, err, "the log holds commits, hub.db has no history of them");
+	trib_audit_bytes(st, 0, oid, sizeof(oid));
+	if (!w->tip.exists || memcmp(oid, w->tip.oid, sizeof(oid)) != 0 || sqlite3_column_int64(st, 1) != (int64_t)w->tip.seq)
+		return trib_audit_find(w->a, &at, err, "the published tip is #%lld, the last commit that the log holds is #%llu", (long long)sqlite3_column_int64(st, 1),
+				       (unsigned long long)w->tip.seq);
+	trib_tip_put(&tip, &w->tip);
+	if (trib_buf_check(&tip, "tip", err))
+		return -1;
+	if (!trib_span_eq(trib_buf_span(&tip), trib_span(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2))))
+		return trib_audit_find(w->a, &at, err, "hub.db: the running state of the history is not what its commits come to");
+	return 0;
+}
+
+/* Outside of the snapshot: a ref may run ahead of it, but hub.db and ref must meet. */
+static int check_ref(struct walk *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb now = {0};
+	struct trib_where at = {.node = w->node, .app = w->app};
+	struct trib_err why = {0};
+	if (trib_hubdb_open(w->a->hub, false, &now, err))
+		return -1;
+	for (int i = 0; i < REF_TRIES; i++) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		struct timespec t = {.tv_nsec = 50 * 1000 * 1000};
+		uint8_t ref[TRIB_OID_LEN], oid[TRIB_OID_LEN];
+		if (trib_audit_sql(now.db, &st, err, "SELECT oid FROM history WHERE node = ? AND app = ?", "ss", w->node, w->app))
+			return -1;
+		int row = trib_db_step(now.db, st, err);
+		if (row <= 0)
+			return row; /* named by check_tip */
+		trib_audit_bytes(st, 0, oid, sizeof(oid));
+		if (trib_repo_ref(w->repo, "refs/heads/main", ref, &why) == 0) {
+			if (memcmp(ref, oid, sizeof(oid)) == 0)
+				return 0;
+			(void)trib_fail(&why, TRIB_E_CHAIN, "it points to another commit than the published one");
+		}
+		nanosleep(&t, NULL);
+	}
+	return trib_audit_find(w->a, &at, err, "refs/heads/main: %s; it is set again when `serve` starts", why.msg);
+}
+
+static int open_and_walk(struct walk *w, uint64_t *ret_proven, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(w->a->hub, w->node, w->app);
+	struct trib_where at = {.node = w->node, .app = w->app, .seq = 1};
+	struct trib_err why;
+	bool whole = false;
+	*ret_proven = 0;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_repo_open(path, false, &w->repo, &why))
+		return trib_audit_find(w->a, &at, err, "%s; not provable; try: tributary-hub ingest", why.msg) ||
+				       trib_audit_exec(w->a->own, err, "UPDATE n SET bad = 1 WHERE node = ? AND app = ?", "ss", w->node, w->app)
+			       ? -1
+			       : 0;
+	if (judge_all(w, ret_proven, &whole, err) || check_ref(w, err))
+		return -1;
+	return whole ? check_tip(w, err) : 0;
+}
+
+int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err)
+{
+	struct walk w = {.a = a, .node = node, .app = app};
+	uint64_t proven = 0;
+	int rc = trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE idx = ?", &w.counts, err);
+	if (!rc)
+		rc = open_and_walk(&w, &proven, err);
+	sqlite3_finalize(w.counts);
+	trib_repo_free(w.repo);
+	trib_tip_release(&w.tip);
+	return rc || trib_audit_exec(a->own, err, "UPDATE n SET proven = ?, walked = 1 WHERE node = ? AND app = ?", "iss", (int64_t)proven, node, app) ? -1 : 0;
+}
+
+/* Every history that hub.db or the log knows. */
+static int list(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_exec(a->own, "INSERT INTO n(node, app, commits) SELECT node, app, count(*) FROM h GROUP BY node, app", err) ||
+	    trib_db_prepare(a->db.db, "SELECT node, app FROM history", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->db.db, st, err)) > 0)
+		if (trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO n(node, app) VALUES(?,?)", "ss", text(st, 0), text(st, 1)))
+			return -1;
+	return row;
+}
+
+int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_progress p;
+	uint64_t done = 0;
+	int64_t all;
+	trib_progress_init(&p, _("histories"), a->quiet);
+	if (list(a, err) || trib_db_int(a->own, "SELECT count(*) FROM n", 0, &all, err) ||
+	    trib_audit_sql(a->own, &st, err,
+			   "SELECT node, app FROM n WHERE ?1 = 0 OR EXISTS(SELECT 1 FROM h WHERE h.node = n.node AND h.app = n.app AND h.idx >= ?1) OR commits = 0 ORDER BY node, "
+			   "app",
+			   "i", (int64_t)a->since))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+		(void)snprintf(node, sizeof(node), "%s", text(st, 0));
+		(void)snprintf(app, sizeof(app), "%s", text(st, 1));
+		if (trib_audit_history(a, node, app, err))
+			return -1;
+		trib_progress_step(&p, ++done, (uint64_t)all);
+	}
+	trib_progress_done(&p);
+	return row;
+}

@@ -1,0 +1,59 @@
+/* audit_impl.h: what the files of the audit share. Not for others. */
+#ifndef TRIB_HUB_AUDIT_IMPL_H
+#define TRIB_HUB_AUDIT_IMPL_H
+
+#include "hub/audit.h"
+
+struct trib_audit_file { /* one real city file, read-only, held at one moment */
+	char app[TRIB_APP_MAX + 1];
+	sqlite3 *db;
+	struct trib_mirror *mirror;
+	uint64_t upto; /* leaves it has taken in */
+	bool compared;
+};
+
+struct trib_audit {
+	const struct trib_hub *hub;
+	struct trib_hubdb db;     /* the snapshot */
+	sqlite3 *own;             /* scratch.db: leaf facts, subtree hashes, findings (audit.c) */
+	char *dir;                /* DIR/run/audit-PID */
+	struct trib_merge made;   /* the scratch city */
+	struct trib_audit_file *files;
+	size_t nfiles;
+	struct trib_buf note;     /* DIR/checkpoint as it was before the snapshot */
+	bool has_city_floor;
+	uint8_t city_floor[TRIB_OID_LEN]; /* last city commit before the snapshot */
+	uint64_t size, since;
+	uint8_t log_pub[32];
+	bool has_pub, quiet;
+	struct trib_audit_totals totals;
+};
+
+#define TRIB_OWN_TROUBLE(code) ((code) == TRIB_E_DB || (code) == TRIB_E_NO_SPACE || (code) == TRIB_E_NOMEM || (code) == TRIB_E_LOCKED)
+
+/* Where a finding is. NULL members do not apply. */
+struct trib_where { const char *node, *app; uint64_t seq; const uint8_t *oid; const char *table, *key; };
+int trib_audit_find(struct trib_audit *a, const struct trib_where *w, struct trib_err *err, const char *fmt, ...) TRIB_PRINTF(4, 5) TRIB_MUST_CHECK;
+/* One statement in scratch.db with text and integer parameters by `types`: s text, i int64 (int64_t), b blob (struct trib_span). */
+int trib_audit_sql(sqlite3 *db, sqlite3_stmt **ret, struct trib_err *err, const char *sql, const char *types, ...) TRIB_MUST_CHECK;
+int trib_audit_exec(sqlite3 *db, struct trib_err *err, const char *sql, const char *types, ...) TRIB_MUST_CHECK;
+/* Copies a column of exactly n bytes; false (ret zeroed) when it is anything else. */
+bool trib_audit_bytes(sqlite3_stmt *st, int col, uint8_t *ret, size_t n);
+/* Root of the first `size` leaves, from the audit's own hashes. */
+int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+
+/* The steps, in this order. */
+int trib_audit_log(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_log.c */
+int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
+int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c */
+int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */
+int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_city.c: derive, compare */
+/* Walks one history and records how much of it is proven; called again by the city step for one that --since had spared. */
+int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
+/* Compares one real file with its derivation (audit_rows.c). */
+int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struct trib_city *made, struct trib_err *err) TRIB_MUST_CHECK;
+/* The city digest (F7) as it should be when all up to `merged` was taken in and the log had `log_size` leaves: what the scratch files say, but of a history whose
+ * last group had no verdict then, what the manifest of its last merged commit says. 1 known, 0 not (bytes are damaged), -1. */
+int trib_audit_digest(struct trib_audit *a, uint64_t merged, uint64_t log_size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK; /* audit_digest.c */
+
+#endif

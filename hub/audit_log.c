@@ -1,0 +1,220 @@
+/* The log: every leaf read and hashed, the tree built anew, and what the leaves say kept for the later steps. */
+#include "hub/audit_impl.h"
+
+struct tree {
+	struct trib_audit *a;
+	sqlite3_stmt *put, *cache;
+	uint8_t last[64][TRIB_SHA256_LEN]; /* of each level, the newest complete subtree */
+	uint64_t differ;                   /* cached hashes that are not these */
+	unsigned bad_level;
+	uint64_t bad_index;
+};
+
+/* Appending asks only for the newest subtree of a level. */
+static int get_last(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct tree *t = ctx;
+	(void)index;
+	if (level >= 64)
+		return trib_fail(err, TRIB_E_LIMIT, "the log is too large");
+	memcpy(ret, t->last[level], TRIB_SHA256_LEN);
+	return 0;
+}
+
+static int put_sub(void *ctx, unsigned level, uint64_t index, const uint8_t hash[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct tree *t = ctx;
+	if (level >= 64)
+		return trib_fail(err, TRIB_E_LIMIT, "the log is too large");
+	memcpy(t->last[level], hash, TRIB_SHA256_LEN);
+	sqlite3_reset(t->put);
+	sqlite3_bind_int64(t->put, 1, level);
+	sqlite3_bind_int64(t->put, 2, (int64_t)index);
+	sqlite3_bind_blob(t->put, 3, hash, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_reset(t->cache);
+	sqlite3_bind_int64(t->cache, 1, level);
+	sqlite3_bind_int64(t->cache, 2, (int64_t)index);
+	if (trib_db_step(t->a->own, t->put, err) < 0)
+		return -1;
+	int row = trib_db_step(t->a->db.db, t->cache, err);
+	if (row < 0)
+		return -1;
+	uint8_t cached[TRIB_SHA256_LEN];
+	if (row && trib_audit_bytes(t->cache, 0, cached, sizeof(cached)) && memcmp(cached, hash, sizeof(cached)) == 0)
+		return 0;
+	if (t->differ++ == 0) {
+		t->bad_level = level;
+		t->bad_index = index;
+	}
+	return 0;
+}
+
+static int get_sub(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	struct trib_audit *a = ctx;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err, "SELECT hash FROM sub WHERE level = ? AND idx = ?", "ii", (int64_t)level, (int64_t)index))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	if (row < 0)
+		return -1;
+	if (!row || !trib_audit_bytes(st, 0, ret, TRIB_SHA256_LEN))
+		return trib_fail(err, TRIB_E_VERIFY, "the log has no subtree %u/%llu", level, (unsigned long long)index);
+	return 0;
+}
+
+int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	return trib_merkle_root(size, get_sub, a, ret, err);
+}
+
+/* ---- what a leaf says ---- */
+
+static int keep_open(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	struct trib_cert_id root;
+	if (idx != 0)
+		return trib_audit_find(a, &w, err, "leaf %llu opens the log a second time", (unsigned long long)idx);
+	memcpy(a->log_pub, l->sha256, sizeof(a->log_pub));
+	a->has_pub = true;
+	if (trib_cert_identity(a->hub->root, &root, err))
+		return -1;
+	if (strcmp(l->name, a->hub->city) != 0 || strcmp(l->origin, a->hub->origin) != 0)
+		return trib_audit_find(a, &w, err, "the log was opened for %s (%s), this hub is %s (%s)", l->name, l->origin, a->hub->city, a->hub->origin);
+	if (memcmp(root.sha256, l->cert, sizeof(l->cert)) != 0)
+		return trib_audit_find(a, &w, err, "the log was opened under another root certificate than ca/root.crt");
+	return 0;
+}
+
+static int keep_cert(struct trib_audit *a, const struct trib_leaf *l, const uint8_t sha[TRIB_SHA256_LEN], const char *usage, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT OR REPLACE INTO c(sha256, node, app, usage, incarnation) VALUES(?,?,?,?,?)", "bsssi", trib_span(sha, TRIB_SHA256_LEN),
+			       l->node, l->app, usage, (int64_t)l->incarnation);
+}
+
+static int keep_held(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT INTO h(idx, node, app, seq, part, parts, incarnation, oid, manifest, raw, signer, at) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
+			       "issiiiibbbbi", (int64_t)idx, l->node, l->app, (int64_t)l->seq, (int64_t)l->part, (int64_t)l->parts, (int64_t)l->incarnation,
+			       trib_span(l->oid, TRIB_OID_LEN), trib_span(l->manifest, TRIB_SHA256_LEN), trib_span(l->commit, TRIB_SHA256_LEN),
+			       trib_span(l->signer, TRIB_SHA256_LEN), l->time);
+}
+
+static int keep_verdict(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	bool merged = l->kind == TRIB_LEAF_MERGED;
+	return trib_audit_exec(a->own, err, "INSERT INTO v(idx, node, app, seq, merged, manifest, tbl, key, word, at) VALUES(?,?,?,?,?,?,?,?,?,?)", "issiibsbsi", (int64_t)idx,
+			       l->node, l->app, (int64_t)l->seq, (int64_t)merged, trib_span(l->manifest, TRIB_SHA256_LEN), l->name, trib_span(l->key, l->key_len), l->word,
+			       l->time);
+}
+
+static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	if (idx == 0 && l->kind != TRIB_LEAF_LOG_OPEN && trib_audit_find(a, &w, err, "the log does not begin with a log-open leaf"))
+		return -1;
+	switch (l->kind) {
+	case TRIB_LEAF_LOG_OPEN:
+		return keep_open(a, idx, l, err);
+	case TRIB_LEAF_ENROLLED:
+		return keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
+	case TRIB_LEAF_REVOKED:
+		return trib_audit_exec(a->own, err, "UPDATE c SET revoked_at = ? WHERE sha256 = ? AND revoked_at IS NULL", "ib", l->time, trib_span(l->cert, TRIB_SHA256_LEN));
+	case TRIB_LEAF_HELD:
+		return keep_held(a, idx, l, err);
+	case TRIB_LEAF_MERGED:
+	case TRIB_LEAF_OUT_OF_STEP:
+		return keep_verdict(a, idx, l, err);
+	default:
+		return 0;
+	}
+}
+
+/* ---- the walk ---- */
+
+static int one_leaf(struct tree *t, uint64_t idx, struct trib_span bytes, struct trib_err *err)
+{
+	struct trib_leaf leaf;
+	struct trib_err why;
+	uint8_t hash[TRIB_SHA256_LEN];
+	trib_merkle_leaf(hash, bytes);
+	if (trib_merkle_append(idx, hash, get_last, put_sub, t, err))
+		return -1;
+	if (trib_leaf_parse(bytes, &leaf, &why)) {
+		struct trib_where w = {0};
+		return trib_audit_find(t->a, &w, err, "log leaf %llu: %s", (unsigned long long)idx, why.msg);
+	}
+	return keep_leaf(t->a, idx, &leaf, err);
+}
+
+static int walk(struct tree *t, struct trib_err *err)
+{
+	struct trib_audit *a = t->a;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_progress p;
+	uint64_t next = 0;
+	trib_progress_init(&p, _("log"), a->quiet);
+	if (trib_db_prepare(a->db.db, "SELECT idx, bytes FROM leaf ORDER BY idx", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->db.db, st, err)) > 0) {
+		uint64_t idx = (uint64_t)sqlite3_column_int64(st, 0);
+		if (idx != next) {
+			struct trib_where w = {0};
+			if (trib_audit_find(a, &w, err, "the log lacks leaves %llu to %llu: no later leaf is provable", (unsigned long long)next, (unsigned long long)idx - 1))
+				return -1;
+			break;
+		}
+		if (one_leaf(t, idx, trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1)), err))
+			return -1;
+		next++;
+		trib_progress_step(&p, next, a->size);
+	}
+	trib_progress_done(&p);
+	if (row >= 0)
+		a->size = next;
+	return row < 0 ? -1 : 0;
+}
+
+static int check_note(struct trib_audit *a, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	struct trib_checkpoint cp;
+	struct trib_err why;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (!a->note.len || !a->has_pub)
+		return 0; /* named already */
+	if (trib_checkpoint_verify(trib_buf_span(&a->note), a->hub->origin, a->log_pub, &cp, &why))
+		return trib_audit_find(a, &w, err, "the signed checkpoint: %s", why.msg);
+	if (cp.size > a->size)
+		return trib_audit_find(a, &w, err, "the log has %llu leaves, its signed checkpoint names %llu: this hub is an older copy; try: tributary-hub recover",
+				       (unsigned long long)a->size, (unsigned long long)cp.size);
+	if (trib_audit_root(a, cp.size, root, err))
+		return -1;
+	if (memcmp(root, cp.root, sizeof(root)) != 0)
+		return trib_audit_find(a, &w, err, "the first %llu leaves are not those that the checkpoint signed", (unsigned long long)cp.size);
+	return 0;
+}
+
+int trib_audit_log(struct trib_audit *a, struct trib_err *err)
+{
+	struct tree *t = calloc(1, sizeof(*t));
+	if (!t)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	t->a = a;
+	int rc = trib_db_prepare(a->own, "INSERT INTO sub(level, idx, hash) VALUES(?,?,?)", &t->put, err) ||
+				 trib_db_prepare(a->db.db, "SELECT hash FROM subtree WHERE level = ? AND idx = ?", &t->cache, err) || walk(t, err)
+			 ? -1
+			 : 0;
+	struct trib_where w = {0};
+	if (!rc && t->differ)
+		rc = trib_audit_find(a, &w, err, "%llu cached hashes are not those of the leaves, the first is subtree %u/%llu; try: tributary-hub rebuild",
+				     (unsigned long long)t->differ, t->bad_level, (unsigned long long)t->bad_index);
+	if (!rc && a->size == 0)
+		rc = trib_audit_find(a, &w, err, "the log is empty");
+	sqlite3_finalize(t->put);
+	sqlite3_finalize(t->cache);
+	free(t);
+	return rc || check_note(a, err) ? -1 : 0;
+}

@@ -1,0 +1,141 @@
+/* cmd_audit.c: `audit`. */
+#include "core/base/clock.h"
+#include "hub/audit.h"
+#include "hub/commands.h"
+
+#define JSON_FINDINGS_MAX 100000 /* the list is one document in memory; the count is always whole */
+
+const struct trib_opt hub_opts_audit[] = {
+	{"since", 0, "CHECKPOINT", N_("\"last\", or a signed checkpoint at or before the last proven audit: older commits are judged once, not twice")},
+	{0},
+};
+
+/* Leaves that an earlier audit has proven; they must be the same leaves still, which the signed checkpoint and this run's root say. */
+static int since_leaf(struct trib_cli *cli, struct trib_audited *ret, uint64_t *ret_size)
+{
+	const char *arg = trib_cli_opt(cli, "since");
+	*ret_size = 0;
+	if (!arg)
+		return 0;
+	if (trib_audited_load(trib_cli_hub(cli), ret, &cli->err)) {
+		if (cli->err.code == TRIB_E_NOT_FOUND)
+			return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no audit of this hub was proven yet; try: tributary-hub audit"));
+		return -1;
+	}
+	*ret_size = ret->size;
+	if (strcmp(arg, "last") == 0)
+		return 0;
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	if (trib_fs_read(arg, &note, &cli->err) || trib_checkpoint_parse(trib_buf_span(&note), &cp, &cli->err))
+		return trib_ctx(&cli->err, "%s", arg);
+	if (cp.size > ret->size)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("that checkpoint has %llu leaves, the last proven audit ended at %llu; try: --since last"),
+				 (unsigned long long)cp.size, (unsigned long long)ret->size);
+	*ret_size = cp.size;
+	return 0;
+}
+
+struct out { struct trib_cli *cli; json_t *list; char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; bool begun; };
+
+/* Text that is no UTF-8 (a hostile name) must not lose the finding. */
+static json_t *json_any(const char *s)
+{
+	json_t *j = json_string(s);
+	if (j)
+		return j;
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(16 * TRIB_KIB);
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x80)
+			trib_buf_putc(&b, (uint8_t)*s);
+		else
+			trib_buf_printf(&b, "\\x%02x", (unsigned char)*s);
+	return json_string(trib_buf_str(&b));
+}
+
+static int say_finding(void *ctx, const struct trib_finding *f, struct trib_err *err)
+{
+	struct out *o = ctx;
+	(void)err;
+	if (!o->begun || strcmp(o->node, f->node) != 0 || strcmp(o->app, f->app) != 0) {
+		(void)snprintf(o->node, sizeof(o->node), "%s", f->node);
+		(void)snprintf(o->app, sizeof(o->app), "%s", f->app);
+		o->begun = true;
+		if (strcmp(f->node, "-") == 0)
+			trib_say(o->cli, _("The city%s%s:\n"), strcmp(f->app, "-") == 0 ? "" : ", ", strcmp(f->app, "-") == 0 ? "" : f->app);
+		else
+			trib_say(o->cli, "%s/%s:\n", f->node, f->app);
+	}
+	trib_say(o->cli, "  ");
+	if (f->seq)
+		trib_say(o->cli, "#%llu ", (unsigned long long)f->seq);
+	if (strcmp(f->commit, "-") != 0)
+		trib_say(o->cli, "%.12s ", f->commit);
+	if (strcmp(f->table, "-") != 0)
+		trib_say(o->cli, "%s ", f->table);
+	if (strcmp(f->key, "-") != 0)
+		trib_say(o->cli, "[%s] ", f->key);
+	trib_say(o->cli, "%s\n", f->what);
+	if (o->cli->json && json_array_size(o->list) < JSON_FINDINGS_MAX)
+		json_array_append_new(o->list, json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "node", json_any(f->node), "app", json_any(f->app), "seq",
+							 (json_int_t)f->seq, "commit", json_any(f->commit), "table", json_any(f->table), "key", json_any(f->key),
+							 "what", json_any(f->what)));
+	return 0;
+}
+
+static int say_node(void *ctx, const struct trib_audit_node *n, struct trib_err *err)
+{
+	struct out *o = ctx;
+	(void)err;
+	if (o->cli->verbose)
+		trib_say(o->cli, _("%s/%s: %llu of %llu commits proven, %llu rows, %llu findings\n"), n->node, n->app, (unsigned long long)n->proven,
+			 (unsigned long long)n->commits, (unsigned long long)n->rows, (unsigned long long)n->findings);
+	if (o->cli->json)
+		json_array_append_new(o->list, json_pack("{s:o, s:o, s:I, s:I, s:I, s:I}", "node", json_any(n->node), "app", json_any(n->app), "commits",
+							 (json_int_t)n->commits, "proven", (json_int_t)n->proven, "rows", (json_int_t)n->rows, "findings",
+							 (json_int_t)n->findings));
+	return 0;
+}
+
+static int report(struct trib_cli *cli, struct trib_audit *a)
+{
+	struct out findings = {.cli = cli, .list = json_array()}, nodes = {.cli = cli, .list = json_array()};
+	int rc = trib_audit_findings(a, say_finding, &findings, &cli->err);
+	if (!rc)
+		rc = trib_audit_nodes(a, say_node, &nodes, &cli->err);
+	trib_json(cli, "findings", findings.list);
+	trib_json(cli, "nodes", nodes.list);
+	return rc;
+}
+
+int hub_cmd_audit(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
+	struct trib_audited before = {0};
+	struct trib_audit_totals t;
+	uint64_t since;
+	int64_t now = trib_now();
+	if (since_leaf(cli, &before, &since) || trib_audit_run(trib_cli_hub(cli), since, cli->quiet || cli->json, &a, &cli->err) || report(cli, a))
+		return -1;
+	trib_audit_totals(a, &t);
+	trib_json(cli, "verdict", json_string(t.findings ? "not-proven" : "proven"));
+	trib_json(cli, "finding_count", json_integer((json_int_t)t.findings));
+	trib_json(cli, "leaves", json_integer((json_int_t)t.leaves));
+	trib_json(cli, "commits", json_integer((json_int_t)t.commits));
+	trib_json(cli, "communities", json_integer((json_int_t)t.communities));
+	trib_json(cli, "rows", json_integer((json_int_t)t.rows));
+	if (t.findings) {
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+		trib_say(cli, _("NOT proven: %llu findings (%llu commits of %llu communities are). Damaged objects: tributary-hub ingest BUNDLE. A city database or cache "
+				"that differs: tributary-hub rebuild.\n"),
+			 (unsigned long long)t.findings, (unsigned long long)t.commits, (unsigned long long)t.communities);
+		return 0;
+	}
+	struct trib_audited done = {.time = now, .size = t.leaves};
+	memcpy(done.root, t.root, sizeof(done.root));
+	if (!cli->dry_run && trib_audited_save(trib_cli_hub(cli), &done, &cli->err))
+		return -1;
+	trib_say(cli, _("Proven: %llu commits of %llu communities, %llu rows, log of %llu leaves.\n"), (unsigned long long)t.commits, (unsigned long long)t.communities,
+		 (unsigned long long)t.rows, (unsigned long long)t.leaves);
+	return 0;
+}
