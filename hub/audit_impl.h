@@ -2,6 +2,7 @@
 #ifndef TRIB_HUB_AUDIT_IMPL_H
 #define TRIB_HUB_AUDIT_IMPL_H
 
+#include "core/base/i18n.h"
 #include "hub/audit.h"
 
 struct trib_audit_file { /* one real city file, read-only, held at one moment */

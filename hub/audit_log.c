@@ -197,6 +197,25 @@ static int check_note(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
+/* What an earlier audit has proven must still be the beginning of the log. */
+static int check_audited(struct trib_audit *a, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	struct trib_audited old;
+	struct trib_err why;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (trib_audited_load(a->hub, &old, &why))
+		return why.code == TRIB_E_NOT_FOUND ? 0 : trib_audit_find(a, &w, err, "the record of the last audit: %s", why.msg);
+	if (old.size > a->size)
+		return trib_audit_find(a, &w, err, "the last audit has proven %llu leaves, the log has %llu: leaves were taken away", (unsigned long long)old.size,
+				       (unsigned long long)a->size);
+	if (trib_audit_root(a, old.size, root, err))
+		return -1;
+	if (memcmp(root, old.root, sizeof(root)) != 0)
+		return trib_audit_find(a, &w, err, "the first %llu leaves are not those that the last audit has proven", (unsigned long long)old.size);
+	return 0;
+}
+
 int trib_audit_log(struct trib_audit *a, struct trib_err *err)
 {
 	struct tree *t = calloc(1, sizeof(*t));
@@ -216,5 +235,5 @@ int trib_audit_log(struct trib_audit *a, struct trib_err *err)
 	sqlite3_finalize(t->put);
 	sqlite3_finalize(t->cache);
 	free(t);
-	return rc || check_note(a, err) ? -1 : 0;
+	return rc || check_note(a, err) || check_audited(a, err) ? -1 : 0;
 }
