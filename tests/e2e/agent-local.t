@@ -1,0 +1,132 @@
+#!/bin/sh
+# The agent alone in its office: init, commit, brake, log, show, check, restore, without hub and network.
+cd "$(dirname "$0")/../.." || exit 1
+build=${BUILD:-build}
+case $build in /*) ;; *) build=$PWD/$build ;; esac
+agent=$build/tributary-agent
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+unset TRIBUTARY_STATE TRIBUTARY_CLOCK_OFFSET TRIBUTARY_CRASH_AT
+export LC_ALL=C
+n=0
+check() { # check NAME COMMAND...: one TAP line by the command's status
+	n=$((n + 1))
+	name=$1
+	shift
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$dir/out"
+	fi
+}
+a() { "$agent" --state "$dir/st" "$@"; }
+status() { # status WANTED COMMAND...: the exit status is WANTED
+	want=$1
+	shift
+	"$@"
+	got=$?
+	[ "$got" = "$want" ] || { echo "exit $got instead of $want"; return 1; }
+}
+says() { # says TEXT COMMAND...: succeeds and prints TEXT
+	text=$1
+	shift
+	"$@" >"$dir/said" 2>&1 || { cat "$dir/said"; return 1; }
+	grep -qF -- "$text" "$dir/said" || { cat "$dir/said"; return 1; }
+}
+refuses() { # refuses STATUS TEXT COMMAND...
+	want=$1
+	text=$2
+	shift 2
+	"$@" >"$dir/said" 2>&1
+	got=$?
+	if [ "$got" != "$want" ] || ! grep -qF -- "$text" "$dir/said"; then
+		echo "exit $got"
+		cat "$dir/said"
+		return 1
+	fi
+}
+sql() { sqlite3 "$dir/office.db" "$1"; }
+dump() { sqlite3 "$1" .dump | sed -e '/search/d' -e '/writable_schema/d' | sort; } # a bag has no order; the FTS table is left out
+json() { a "$@" --json >"$dir/json" && python3 -m json.tool "$dir/json"; }
+unzipped() { git -C "$dir/st/repo.git" cat-file blob "$1:changeset.gz" | gzip -dc >"$dir/cs"; }
+printed() { a changeset "$1" >"$dir/cs2" && cmp "$dir/cs" "$dir/cs2"; }
+same() { # same KEPT RESTORED: equal by content and schema
+	dump "$1" >"$dir/x" && dump "$2" >"$dir/y" && [ -s "$dir/x" ] && diff "$dir/x" "$dir/y"
+}
+restores() { # restores WHEN KEPT: what was at that moment is in a new file
+	rm -f "$dir/r.db"
+	a restore --at "$1" --to "$dir/r.db" && same "$2" "$dir/r.db"
+}
+
+sql "CREATE TABLE resident(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, note);
+CREATE TABLE demand(code TEXT PRIMARY KEY, title TEXT, n REAL) WITHOUT ROWID;
+CREATE TABLE memo(a, b);
+CREATE INDEX by_title ON demand(title);
+CREATE VIEW titles AS SELECT title FROM demand;
+CREATE VIRTUAL TABLE search USING fts5(body);
+WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) INSERT INTO resident(name, note) SELECT '居民' || i, x'00ff' FROM c;
+INSERT INTO demand VALUES('D1', '路灯不亮', 1.5), ('D2', '下水道堵塞', -0.0);
+INSERT INTO memo VALUES('x', 1), ('x', 1), (NULL, 2);"
+cp "$dir/office.db" "$dir/one.db"
+before=$(sha256sum <"$dir/office.db")
+
+check "without a folder, commands say to init" refuses 10 "init" a status
+check "a node is asked for" refuses 2 "--node" a init "$dir/office.db"
+check "a missing database is named" refuses 1 "nothing was changed" a init "$dir/none.db" --node 520303002001
+check "--dry-run says what init would do" says "captured as a bag" a init "$dir/office.db" --node 520303002001 --dry-run
+check "and does nothing" test ! -e "$dir/st"
+check "init tells what is left out" says "left out" a init "$dir/office.db" --node 520303002001 --name 洗马社区
+check "the application's file was not touched" test "$before" = "$(sha256sum <"$dir/office.db")"
+check "the folder is private" test "$(stat -c %a "$dir/st")" = 700
+check "a second init refuses" refuses 2 "not empty" a init "$dir/office.db" --node 520303002001
+check "nothing changed is no commit" says "nothing changed" a commit
+check "and exits 0 with the same tip" says "#1 " a log --limit 1
+
+sql "UPDATE resident SET note = '搬走了' WHERE id = 1; INSERT INTO demand VALUES('D3', '垃圾清运', 3); DELETE FROM demand WHERE code = 'D1'; INSERT INTO memo VALUES('x', 1);"
+cp "$dir/office.db" "$dir/two.db"
+check "a change is a commit with counts" says "1 added, 2 changed, 1 removed" a commit -m "夜间值班"
+sql "ALTER TABLE demand ADD COLUMN grade INTEGER DEFAULT 2; DROP TABLE memo; CREATE TABLE visit(id TEXT PRIMARY KEY, at TEXT); INSERT INTO visit VALUES('v1', '2026-11-25');"
+cp "$dir/office.db" "$dir/three.db"
+check "a change of the schema is committed" a commit --accept-loss
+check "log names the tables, for people" says "洗马社区 " a log
+check "show lists rows" says "title='垃圾清运'" a show '#2' --rows 10
+check "show in JSON parses" json show HEAD --rows 5
+check "status in JSON parses" json status
+check "status ends with one sentence" says "is kept in this office" a status
+
+check "the first night comes back" restores '#1' "$dir/one.db"
+check "the second night comes back" restores '#2' "$dir/two.db"
+check "the last night comes back" restores HEAD "$dir/three.db"
+check "restore never overwrites" refuses 2 "nothing was changed" a restore --at '#1' --to "$dir/r.db"
+check "and the file is as it was" same "$dir/three.db" "$dir/r.db"
+check "unless it is told to" a restore --at '#1' --to "$dir/r.db" --force
+check "then it is the other night" same "$dir/one.db" "$dir/r.db"
+check "the application's own file is never a target" refuses 2 "own database" a restore --at '#1' --to "$dir/office.db" --force
+check "a moment that never was is refused" status 1 a restore --at '#99' --to "$dir/none"
+check "one table alone" says "table" a restore --at HEAD --to "$dir/visit.db" --table visit
+check "holds its rows" test "$(sqlite3 "$dir/visit.db" 'SELECT id FROM visit')" = v1
+
+check "check proves the chain" says "one unbroken, signed chain" a check
+check "check --read-data proves the baseline" says "row for row" a check --read-data
+check "git sees a clean repository" git -C "$dir/st/repo.git" fsck --strict
+check "git reads the log" says "Tributary-Manifest-SHA256" git -C "$dir/st/repo.git" log
+check "gzip reads the changeset" unzipped main~2
+check "and it is what changeset prints" printed '#2'
+
+sql "DELETE FROM resident WHERE id > 50"
+check "a mass loss is braked" refuses 16 "--accept-loss" a commit
+check "status says so" says "Held back" a status
+check "the history stands where it was" says "#4 " a log --limit 1
+check "sync without a city still keeps the day's report" status 12 a sync
+check "a person may accept the loss" says "250 removed" a commit --accept-loss
+check "status is calm again" says "is kept in this office" a status
+
+at=$(grep -abo '居民7' "$dir/st/baseline" | head -1 | cut -d: -f1)
+printf x | dd of="$dir/st/baseline" bs=1 seek="$at" conv=notrunc 2>/dev/null
+check "a damaged baseline is found" status 15 a check --read-data
+blob=$(find "$dir/st/repo.git/objects" -type f -size -2k | grep -v pack | head -1)
+chmod u+w "$blob"
+printf x | dd of="$blob" bs=1 seek=10 conv=notrunc 2>/dev/null
+check "a damaged object is found" status 15 a check
+echo "1..$n"
