@@ -1,11 +1,18 @@
 #include "core/replay/mirror.h"
 
+#include <math.h>
+
 #include "core/replay/shape.h"
 #include "core/trust/hash.h"
 
 #define SQL_MAX (TRIB_MIB * 4)
 #define SHAPES_MAX 1024  /* tables times schemas in use at once; all are dropped beyond */
-#define UPDATES_MAX 64   /* statements kept, one for each set of changed columns */
+#define UPDATES_MAX 64   /* statements kept, one for each form of update */
+
+/* The form of an update, a byte a column. */
+#define CHANGED 1
+#define INTEGER 2 /* the old or key value is one: `=` alone would take 1.0 for 1 */
+#define REAL 4
 
 /* One table under one schema, with its statements. */
 struct entry {
@@ -17,7 +24,7 @@ struct entry {
 
 struct update {
 	const struct entry *e;
-	uint8_t *changed;     /* ncol bytes */
+	uint8_t *form;        /* ncol bytes */
 	sqlite3_stmt *st;
 	uint64_t used;
 };
@@ -48,7 +55,7 @@ static void entry_free(struct entry *e)
 static void update_release(struct update *u)
 {
 	sqlite3_finalize(u->st);
-	free(u->changed);
+	free(u->form);
 	*u = (struct update){0};
 }
 
@@ -138,9 +145,9 @@ static int prepare_entry(struct trib_mirror *m, struct entry *e, struct trib_err
 	return 0;
 }
 
-/* UPDATE of the changed columns, only where key and old values are what they were, class included: ?1 node, key, then for each changed
- * column its new value, then per key column its class, per changed column old value and class. */
-static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const uint8_t *changed)
+/* UPDATE of the changed columns, only where key and old values are what they were: ?1 node, key, then for each changed column its new
+ * value, then for each its old one. Text, blob and NULL are told apart by IS itself; numbers need their class named. */
+static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const uint8_t *form)
 {
 	const char *sep = " SET ";
 	size_t nkey = trib_shape_nkey(s), param = nkey + 2;
@@ -148,7 +155,7 @@ static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const u
 	trib_buf_puts(sql, "UPDATE ");
 	trib_sql_ident(sql, s->mirror);
 	for (size_t i = 0; i < s->ncol; i++) {
-		if (!changed[i])
+		if (!(form[i] & CHANGED))
 			continue;
 		trib_buf_puts(sql, sep);
 		trib_sql_ident(sql, s->city[i]);
@@ -158,20 +165,20 @@ static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const u
 	trib_buf_puts(sql, " WHERE ");
 	trib_shape_sql_key(sql, s);
 	for (size_t i = 0; i < s->ncol; i++) {
-		if (changed[i]) {
+		if (form[i] & CHANGED) {
 			trib_buf_puts(sql, " AND ");
 			trib_sql_ident(sql, s->city[i]);
 			trib_buf_printf(sql, " IS ?%zu", param++);
 		}
-		if (changed[i] || (s->pk[i] && !s->bag)) {
+		if (form[i] & (INTEGER | REAL)) {
 			trib_buf_puts(sql, " AND typeof(");
 			trib_sql_ident(sql, s->city[i]);
-			trib_buf_printf(sql, ")=?%zu", param++);
+			trib_buf_puts(sql, form[i] & INTEGER ? ")='integer'" : ")='real'");
 		}
 	}
 }
 
-static int get_update(struct trib_mirror *m, const struct entry *e, const uint8_t *changed, sqlite3_stmt **ret, struct trib_err *err)
+static int get_update(struct trib_mirror *m, const struct entry *e, const uint8_t *form, sqlite3_stmt **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
 	struct update *oldest = &m->updates[0];
@@ -179,7 +186,7 @@ static int get_update(struct trib_mirror *m, const struct entry *e, const uint8_
 	for (size_t i = 0; i < UPDATES_MAX; i++) {
 		struct update *u = &m->updates[i];
 
-		if (u->e == e && memcmp(u->changed, changed, e->s.ncol) == 0) {
+		if (u->e == e && memcmp(u->form, form, e->s.ncol) == 0) {
 			u->used = ++m->clock;
 			*ret = u->st;
 			return 0;
@@ -188,15 +195,15 @@ static int get_update(struct trib_mirror *m, const struct entry *e, const uint8_
 			oldest = u;
 	}
 	update_release(oldest);
-	update_sql(&sql, &e->s, changed);
+	update_sql(&sql, &e->s, form);
 	if (prepare(m, &sql, &oldest->st, err) < 0)
 		return trib_ctx(err, "table %s", e->s.name);
-	oldest->changed = malloc(e->s.ncol);
-	if (!oldest->changed) {
+	oldest->form = malloc(e->s.ncol);
+	if (!oldest->form) {
 		update_release(oldest);
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a statement");
 	}
-	memcpy(oldest->changed, changed, e->s.ncol);
+	memcpy(oldest->form, form, e->s.ncol);
 	oldest->e = e;
 	oldest->used = ++m->clock;
 	*ret = oldest->st;
@@ -299,7 +306,7 @@ struct apply {
 	struct entry *e;
 	const struct trib_change *c;
 	struct trib_mismatch *why;
-	uint8_t changed[TRIB_COLUMNS_MAX + 1];
+	uint8_t form[TRIB_COLUMNS_MAX + 1];
 };
 
 static int out_of_step(const struct apply *a, const char *reason, struct trib_err *err)
@@ -410,22 +417,6 @@ static int apply_insert(const struct apply *a, struct trib_err *err)
 	return exists ? out_of_step(a, "row-exists", err) : -1;
 }
 
-static const char *class_name(enum trib_type t)
-{
-	switch (t) {
-	case TRIB_INT:
-		return "integer";
-	case TRIB_REAL:
-		return "real";
-	case TRIB_TEXT:
-		return "text";
-	case TRIB_BLOB:
-		return "blob";
-	default:
-		return "null";
-	}
-}
-
 static int bind_update(const struct apply *a, sqlite3_stmt *st, uint8_t hash[TRIB_SHA256_LEN], struct trib_err *err)
 {
 	const struct trib_shape *s = &a->e->s;
@@ -434,35 +425,38 @@ static int bind_update(const struct apply *a, sqlite3_stmt *st, uint8_t hash[TRI
 	if (bind_key(a, st, a->c->old, hash, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->ncol; i++)
-		if (a->changed[i] && trib_value_bind(st, param++, &a->c->new[i]) < 0)
+		if ((a->form[i] & CHANGED) && trib_value_bind(st, param++, &a->c->new[i]) < 0)
 			return bind_fail(a, err);
-	for (size_t i = 0; i < s->ncol; i++) {
-		const struct trib_value *old = &a->c->old[i];
-
-		if (a->changed[i] && trib_value_bind(st, param++, old) < 0)
+	for (size_t i = 0; i < s->ncol; i++)
+		if ((a->form[i] & CHANGED) && trib_value_bind(st, param++, &a->c->old[i]) < 0)
 			return bind_fail(a, err);
-		if ((a->changed[i] || (s->pk[i] && !s->bag)) &&
-		    sqlite3_bind_text(st, param++, class_name(old->type), -1, SQLITE_STATIC) != SQLITE_OK)
-			return bind_fail(a, err);
-	}
 	return 0;
 }
 
-/* One statement checks and writes. Reals are looked at first, since 0.0 IS -0.0 for SQL; a miss is looked at after, for the reason. */
+static uint8_t form_of(const struct trib_value *old, bool changed, bool key)
+{
+	uint8_t class = old->type == TRIB_INT ? INTEGER : old->type == TRIB_REAL ? REAL : 0;
+
+	return (uint8_t)((changed ? CHANGED : 0) | (changed || key ? class : 0));
+}
+
+/* One statement checks and writes. Zeros are looked at first, since 0.0 IS -0.0 for SQL; a miss is looked at after, for the reason. */
 static int apply_update(struct apply *a, struct trib_err *err)
 {
 	const struct trib_shape *s = &a->e->s;
 	uint8_t hash[TRIB_SHA256_LEN];
 	sqlite3_stmt *st = NULL;
-	bool real = false;
+	bool zero = false;
 
 	for (size_t i = 0; i < s->ncol; i++) {
-		a->changed[i] = a->c->new[i].type != TRIB_UNDEF;
-		real |= a->c->old[i].type == TRIB_REAL;
+		const struct trib_value *old = &a->c->old[i];
+
+		a->form[i] = form_of(old, a->c->new[i].type != TRIB_UNDEF, s->pk[i] && !s->bag);
+		zero |= old->type == TRIB_REAL && fpclassify(old->r) == FP_ZERO;
 	}
-	if (real && check_old(a, err) < 0)
+	if (zero && check_old(a, err) < 0)
 		return -1;
-	if (get_update(a->m, a->e, a->changed, &st, err) < 0 || bind_update(a, st, hash, err) < 0 || run(a, st, err) < 0)
+	if (get_update(a->m, a->e, a->form, &st, err) < 0 || bind_update(a, st, hash, err) < 0 || run(a, st, err) < 0)
 		return -1;
 	if (sqlite3_changes(a->m->db) == 1)
 		return 0;
