@@ -44,6 +44,9 @@ struct trib_trust {
 	const struct trib_cert *root;      /* city root (not self_signed) */
 	int64_t at;                        /* time at which certificates must be valid: receipt time, or now */
 	uint64_t incarnation;              /* expected (hub); UINT64_MAX accepts any not falling */
+	/* For a caller that measures the resulting state itself and compares it with the signed manifest (restore): everything is judged but the digest
+	 * arithmetic (codes DIGEST and SCHEMA of changesets); the lanes of *tip are then left empty. */
+	bool state_proven_later;
 	/* Is this signing certificate known and not revoked at `at`? NULL = any that chains to root. -1 with TRIB_E_CERT. */
 	int (*cert_ok)(void *ctx, const struct trib_cert_id *id, struct trib_err *err);
 	void *ctx;

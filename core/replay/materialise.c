@@ -246,24 +246,19 @@ static int sync_file(const char *path, struct trib_err *err)
 	return 0;
 }
 
-static int make(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err)
+static int make(const struct trib_material *m, const char *path, struct trib_err *err)
 {
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 
-	if (open_file(path, &db, err) < 0 || set_up(db, m->schema, err) < 0 || fill_all(m, db, err) < 0)
+	if (open_file(path, &db, err) < 0 || set_up(db, m->schema, err) < 0)
 		return -1;
-	return trib_material_prove(m, db, ret_lanes, err);
+	return fill_all(m, db, err);
 }
 
 int trib_materialise(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err)
 {
-	struct trib_lanes lanes = {0};
-
-	/* The file is durable only once SQLite has let go of it. */
-	if (make(m, path, &lanes, err) < 0 || sync_file(path, err) < 0) {
-		trib_lanes_release(&lanes);
+	/* Proven as it lies in the file, after SQLite has let go of it. */
+	if (make(m, path, err) < 0 || sync_file(path, err) < 0)
 		return -1;
-	}
-	*ret_lanes = lanes;
-	return 0;
+	return trib_material_prove(m, path, ret_lanes, err);
 }

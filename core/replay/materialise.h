@@ -18,7 +18,8 @@ bool trib_material_wants(const struct trib_material *m, const char *name);
 /* Creates the file at `path` (must not exist), fills it, proves it and closes it, fsynced. *ret_lanes receives what was measured. On failure a partial file may
  * be left at `path`. */
 int trib_materialise(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
-/* The proof alone: lanes of the file equal the manifest's, integrity_check is ok, the schema is the commit's. Names table and row. */
-int trib_material_prove(const struct trib_material *m, sqlite3 *db, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
+/* The proof alone: lanes of the file at `path` equal the manifest's, integrity_check is ok, the schema is the commit's. Names table and row. Reads through
+ * two connections of its own, at the same time. */
+int trib_material_prove(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif
