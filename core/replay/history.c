@@ -1,6 +1,8 @@
 /* Walking a chain, oldest first, every commit judged. */
 #include "core/replay/replay.h"
 
+#include "core/replay/signer.h"
+
 /* One commit a night for ten thousand years, or a city's busiest history; bounds the list of ids at 320 MiB. */
 #define CHAIN_MAX ((size_t)16 * 1024 * 1024)
 
@@ -30,12 +32,13 @@ static int load_chain(const struct trib_history *h, const uint8_t *upto, uint8_t
 	return 0;
 }
 
-static int walk_one(const struct trib_history *h, const uint8_t oid[TRIB_OID_LEN], struct trib_tip *tip, trib_walk_fn fn, void *ctx,
-		    struct trib_err *err)
+static int walk_one(const struct trib_history *h, struct trib_signer_cache *signers, const uint8_t oid[TRIB_OID_LEN], struct trib_tip *tip,
+		    trib_walk_fn fn, void *ctx, struct trib_err *err)
 {
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
 	struct trib_trust trust = h->trust;
 
+	trust.signers = signers;
 	if (h->time_of && h->time_of(h->time_ctx, oid, &trust.at, err) < 0)
 		return -1;
 	if (trib_judge(h->repo, oid, &trust, tip, &j, err) < 0)
@@ -48,12 +51,13 @@ int trib_history_walk(const struct trib_history *h, const uint8_t *upto, struct 
 {
 	TRIB_AUTO(trib_mem) uint8_t (*oids)[TRIB_OID_LEN] = NULL;
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	TRIB_AUTO(trib_signer_cache) struct trib_signer_cache signers = {0};
 	size_t n = 0;
 
 	if (load_chain(h, upto, &oids, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++) {
-		if (walk_one(h, oids[i], &tip, fn, ctx, err) < 0) {
+		if (walk_one(h, h->trust.signers ? h->trust.signers : &signers, oids[i], &tip, fn, ctx, err) < 0) {
 			if (h->progress)
 				trib_progress_done(h->progress);
 			return -1;

@@ -1,6 +1,7 @@
 #include "core/replay/judge.h"
 
 #include "core/format/gzip.h"
+#include "core/replay/signer.h"
 #include "core/trust/hash.h"
 
 /* Everything one judgement holds. The commit, manifest and so on are built in `j`, which becomes the caller's on success. */
@@ -258,36 +259,6 @@ static int check_salt(const struct work *w, struct trib_err *err)
 
 /* ---- who signed ---- */
 
-/* `who` is the certificate's owner; a history is written by its own node alone. */
-static int check_owner(const struct work *w, const struct trib_cert_id *who, struct trib_err *err)
-{
-	if (who->role != TRIB_ROLE_NODE)
-		return trib_fail(err, TRIB_E_CERT, "the certificate of \"%s\" is not a node's", who->subject);
-	if (strcmp(who->node, w->trust->node) != 0 || strcmp(who->app, w->trust->app) != 0)
-		return trib_fail(err, TRIB_E_CERT, "the certificate belongs to %s, not to %s/%s", who->id, w->trust->node, w->trust->app);
-	return 0;
-}
-
-static int check_cert(struct work *w, struct trib_cert *const certs[2], size_t n, struct trib_err *err)
-{
-	const struct trib_trust *t = w->trust;
-
-	if (t->self_signed) {
-		if (n != 1)
-			return trib_fail(err, TRIB_E_CERT, "signer.pem holds %zu certificates; before enrolment it is one", n);
-		if (trib_cert_verify_self(certs[0], &w->j.signer, err) < 0)
-			return -1;
-	} else {
-		if (n != 2)
-			return trib_fail(err, TRIB_E_CERT, "signer.pem holds no issuing certificate of the city");
-		if (trib_cert_verify(certs[0], certs[1], t->root, TRIB_USE_SIGN, t->at, false, &w->j.signer, err) < 0)
-			return -1;
-	}
-	if (check_owner(w, &w->j.signer, err) < 0)
-		return -1;
-	return t->cert_ok ? t->cert_ok(t->ctx, &w->j.signer, err) : 0;
-}
-
 /* D5.4: the same key, or the one a rotate named, or the enrolment key of a new incarnation. */
 static int check_turn(const struct work *w, struct trib_err *err)
 {
@@ -316,7 +287,7 @@ static int take_next(struct work *w, struct trib_err *err)
 	if (r == 0)
 		r = trib_cert_identity(certs[0], &id, err);
 	if (r == 0)
-		r = check_owner(w, &id, err);
+		r = trib_signer_owner(w->trust, &id, err);
 	if (r == 0)
 		r = trib_cert_spki_sha256(certs[0], w->next_spki, err);
 	trib_cert_free(certs[0]);
@@ -340,24 +311,18 @@ static int check_signature(struct work *w, const struct trib_cert *cert, struct 
 
 static int check_signer(struct work *w, struct trib_err *err)
 {
-	struct trib_cert *certs[2] = {NULL, NULL};
-	size_t n = 0;
-	int r;
+	TRIB_AUTO(trib_signer_cache) struct trib_signer_cache own = {0};
+	struct trib_signer_cache *c = w->trust->signers ? w->trust->signers : &own;
+	const struct trib_mf_blob *line = trib_manifest_blob(&w->j.manifest, "signer.pem");
 
-	r = trib_certs_parse_pem(trib_buf_span(&w->signer), certs, 2, &n, err);
-	if (r < 0)
-		r = trib_ctx(err, "signer.pem");
-	else
-		r = check_cert(w, certs, n, err);
-	if (r == 0)
-		r = trib_cert_spki_sha256(certs[0], w->signer_spki, err);
-	if (r == 0)
-		r = check_turn(w, err);
-	if (r == 0)
-		r = check_signature(w, certs[0], err);
-	trib_cert_free(certs[0]);
-	trib_cert_free(certs[1]);
-	return r;
+	/* take_blob has compared the bytes with the line's hash. */
+	if (!line)
+		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"signer.pem\"");
+	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->signer), line->sha256, err) < 0)
+		return -1;
+	w->j.signer = c->id;
+	memcpy(w->signer_spki, c->spki, sizeof(w->signer_spki));
+	return check_turn(w, err) < 0 ? -1 : check_signature(w, c->leaf, err);
 }
 
 /* ---- what changed ---- */

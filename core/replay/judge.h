@@ -36,6 +36,8 @@ int trib_tip_copy(const struct trib_tip *from, struct trib_tip *ret, struct trib
 void trib_tip_put(struct trib_buf *b, const struct trib_tip *t);
 int trib_tip_parse(struct trib_span bytes, struct trib_tip *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+struct trib_signer_cache; /* core/replay/signer.h */
+
 /* What the judge trusts. */
 struct trib_trust {
 	const char *city;                  /* expected city, "-" for a node before enrolment */
@@ -47,6 +49,8 @@ struct trib_trust {
 	/* For a caller that measures the resulting state itself and compares it with the signed manifest (restore): everything is judged but the digest
 	 * arithmetic (codes DIGEST and SCHEMA of changesets); the lanes of *tip are then left empty. */
 	bool state_proven_later;
+	/* Remembers the last signer between calls; may be NULL. The city root must live as long. */
+	struct trib_signer_cache *signers;
 	/* Is this signing certificate known and not revoked at `at`? NULL = any that chains to root. -1 with TRIB_E_CERT. */
 	int (*cert_ok)(void *ctx, const struct trib_cert_id *id, struct trib_err *err);
 	void *ctx;

@@ -7,6 +7,7 @@
 #include "tests/lib/mkhistory.h"
 
 #include "core/format/gzip.h"
+#include "core/replay/signer.h"
 #include "core/trust/hash.h"
 
 #define SCHEMA "CREATE TABLE resident(id INTEGER PRIMARY KEY, name TEXT, age, photo BLOB);" \
@@ -35,7 +36,7 @@ static void refuse(struct mk *mk, struct mk_draft *d, enum trib_code code, const
 		fail_msg("%s: accepted", name);
 	if (err.code != code)
 		fail_msg("%s: code %s instead of %s: %s", name, trib_code_name(err.code), trib_code_name(code), err.msg);
-	if (!strstr(err.msg, "verifying commit ") || !strstr(err.msg, MK_NODE))
+	if (!strstr(err.msg, "verifying commit ") || !strstr(err.msg, mk->trust.node))
 		fail_msg("%s: the message names no commit: %s", name, err.msg);
 	trib_tip_put(&after, &mk->tip);
 	assert_true(trib_span_eq(trib_buf_span(&before), trib_buf_span(&after)));
@@ -319,6 +320,52 @@ static int role_hub(void *ctx, const struct trib_cert_id *id, struct trib_err *e
 	return 0;
 }
 
+/* What is remembered of a signer holds for its bytes, its root and its time only. */
+static void remembers_signers_safely(void **state)
+{
+	struct trib_signer_cache cache = {0};
+	struct mk mk;
+	struct mk_draft d;
+
+	(void)state;
+	start(&mk, true);
+	mk.trust.signers = &cache;
+	mk_commit(&mk, "SELECT 1");
+	mk_commit(&mk, "SELECT 1");
+	assert_non_null(cache.leaf);
+	mk_draft(&mk, "SELECT 1", TRIB_KIND_CHANGE, 1, 1, &d);
+	mk.trust.at = MK_TIME + INT64_C(86400) * 3650;
+	refuse(&mk, &d, TRIB_E_CERT, "expired");
+	mk.trust.at = MK_TIME + 100;
+	mk_commit(&mk, "SELECT 1");
+	mk_draft_release(&d);
+	mk_draft(&mk, "SELECT 1", TRIB_KIND_CHANGE, 1, 1, &d);
+	mk.trust.root = mk.foreign_root;
+	refuse(&mk, &d, TRIB_E_CERT, "another root");
+	mk.trust.root = mk.root;
+	mk_commit(&mk, "SELECT 1");
+	mk_draft_release(&d);
+	mk_draft(&mk, "SELECT 1", TRIB_KIND_CHANGE, 1, 1, &d);
+	d.key = mk.other_key;
+	d.cert = mk.other_cert;
+	refuse(&mk, &d, TRIB_E_SIGNATURE, "signed by another key");
+	d.key = mk.key;
+	d.cert = mk.cert;
+	mk.trust.cert_ok = revoked;
+	mk.trust.ctx = (void *)&mk_free;
+	refuse(&mk, &d, TRIB_E_CERT, "revoked since");
+	mk.trust.cert_ok = NULL;
+	mk_draft_release(&d);
+	mk_draft(&mk, "SELECT 1", TRIB_KIND_CHANGE, 1, 1, &d);
+	snprintf(d.m.node, sizeof(d.m.node), "520303002002");
+	d.email = "520303002002/" MK_APP "@tributary";
+	mk.trust.node = "520303002002";
+	refuse(&mk, &d, TRIB_E_CERT, "another node with the same signer.pem");
+	mk_draft_release(&d);
+	trib_signer_cache_release(&cache);
+	mk_free(&mk);
+}
+
 static void asks_whether_the_certificate_is_known(void **state)
 {
 	struct mk mk;
@@ -563,6 +610,7 @@ int main(void)
 		cmocka_unit_test(refuses_changes_that_are_not_the_schemas),
 		cmocka_unit_test(a_dropped_table_must_be_empty),
 		cmocka_unit_test(refuses_another_key),
+		cmocka_unit_test(remembers_signers_safely),
 		cmocka_unit_test(asks_whether_the_certificate_is_known),
 		cmocka_unit_test(refuses_certificates_of_others),
 		cmocka_unit_test(a_rotate_hands_over),

@@ -342,6 +342,32 @@ static void a_change_that_does_not_fit_is_out_of_step(void **state)
 	mk_free(&mk);
 }
 
+/* A restore does not add up the nights, so the end must show that a signed digest is false. */
+static void a_false_digest_gives_no_file(void **state)
+{
+	TRIB_AUTO(trib_restored) struct trib_restored r = {0};
+	struct trib_err err;
+	struct mk_draft d;
+	struct mk mk;
+	uint8_t oid[TRIB_OID_LEN];
+
+	(void)state;
+	mk_init(&mk, true, NULL);
+	mk_commit(&mk, "CREATE TABLE t(id INTEGER PRIMARY KEY, x); INSERT INTO t VALUES(1,1)");
+	mk_draft(&mk, "UPDATE t SET x=2", TRIB_KIND_CHANGE, 1, 1, &d);
+	d.m.tables[0].digest[0] ^= 1;
+	mk_seal(&mk, &d, oid);
+	mk_draft_release(&d);
+	assert_int_equal(trib_repo_ref_set(mk.repo, "refs/heads/main", oid, &err), 0);
+	TRIB_AUTO(trib_mem) char *to = path_in(&mk, "out.db");
+	struct trib_history h = mk_history(&mk);
+	assert_int_equal(trib_replay_to_file(&h, oid, NULL, to, &r, &err), -1);
+	assert_int_equal(err.code, TRIB_E_VERIFY);
+	assert_false(trib_fs_exists(to));
+	no_scratch_left(&mk);
+	mk_free(&mk);
+}
+
 static int count(void *ctx, const struct trib_judged *j, const struct trib_tip *tip, bool complete, struct trib_err *err)
 {
 	unsigned *n = ctx;
@@ -416,6 +442,7 @@ int main(void)
 		cmocka_unit_test(never_over_a_file),
 		cmocka_unit_test(names_the_row_that_cannot_come_back),
 		cmocka_unit_test(a_change_that_does_not_fit_is_out_of_step),
+		cmocka_unit_test(a_false_digest_gives_no_file),
 		cmocka_unit_test(walks_and_judges_at_the_time_of_receipt),
 	};
 

@@ -1,0 +1,86 @@
+#include "core/replay/signer.h"
+
+void trib_signer_cache_release(struct trib_signer_cache *c)
+{
+	trib_cert_free(c->leaf);
+	*c = (struct trib_signer_cache){0};
+}
+
+int trib_signer_owner(const struct trib_trust *trust, const struct trib_cert_id *who, struct trib_err *err)
+{
+	if (who->role != TRIB_ROLE_NODE)
+		return trib_fail(err, TRIB_E_CERT, "the certificate of \"%s\" is not a node's", who->subject);
+	if (strcmp(who->node, trust->node) != 0 || strcmp(who->app, trust->app) != 0)
+		return trib_fail(err, TRIB_E_CERT, "the certificate belongs to %s, not to %s/%s", who->id, trust->node, trust->app);
+	return 0;
+}
+
+static void narrow(struct trib_signer_cache *c, const struct trib_cert_id *id)
+{
+	/* The ends themselves are left to the full check. */
+	if (id->not_before >= c->from)
+		c->from = id->not_before + 1;
+	if (id->not_after <= c->to)
+		c->to = id->not_after - 1;
+}
+
+static int check_chain(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_cert *const certs[2], size_t n, struct trib_err *err)
+{
+	struct trib_cert_id issuing, root;
+
+	c->from = INT64_MIN;
+	c->to = INT64_MAX;
+	if (t->self_signed) {
+		if (n != 1)
+			return trib_fail(err, TRIB_E_CERT, "signer.pem holds %zu certificates; before enrolment it is one", n);
+		return trib_cert_verify_self(certs[0], &c->id, err);
+	}
+	if (n != 2)
+		return trib_fail(err, TRIB_E_CERT, "signer.pem holds no issuing certificate of the city");
+	if (trib_cert_verify(certs[0], certs[1], t->root, TRIB_USE_SIGN, t->at, false, &c->id, err) < 0 ||
+	    trib_cert_identity(certs[1], &issuing, err) < 0 || trib_cert_identity(t->root, &root, err) < 0)
+		return -1;
+	narrow(c, &c->id);
+	narrow(c, &issuing);
+	narrow(c, &root);
+	return 0;
+}
+
+static int fill(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_span pem, struct trib_err *err)
+{
+	struct trib_cert *certs[2] = {NULL, NULL};
+	size_t n = 0;
+	int r = trib_certs_parse_pem(pem, certs, 2, &n, err);
+
+	if (r < 0)
+		return trib_ctx(err, "signer.pem");
+	r = check_chain(c, t, certs, n, err);
+	if (r == 0)
+		r = trib_cert_spki_sha256(certs[0], c->spki, err);
+	trib_cert_free(certs[1]);
+	if (r < 0) {
+		trib_cert_free(certs[0]);
+		return -1;
+	}
+	c->leaf = certs[0];
+	c->root = t->root;
+	c->self_signed = t->self_signed;
+	return 0;
+}
+
+int trib_signer_judge(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_span pem, const uint8_t pem_sha256[TRIB_SHA256_LEN],
+		      struct trib_err *err)
+{
+	bool known = c->leaf && memcmp(c->pem_sha256, pem_sha256, TRIB_SHA256_LEN) == 0 && c->root == t->root &&
+		     c->self_signed == t->self_signed && t->at >= c->from && t->at <= c->to;
+
+	if (!known) {
+		trib_signer_cache_release(c);
+		if (fill(c, t, pem, err) < 0)
+			return -1;
+		memcpy(c->pem_sha256, pem_sha256, TRIB_SHA256_LEN);
+	}
+	if (trib_signer_owner(t, &c->id, err) < 0)
+		return -1;
+	return t->cert_ok ? t->cert_ok(t->ctx, &c->id, err) : 0;
+}
