@@ -53,16 +53,16 @@ static bool same_key(const struct trib_table *a, const struct trib_table *b)
 	return true;
 }
 
+static bool may_have_bag(const struct trib_table *t) { return !t->keyed || (!t->rowid_key && !t->without_rowid); }
+
 /* A bag's key is all columns in their order, so any change of them makes another bag. */
 static bool same_bag(const struct trib_table *a, const struct trib_table *b)
 {
-	bool same = a->ncols == b->ncols && same_key(a, b);
+	bool same = a->ncols == b->ncols && same_key(a, b) && may_have_bag(a) && may_have_bag(b);
 	for (size_t i = 0; same && i < a->ncols; i++)
 		same = trib_fold_cmp(trib_span_str(a->cols[i].name), trib_span_str(b->cols[i].name)) == 0;
 	return same;
 }
-
-static bool may_have_bag(const struct trib_table *t) { return !t->keyed || (!t->rowid_key && !t->without_rowid); }
 
 static bool drops_column(const struct trib_table *a, const struct trib_table *b)
 {

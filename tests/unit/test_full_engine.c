@@ -126,6 +126,13 @@ static void null_keys_go_to_the_bag(void **state)
 	       "1 upd p (1,1,'x')(-,-,'z')\n1 ins p (5,1,'y')\n1 del sqlite_bag_p (2,NULL,NULL,1)\n1 upd sqlite_bag_p (NULL,1,'y',2)(-,-,-,1)\n");
 }
 
+static void a_table_that_can_have_no_bag_any_more_empties_it(void **state)
+{
+	expect(*state, "CREATE TABLE t(k PRIMARY KEY, v); INSERT INTO t VALUES(1,2),(NULL,3)",
+	       "CREATE TABLE n(k PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO n SELECT * FROM t WHERE k NOT NULL; DROP TABLE t; ALTER TABLE n RENAME TO t",
+	       "1 del sqlite_bag_t (NULL,3,1)\n");
+}
+
 static void dropped_cells_and_tables_come_first(void **state)
 {
 	expect(*state, "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b); INSERT INTO t VALUES(1,10,20),(2,11,NULL),(3,12,22); CREATE TABLE d(k TEXT PRIMARY KEY);"
@@ -292,7 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(first_capture_takes_every_row), T(classes_and_bytes_decide), T(rows_found_again_elsewhere_are_no_change),
-		T(bags_count_equal_rows), T(null_keys_go_to_the_bag), T(dropped_cells_and_tables_come_first), T(another_key_is_drop_and_add),
+		T(bags_count_equal_rows), T(null_keys_go_to_the_bag), T(a_table_that_can_have_no_bag_any_more_empties_it), T(dropped_cells_and_tables_come_first), T(another_key_is_drop_and_add),
 		T(a_rebuild_is_no_change), T(generated_columns_do_not_travel), T(nothing_changed_is_said), T(renames_are_told),
 		T(odd_utf16_and_virtual_tables_are_named), T(another_encoding_is_no_change_of_text), T(rows_beyond_the_limit_are_left_out), T(large_captures_are_cut_into_parts),
 	};
