@@ -4,20 +4,19 @@
 struct tree {
 	struct trib_audit *a;
 	sqlite3_stmt *put, *cache;
-	uint8_t last[64][TRIB_SHA256_LEN]; /* of each level, the newest complete subtree */
+	uint8_t last[64][2][TRIB_SHA256_LEN]; /* of each level, the newest left and right complete subtree */
 	uint64_t differ;                   /* cached hashes that are not these */
 	unsigned bad_level;
 	uint64_t bad_index;
 };
 
-/* Appending asks only for the newest subtree of a level. */
+/* Appending asks only for the newest left subtree of a level. */
 static int get_last(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
 {
 	struct tree *t = ctx;
-	(void)index;
 	if (level >= 64)
 		return trib_fail(err, TRIB_E_LIMIT, "the log is too large");
-	memcpy(ret, t->last[level], TRIB_SHA256_LEN);
+	memcpy(ret, t->last[level][index & 1], TRIB_SHA256_LEN);
 	return 0;
 }
 
@@ -26,7 +25,7 @@ static int put_sub(void *ctx, unsigned level, uint64_t index, const uint8_t hash
 	struct tree *t = ctx;
 	if (level >= 64)
 		return trib_fail(err, TRIB_E_LIMIT, "the log is too large");
-	memcpy(t->last[level], hash, TRIB_SHA256_LEN);
+	memcpy(t->last[level][index & 1], hash, TRIB_SHA256_LEN);
 	sqlite3_reset(t->put);
 	sqlite3_bind_int64(t->put, 1, level);
 	sqlite3_bind_int64(t->put, 2, (int64_t)index);
