@@ -23,6 +23,9 @@ for side in agent:docs/man/tributary-agent.1 hub:docs/man/tributary-hub.8; do
 	while read -r c; do
 		grep -qE "^\.(B|SS|It Nm|It|BI|BR) .*\b$c\b" "${side#*:}" || echo "$c"
 	done <"$dir/commands" | none "${side#*:} names every command"
+	sed -nE 's/^\.SS "([a-z]+( [a-z]+)?).*/\1/p' "${side#*:}" | while read -r c; do
+		grep -qxF -- "$c" "$dir/commands" || grep -qxF -- "${c%% *}" "$dir/commands" || echo "$c"
+	done | none "${side#*:} names no command that does not exist"
 done
 sed -n 's/.*X(TRIB_E_[A-Z_]*, \([0-9]*\),.*/\1/p' core/base/err.h | sort -un >"$dir/codes"
 some 'there are exit statuses' <"$dir/codes"
