@@ -1,6 +1,7 @@
 /* The lanes of an ordinary database file, as capture sees it. */
 #include "core/replay/replay.h"
 
+#include "core/replay/measure.h"
 #include "core/store/schema.h"
 
 #define SQL_MAX (TRIB_MIB * 4)
@@ -244,36 +245,18 @@ int trib_scan_each(sqlite3 *db, trib_mirror_row fn, void *ctx, struct trib_err *
 	return r;
 }
 
-struct measure {
-	struct trib_digester *d;
-	struct trib_lanes *lanes;
-	struct trib_lanes_table *t; /* of the row before */
-};
-
 static int measure_row(void *ctx, const char *folded_table, const char *table, const struct trib_digest_cols *cols, const struct trib_value *row,
 		       struct trib_err *err)
 {
-	struct measure *m = ctx;
-
-	if (!m->t || strcmp(m->t->name, folded_table) != 0)
-		m->t = trib_lanes_get(m->lanes, folded_table);
-	if (!m->t)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", table);
-	return row ? trib_digest_row(m->d, m->t, cols, row, 1, err) : 0;
+	(void)table;
+	return trib_measure_row(ctx, folded_table, cols, row, err);
 }
 
 int trib_scan_database(sqlite3 *db, const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_lanes *ret, struct trib_err *err)
 {
-	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, app);
-	struct trib_lanes lanes = {0};
-	struct measure m = {.d = d, .lanes = &lanes};
+	TRIB_AUTO(trib_measure) struct trib_measure *m = NULL;
 
-	if (!d)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
-	if (trib_scan_each(db, measure_row, &m, err) < 0) {
-		trib_lanes_release(&lanes);
+	if (trib_measure_new(salt, app, &m, err) < 0 || trib_scan_each(db, measure_row, m, err) < 0)
 		return -1;
-	}
-	*ret = lanes;
-	return 0;
+	return trib_measure_end(m, ret, err);
 }

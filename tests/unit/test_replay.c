@@ -417,6 +417,40 @@ static void walks_and_judges_at_the_time_of_receipt(void **state)
 	mk_free(&mk);
 }
 
+/* Enough rows for the helper thread, in three tables, one of them a bag: the scan gives what row by row addition gives. */
+static int add_row(void *ctx, const char *folded, const char *name, const struct trib_digest_cols *cols, const struct trib_value *row, struct trib_err *err)
+{
+	void **c = ctx;
+
+	(void)name;
+	return row ? trib_digest_row(c[0], trib_lanes_get(c[1], folded), cols, row, 1, err) : 0;
+}
+
+static void two_threads_measure_the_same(void **state)
+{
+	static const uint8_t salt[TRIB_SALT_LEN] = {9};
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	TRIB_AUTO(trib_lanes) struct trib_lanes a = {0}, b = {0};
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, "app");
+	void *ctx[2] = {d, &b};
+	struct trib_err err;
+	uint8_t x[TRIB_SHA256_LEN], y[TRIB_SHA256_LEN];
+
+	(void)state;
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	assert_int_equal(trib_db_exec(db, "CREATE TABLE a(id INTEGER PRIMARY KEY, t TEXT, b BLOB); CREATE TABLE m(x, y); CREATE TABLE z(k TEXT PRIMARY KEY, v);"
+		"INSERT INTO a WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<6000) SELECT i, 'text '||i, zeroblob(i%700) FROM c;"
+		"INSERT INTO m SELECT id%900, b FROM a; INSERT INTO z SELECT t, id FROM a; INSERT INTO a VALUES(-1, NULL, zeroblob(3000000));", &err), 0);
+	assert_int_equal(trib_scan_database(db, salt, "app", &a, &err), 0);
+	assert_int_equal(trib_scan_each(db, add_row, ctx, &err), 0);
+	trib_digest_overall(&a, "app", x);
+	trib_digest_overall(&b, "app", y);
+	assert_memory_equal(x, y, sizeof(x));
+	assert_int_equal(trib_lanes_find(&a, "a")->rows, 6001);
+	assert_int_equal(trib_lanes_find(&a, "sqlite_bag_m")->rows, 6000);
+	assert_int_equal(trib_lanes_find(&a, "m")->rows, 0);
+}
+
 static void strict_tables_come_back(void **state)
 {
 	struct mk mk;
@@ -435,6 +469,7 @@ int main(void)
 		cmocka_unit_test(every_night_comes_back),
 		cmocka_unit_test(the_counter_of_deleted_rows_stays),
 		cmocka_unit_test(utf16_files_come_back),
+		cmocka_unit_test(two_threads_measure_the_same),
 		cmocka_unit_test(strict_tables_come_back),
 		cmocka_unit_test(a_voided_group_leaves_nothing),
 		cmocka_unit_test(a_reset_starts_from_nothing),
