@@ -47,10 +47,13 @@ ok "A commits" agent $a commit
 ok "stock git pushes it" office_git $a -C "$dir/$a/state/repo.git" push -q "$url/$a/community.git" main:refs/heads/main
 ok "and it is merged" eventually 噪声 community "SELECT title FROM demand WHERE _node='$a' AND id='d4'"
 ok "A pulls the receipts of what stock git pushed" agent $a pull
+ok "stock git fetches what is new" office_git $a -C "$dir/clone" fetch -q
+newest() { same "$(git -C "$dir/clone" rev-parse origin/main)" "$(git -C "$dir/$a/state/repo.git" rev-parse main)"; }
+ok "up to the newest commit" newest
 refuses 1 "rejected" "stock git may not delete a history" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" :refs/heads/main
 refuses 1 "." "nor push another branch" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/other
 evil() {
-	rm -rf "$dir/evil" && git clone -q "$dir/clone" "$dir/evil" && cd "$dir/evil" || return 9
+	rm -rf "$dir/evil" && git clone -q "$dir/$a/state/repo.git" "$dir/evil" && cd "$dir/evil" || return 9
 	git -c user.name=x -c user.email=x@x commit -q --allow-empty -m "unsigned" && office_git $a push "$url/$a/community.git" main:refs/heads/main
 }
 refuses 1 "bad-" "stock git may not push an unsigned commit" evil
