@@ -22,7 +22,7 @@ struct trib_http {
 	enum trib_code failed_code;
 	uint64_t wire;       /* body bytes taken, dechunked, not inflated */
 	uint64_t left;       /* identity body */
-	uint64_t out_total, out_max;
+	uint64_t out_total, out_max, drain_max;
 	struct trib_http_chunks chunks;
 	bool z_on, z_end;
 	z_stream z;
@@ -40,6 +40,7 @@ struct trib_http *trib_http_new(struct trib_http_io io, int request_ms)
 	h->io = io;
 	h->request_ms = request_ms;
 	h->body_done = true;
+	h->drain_max = DRAIN_MAX;
 	h->out = TRIB_BUF(OUT_SIZE + 1024);
 	return h;
 }
@@ -67,6 +68,7 @@ bool trib_http_idle(const struct trib_http *h)
 }
 bool trib_http_answered(const struct trib_http *h) { return h->answered; }
 void trib_http_close_after(struct trib_http *h) { h->close = true; }
+void trib_http_drain_max(struct trib_http *h, uint64_t max) { h->drain_max = max; }
 void trib_http_body_max(struct trib_http *h, uint64_t max) { h->out_max = max; }
 
 /* Reads more into `in`. 1, 0 at a clean end, -1. */
@@ -83,7 +85,7 @@ static int fill(struct trib_http *h, int timeout_ms, struct trib_err *err)
 		return trib_fail(err, TRIB_E_LIMIT, "an HTTP element is over %zu bytes", IN_SIZE);
 	size_t n = 0;
 	if (timeout_ms <= 0)
-		return trib_fail(err, TRIB_E_LIMIT, "the request took too long");
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the request took too long");
 	if (h->io.read(h->io.ctx, h->in + h->end, IN_SIZE - h->end, timeout_ms, &n, err)) {
 		h->gone = true;
 		return -1;
@@ -100,7 +102,7 @@ static int write_out(struct trib_http *h, struct trib_span bytes, struct trib_er
 {
 	if (trib_mono_ms() > h->deadline) {
 		h->gone = true;
-		return trib_fail(err, TRIB_E_LIMIT, "the request took longer than %d s; push or fetch less at a time", h->request_ms / 1000);
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the request took longer than %d s; push or fetch less at a time", h->request_ms / 1000);
 	}
 	if (h->io.write(h->io.ctx, bytes, TRIB_IO_MS, err)) {
 		h->gone = true;
@@ -207,7 +209,7 @@ static int fill_body(struct trib_http *h, struct trib_err *err)
 	int64_t late = trib_mono_ms() - h->body_start - TRIB_BODY_GRACE_MS;
 	if (late > 0 && h->wire < (uint64_t)late * TRIB_BODY_RATE / 1000) {
 		h->gone = true;
-		return trib_fail(err, TRIB_E_LIMIT, "the request body comes slower than %d bytes a second", TRIB_BODY_RATE);
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the request body comes slower than %d bytes a second", TRIB_BODY_RATE);
 	}
 	int r = fill(h, ms_until(h->deadline, TRIB_IO_MS), err);
 	if (r < 0) {
@@ -355,7 +357,7 @@ int trib_http_drain(struct trib_http *h, struct trib_err *err)
 	}
 	while (!h->body_done && !h->gone) {
 		struct trib_span s;
-		if (h->wire > DRAIN_MAX) {
+		if (h->wire > h->drain_max) {
 			h->close = true;
 			return trib_fail(err, TRIB_E_LIMIT, "the request body is too long to be read to its end");
 		}

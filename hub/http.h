@@ -55,13 +55,17 @@ bool trib_http_idle(const struct trib_http *h);
 /* Sets how many decoded bytes the body may have; 0 until called. */
 void trib_http_body_max(struct trib_http *h, uint64_t max);
 /* The next 1..n bytes of the body, dechunked and inflated; *ret_n = 0 at its end. Sends "100 Continue" when the peer waits for it.
- * TRIB_E_LIMIT over the maximum or the deadlines, TRIB_E_FORMAT, TRIB_E_UNREACHABLE when the peer left. Errors are sticky. */
+ * TRIB_E_LIMIT over the maximum, TRIB_E_FORMAT, TRIB_E_UNREACHABLE when the peer left or is too slow: the line's fault is no verdict on what it
+ * carried. Errors are sticky. */
 int trib_http_body(struct trib_http *h, void *p, size_t n, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
 /* The whole body, appended to *ret (whose max must be at least the body maximum). */
 int trib_http_body_all(struct trib_http *h, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Reads the rest of the body and throws it away without inflating it: a peer that still writes would not read an early answer. 0 also when there
  * is nothing to drain; -1 when it is too long or too slow: the connection then closes after the answer. */
 int trib_http_drain(struct trib_http *h, struct trib_err *err);
+
+/* Bytes of a body that are drained at most before the connection is given up; two packs until called. */
+void trib_http_drain_max(struct trib_http *h, uint64_t max);
 
 /* A whole answer; drains the request first. `type` is a media type. */
 int trib_http_answer(struct trib_http *h, int status, const char *type, struct trib_span body, struct trib_err *err) TRIB_MUST_CHECK;

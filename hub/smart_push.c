@@ -334,6 +334,8 @@ static int judge_one(struct push *p, struct trib_repo *view, const struct trib_t
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
 	if (trib_judge(view, oid, trust, &p->tip, &j, err)) {
 		name_object(p, view, oid);
+		if (err->code == TRIB_E_NOT_FOUND)
+			err->code = TRIB_E_TREE; /* the commit names something that neither the push nor the hub has */
 		return -1;
 	}
 	return add_held(p, &j, err);
@@ -411,8 +413,14 @@ static int judge_and_publish(struct push *p, bool have_pack, struct trib_err *er
 	if (base_repo(p, &base, err) || trib_push_unpack(base, p->pack_in, p->pack_out, p->objects, err))
 		return -1;
 	(void)unlink(p->pack_in);
-	if (trib_fs_mkdirs(p->pack_dir, 0700, err) || trib_repo_index_pack(base, p->pack_out, p->pack_dir, p->pack_name, err))
+	if (trib_fs_mkdirs(p->pack_dir, 0700, err))
 		return -1;
+	if (trib_repo_index_pack(base, p->pack_out, p->pack_dir, p->pack_name, err)) {
+		/* The pack is of our own making and whole: what libgit2 misses in it is what the push should have brought. */
+		if (err->code == TRIB_E_GIT || err->code == TRIB_E_NOT_FOUND)
+			err->code = TRIB_E_TREE;
+		return trib_ctx(err, "indexing the push");
+	}
 	(void)unlink(p->pack_out);
 	if (judge_all(p, err))
 		return -1;

@@ -362,6 +362,10 @@ static void finish(struct super *s)
 		worker_ended(s, 0, status);
 	}
 	trib_core_stop(&s->core, CORE_STOP_MS);
+	/* Nobody listens there any more; whoever finds the file may believe it. */
+	TRIB_AUTO(trib_mem) char *listen_file = trib_hub_path(s->h, "run/listen");
+	if (listen_file && s->lock.fd >= 0)
+		(void)unlink(listen_file);
 	trib_fd_cleanup(&s->signal_fd);
 	trib_tls_ctx_free(s->tls);
 	trib_lock_drop(&s->lock);

@@ -227,9 +227,11 @@ void trib_core_stop(struct trib_core *c, int wait_ms)
 	trib_fd_cleanup(&c->enrol_ctl);
 	while (c->keeper || c->enrol || c->merger) {
 		pid_t *pids[] = {&c->keeper, &c->enrol, &c->merger};
-		for (size_t i = 0; i < TRIB_COUNT(pids); i++)
-			if (*pids[i] && (waitpid(*pids[i], NULL, WNOHANG) == *pids[i] || errno == ECHILD))
+		for (size_t i = 0; i < TRIB_COUNT(pids); i++) {
+			pid_t r = *pids[i] ? waitpid(*pids[i], NULL, WNOHANG) : 0;
+			if (r > 0 || (r < 0 && errno == ECHILD))
 				*pids[i] = 0;
+		}
 		if (!killed && trib_mono_ms() >= deadline) {
 			for (size_t i = 0; i < TRIB_COUNT(pids); i++)
 				if (*pids[i])

@@ -11,6 +11,8 @@
 
 #define WHO_MS 30000   /* the keeper may be in the middle of another peer's publication */
 #define ENROL_MS 30000
+#define HELLO_FRESH_MS 1000    /* the keeper's word from the handshake holds for a first request that follows at once */
+#define STRANGER_DRAIN TRIB_MIB /* what a peer without a certificate may send in vain before the line is cut */
 /* A new request must still have its full time before the supervisor's end of the connection. */
 #define KEEP_ALIVE_MS (TRIB_CONN_MS - TRIB_REQUEST_MS)
 _Static_assert(KEEP_ALIVE_MS > 0, "a connection lives longer than a request");
@@ -133,9 +135,6 @@ static int dispatch(struct trib_worker *w, const struct trib_http_request *q, st
 	trib_route_parse(q->path, q->query, &r);
 	int status = trib_route_allowed(&r, &w->who, why, sizeof(why));
 	if (status) {
-		/* A stranger's body is not worth reading to its end. */
-		if (!w->who.known)
-			trib_http_close_after(w->http);
 		return trib_http_text(w->http, status, err, "%s", why);
 	}
 	int m = check_method(w, &r, q, err);
@@ -168,11 +167,13 @@ static int serve(struct trib_worker *w, struct trib_err *err)
 	while (!stopping) {
 		struct trib_http_request q;
 		waiting = trib_http_idle(w->http);
+		if (waiting && stopping) /* the signal came before the line above */
+			return 0;
 		int got = trib_http_next(w->http, first ? TRIB_HEAD_MS : TRIB_IO_MS, &q, err);
 		waiting = 0;
 		if (got <= 0)
 			return got;
-		if (!first && hello(w, err))
+		if ((!first || trib_mono_ms() - w->started > HELLO_FRESH_MS) && hello(w, err))
 			return -1;
 		first = false;
 		if (!w->who.known || stopping || trib_mono_ms() - w->started > KEEP_ALIVE_MS)
@@ -236,6 +237,8 @@ static int run(struct trib_worker *w, struct trib_tls_ctx *tls, int conn_fd, str
 	w->http = trib_http_new((struct trib_http_io){.ctx = w->tls, .read = tls_read, .write = tls_write}, request_ms);
 	if (!w->http)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!w->who.known)
+		trib_http_drain_max(w->http, STRANGER_DRAIN);
 	return serve(w, err);
 }
 
