@@ -8,6 +8,7 @@
 #define SQL_MAX (TRIB_MIB * 4)
 #define SHAPES_MAX 1024  /* tables times schemas in use at once; all are dropped beyond */
 #define UPDATES_MAX 64   /* statements kept, one for each form of update */
+#define SCHEMAS_MAX 16   /* schemas remembered; one more costs a look at each of its tables */
 
 /* The form of an update, a byte a column. */
 #define CHANGED 1
@@ -36,6 +37,8 @@ struct trib_mirror {
 	struct update updates[UPDATES_MAX];
 	uint64_t clock;
 	struct trib_buf id;   /* scratch */
+	uint8_t known[SCHEMAS_MAX][TRIB_SHA256_LEN]; /* schemas whose tables all have a mirror */
+	uint64_t nknown;
 };
 
 /* ---- lifecycle ---- */
@@ -71,6 +74,7 @@ static void drop_entries(struct trib_mirror *m)
 void trib_mirror_forget(struct trib_mirror *m)
 {
 	drop_entries(m);
+	m->nknown = 0;
 }
 
 int trib_mirror_new(sqlite3 *db, struct trib_mirror **ret, struct trib_err *err)
@@ -264,15 +268,11 @@ static int make_entry(struct trib_mirror *m, const struct trib_st_table *st, str
 	return prepare_entry(m, e, err);
 }
 
-static int find_entry(struct trib_mirror *m, const struct trib_schematext *schema, const struct trib_cs_table *t, struct entry **ret,
-		      struct trib_err *err)
+static int entry_of(struct trib_mirror *m, const struct trib_st_table *st, struct entry **ret, struct trib_err *err)
 {
-	const struct trib_st_table *st = trib_schematext_find(schema, t->name);
 	struct entry *e;
 
-	if (!st)
-		return trib_fail(err, TRIB_E_SCHEMA, "the changeset holds a table that the schema does not list");
-	if (check_header(t, st, err) < 0 || make_id(&m->id, st, err) < 0)
+	if (make_id(&m->id, st, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->nentries; i++) {
 		if (trib_span_eq(trib_buf_span(&m->entries[i]->id), trib_buf_span(&m->id))) {
@@ -295,6 +295,34 @@ static int find_entry(struct trib_mirror *m, const struct trib_schematext *schem
 			m->entries[i]->others = e->others = true;
 	m->entries[m->nentries++] = e;
 	*ret = e;
+	return 0;
+}
+
+static int find_entry(struct trib_mirror *m, const struct trib_schematext *schema, const struct trib_cs_table *t, struct entry **ret,
+		      struct trib_err *err)
+{
+	const struct trib_st_table *st = trib_schematext_find(schema, t->name);
+
+	if (!st)
+		return trib_fail(err, TRIB_E_SCHEMA, "the changeset holds a table that the schema does not list");
+	return check_header(t, st, err) < 0 ? -1 : entry_of(m, st, ret, err);
+}
+
+/* Empty tables too: a report that asks for one must find no rows, not no table. Most communities share few schemas. */
+static int make_tables(struct trib_mirror *m, const struct trib_judged *j, struct trib_err *err)
+{
+	const struct trib_mf_blob *b = trib_manifest_blob(&j->manifest, "schema.sql");
+	struct entry *e;
+
+	if (!b)
+		return 0;
+	for (uint64_t i = 0; i < m->nknown && i < SCHEMAS_MAX; i++)
+		if (memcmp(m->known[i], b->sha256, TRIB_SHA256_LEN) == 0)
+			return 0;
+	for (size_t i = 0; i < j->schema.ntables; i++)
+		if (!j->schema.tables[i].bag && entry_of(m, &j->schema.tables[i], &e, err) < 0)
+			return -1;
+	memcpy(m->known[m->nknown++ % SCHEMAS_MAX], b->sha256, TRIB_SHA256_LEN);
 	return 0;
 }
 
@@ -567,6 +595,8 @@ int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j,
 {
 	if (j->manifest.kind == TRIB_KIND_RESET && j->manifest.part == 1 && clear_node(m, j->manifest.node, err) < 0)
 		return trib_ctx(err, "resetting %s", j->manifest.node);
+	if (make_tables(m, j, err) < 0)
+		return trib_ctx(err, "making the tables of %s", j->manifest.node);
 	if (j->changeset.len == 0)
 		return 0;
 	if (trib_mirror_apply(m, j->manifest.node, &j->schema, trib_buf_span(&j->changeset), ret_why, err) < 0)

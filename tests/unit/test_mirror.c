@@ -374,11 +374,42 @@ static void a_scan_gives_the_digest(void **state)
 	}
 }
 
+/* A judged commit of `node` without changes, under a schema whose blob hash begins with `id`. */
+static void no_change(struct fixture *f, const char *node, const char *schema, uint8_t id)
+{
+	struct trib_judged j = {0};
+
+	(void)snprintf(j.manifest.node, sizeof(j.manifest.node), "%s", node);
+	if (trib_manifest_add_blob(&j.manifest, "schema.sql", (const uint8_t[TRIB_SHA256_LEN]){id}, &f->err) < 0 ||
+	    trib_schematext_parse(trib_span_str(schema), &j.schema, &f->err) < 0 || trib_mirror_apply_judged(f->m, &j, &f->why, &f->err) < 0)
+		fail_msg("%s", f->err.msg);
+	trib_schematext_release(&j.schema);
+	trib_manifest_release(&j.manifest);
+}
+
+static void tables_without_rows_are_there(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(trib_db_exec(f->db, "BEGIN", &f->err), 0);
+	no_change(f, "n1", HEAD "-- table empty k:1 v\n-- table t k:1 v w\n-- bag loose x\n\n", 1);
+	assert_int_equal(count(f, "SELECT count(*) FROM empty"), 0);
+	assert_int_equal(count(f, "SELECT count(*) FROM sqlite_schema WHERE name = '_bag_loose'"), 0);
+	assert_int_equal(trib_db_exec(f->db, "ROLLBACK", &f->err), 0);
+	trib_mirror_forget(f->m);
+	assert_int_equal(count(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'empty'"), 0);
+	/* What was rolled back is made again; a later schema's new table as well. */
+	no_change(f, "n1", HEAD "-- table empty k:1 v\n-- table t k:1 v w\n-- bag loose x\n\n", 1);
+	no_change(f, "n2", HEAD "-- table later k:1\n\n", 2);
+	assert_int_equal(count(f, "SELECT (SELECT count(*) FROM empty) + (SELECT count(*) FROM t) + (SELECT count(*) FROM later)"), 0);
+}
+
 int main(void)
 {
 #define T_(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T_(applies_by_name_and_node),
+		T_(tables_without_rows_are_there),
 		T_(old_values_must_match_by_class_and_bytes),
 		T_(rows_must_be_there_or_not),
 		T_(bags_count_equal_rows),
