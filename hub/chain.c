@@ -180,9 +180,8 @@ int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const
 	if (trib_buf_check(&manifest, "manifest", err))
 		return -1;
 	blobs[consistency.len ? 1 : 0].bytes = trib_buf_span(&manifest);
-	uint8_t digest[TRIB_SHA256_LEN], old[TRIB_OID_LEN];
+	uint8_t digest[TRIB_SHA256_LEN];
 	trib_sha256(digest, trib_buf_span(&manifest));
-	memcpy(old, d.oid, TRIB_OID_LEN);
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(h->hub, node, app);
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	char subject[128];
@@ -190,7 +189,6 @@ int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const
 	if (!path || trib_repo_create(path, &repo, err) ||
 	    write_commit(repo, h->hub, s, d.exists ? d.oid : NULL, down.time, subject, blobs, n, digest, d.oid, err))
 		return trib_ctx(err, "writing the down commit of %s/%s", node, app);
-	bool had = d.exists;
 	d.seq++;
 	d.size = size;
 	memcpy(d.manifest, digest, TRIB_SHA256_LEN);
@@ -198,7 +196,8 @@ int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const
 	if (record_down(h, node, app, &d, last, err))
 		return trib_ctx(err, "recording the down commit of %s/%s", node, app);
 	trib_crash_point("down-recorded");
-	return trib_repo_ref_cas(repo, "refs/heads/down", had ? old : NULL, d.oid, err);
+	/* Not compare-and-swap: hub.db says what is right, and a ref that an earlier failure left behind must catch up. */
+	return trib_repo_ref_set(repo, "refs/heads/down", d.oid, err);
 }
 
 int trib_chain_city(struct trib_hubdb *h, const struct trib_hub_signer *s, uint64_t merged, const uint8_t digest[TRIB_SHA256_LEN], struct trib_err *err)

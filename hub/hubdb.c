@@ -212,7 +212,8 @@ int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate is not one that this hub issued; enrol first");
 	if (strcmp(peer.node, gate->node) != 0 || strcmp(peer.app, gate->app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate belongs to %s/%s, not to %s/%s", peer.node, peer.app, gate->node, gate->app);
-	if (peer.revoked_at && peer.revoked_at <= gate->at)
+	/* What was held in the second of the revocation came before it: the keeper takes nothing after. */
+	if (peer.revoked_at && peer.revoked_at < gate->at)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate was revoked; ask the city for a new enrolment slip");
 	return 0;
 }

@@ -34,7 +34,7 @@ struct trib_ipc_head { uint32_t magic, type; uint64_t len; };
 
 /* The peer as the TLS handshake showed it; has_cert false = none presented. The keeper re-checks against its own records at every HELLO, and a
  * worker says HELLO again before each request of a kept connection, so revocation acts at the next request (D7.3). */
-struct trib_ipc_hello { bool has_cert; uint8_t cert_sha256[TRIB_SHA256_LEN]; };
+struct trib_ipc_hello { uint8_t has_cert; /* no bool: any byte may come */ uint8_t cert_sha256[TRIB_SHA256_LEN]; };
 struct trib_ipc_who {
 	bool known;                 /* a valid, unrevoked certificate of this city */
 	bool expired;
@@ -46,7 +46,7 @@ struct trib_ipc_who {
 struct trib_ipc_history { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; };
 struct trib_ipc_publish {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
-	bool has_old;
+	uint8_t has_old;            /* no bool: any byte may come */
 	uint8_t old_tip[TRIB_OID_LEN], new_tip[TRIB_OID_LEN];
 	char quarantine[64];        /* directory name below STATE/quarantine */
 	char pack[TRIB_OID_HEX + 1];/* pack-NAME inside quarantine/pack */

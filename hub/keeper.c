@@ -15,9 +15,16 @@
 #define PEERS_MAX (2 * TRIB_WORKERS_MAX)
 #define PEER_MSG_MS 10000 /* a worker that stops in the middle of a record is dropped */
 
+#define DOWN_MAX 64       /* down commits for one history in one go */
+#define REFUSALS_FREE 20  /* refusals of one history and code that are leaves in any case; after them a pause is needed */
+#define REFUSAL_PAUSE_S 60
+
 struct conn {
 	int fd;
+	bool greeted, has_cert; /* the first HELLO binds the connection to its peer */
+	uint8_t cert[TRIB_SHA256_LEN];
 	bool known;
+	uint64_t incarnation;
 	enum trib_role role;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 };
@@ -28,6 +35,7 @@ struct keeper {
 	int control_fd, merger_fd, enrol_fd;
 	struct conn conns[PEERS_MAX];
 	size_t nconns;
+	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
 	struct trib_buf in;
 };
 
@@ -59,12 +67,25 @@ static int seen(struct keeper *k, const char *node, const char *app, struct trib
 	return trib_db_step(k->db.db, st, err) < 0 ? -1 : 0;
 }
 
+/* A worker says HELLO first before it reads a byte of HTTP. One that was taken over later could name any certificate (they stand in every
+ * history), so the first word counts. */
+static int bind_peer(struct conn *c, const struct trib_ipc_hello *hello, struct trib_err *err)
+{
+	bool has = hello->has_cert != 0;
+	if (c->greeted && (c->has_cert != has || memcmp(c->cert, hello->cert_sha256, sizeof(c->cert)) != 0))
+		return trib_fail(err, TRIB_E_REFUSED, "a worker speaks for another peer than at first");
+	c->greeted = true;
+	c->has_cert = has;
+	memcpy(c->cert, hello->cert_sha256, sizeof(c->cert));
+	return 0;
+}
+
 static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_hello hello;
 	struct trib_ipc_who who = {.role = TRIB_ROLE_NONE};
 	struct trib_peer peer;
-	if (take(&k->in, 0, &hello, sizeof(hello), err))
+	if (take(&k->in, 0, &hello, sizeof(hello), err) || bind_peer(c, &hello, err))
 		return -1;
 	int found = hello.has_cert ? trib_hubdb_peer(&k->db, hello.cert_sha256, &peer, err) : 0;
 	if (found < 0)
@@ -83,7 +104,7 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		who.known = c->known = true;
 		who.expired = peer.not_after < now;
 		who.role = c->role = TRIB_ROLE_NODE;
-		who.incarnation = peer.incarnation;
+		who.incarnation = c->incarnation = peer.incarnation;
 		memcpy(who.node, peer.node, sizeof(who.node));
 		memcpy(who.app, peer.app, sizeof(who.app));
 		memcpy(who.name, peer.name, sizeof(who.name));
@@ -105,11 +126,50 @@ static int own_history(const struct conn *c, const char *node, size_t node_size,
 	return 0;
 }
 
+/* Refs follow hub.db (D8.4): what a crash or a full disk left behind is set again. */
+static int redo_refs(struct keeper *k, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT node, app, oid, down_oid FROM history", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(k->db.db, st, err)) > 0) {
+		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
+		TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, node, app);
+		TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+		uint8_t now[TRIB_OID_LEN];
+		if (!path || !trib_fs_exists(path)) {
+			trib_log(TRIB_LOG_ERROR, "the repository of %s/%s is missing; try: tributary-hub audit, then tributary-hub ingest", node, app);
+			continue;
+		}
+		if (trib_repo_open(path, true, &repo, err)) { /* one damaged repository does not keep the hub from serving the others */
+			trib_log(TRIB_LOG_ERROR, "%s; try: tributary-hub audit, then tributary-hub ingest", err->msg);
+			continue;
+		}
+		static const char *const refs[] = {"refs/heads/main", "refs/heads/down"};
+		for (int i = 0; i < 2; i++) {
+			const void *want = sqlite3_column_blob(st, 2 + i);
+			if (!want || (trib_repo_ref(repo, refs[i], now, err) == 0 && memcmp(now, want, TRIB_OID_LEN) == 0))
+				continue;
+			if (trib_repo_ref_set(repo, refs[i], want, err) == 0)
+				continue;
+			k->refs_behind = true;
+			trib_log(TRIB_LOG_ERROR, "setting %s of %s/%s again: %s; try: tributary-hub audit", refs[i], node, app, err->msg);
+		}
+	}
+	return row;
+}
+
 static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_history h;
 	if (take(&k->in, 0, &h, sizeof(h), err) || own_history(c, h.node, sizeof(h.node), h.app, sizeof(h.app), err))
 		return -1;
+	if (k->refs_behind) {
+		k->refs_behind = false;
+		if (redo_refs(k, err))
+			return -1;
+	}
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(k->db.db, "SELECT tip FROM history WHERE node = ? AND app = ?", &st, err))
 		return -1;
@@ -197,10 +257,10 @@ static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const
 }
 
 /* The published tip must still be the one that the worker judged against. */
-static int check_old_tip(struct keeper *k, const struct trib_ipc_publish *p, struct trib_err *err)
+static int check_old_tip(struct keeper *k, const struct trib_ipc_publish *p, uint64_t first_seq, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT oid FROM history WHERE node = ? AND app = ?", &st, err))
+	if (trib_db_prepare(k->db.db, "SELECT oid, seq FROM history WHERE node = ? AND app = ?", &st, err))
 		return -1;
 	sqlite3_bind_text(st, 1, p->node, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, p->app, -1, SQLITE_STATIC);
@@ -208,6 +268,9 @@ static int check_old_tip(struct keeper *k, const struct trib_ipc_publish *p, str
 	if (row < 0)
 		return -1;
 	bool same = row ? p->has_old && memcmp(sqlite3_column_blob(st, 0), p->old_tip, TRIB_OID_LEN) == 0 : !p->has_old;
+	uint64_t seq = row ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
+	if (same && first_seq != seq + 1)
+		return trib_fail(err, TRIB_E_CHAIN, "commit #%llu does not follow #%llu", (unsigned long long)first_seq, (unsigned long long)seq);
 	return same ? 0 : trib_fail(err, TRIB_E_CHAIN, "another push of this history came first; fetch, then push again");
 }
 
@@ -238,9 +301,9 @@ static int publish_rows(struct keeper *k, const struct trib_ipc_publish *p, stru
 {
 	int64_t now = trib_now();
 	struct trib_ipc_held held = {0};
-	if (trib_hubdb_begin(&k->db, err))
+	if (take(&k->in, sizeof(*p), &held, sizeof(held), err) || trib_hubdb_begin(&k->db, err))
 		return -1;
-	if (check_old_tip(k, p, err))
+	if (check_old_tip(k, p, held.seq, err))
 		goto fail;
 	for (uint32_t i = 0; i < p->nheld; i++)
 		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, err))
@@ -267,6 +330,41 @@ static void wake_merger(struct keeper *k)
 		trib_log(TRIB_LOG_WARN, "waking the merger: %s", err.msg);
 }
 
+/* The peer as it is now, not as it was when the request began: a long push may outlive its certificate's standing. */
+static int check_peer(struct keeper *k, const struct conn *c, struct trib_err *err)
+{
+	struct trib_peer peer;
+	int found = trib_hubdb_peer(&k->db, c->cert, &peer, err);
+	if (found < 0)
+		return -1;
+	if (!found || peer.revoked_at || !peer.current || peer.not_after < trib_now())
+		return trib_fail(err, TRIB_E_CERT, "this office's certificate was revoked, replaced or has expired; ask the city for a new enrolment slip");
+	return 0;
+}
+
+/* What a worker cannot know or need not be believed: signers by hub.db, and that the records are one unbroken run of this incarnation. */
+static int check_held(struct keeper *k, const struct conn *c, const struct trib_ipc_publish *p, struct trib_err *err)
+{
+	struct trib_cert_gate gate = {.db = &k->db, .node = p->node, .app = p->app, .at = INT64_MAX};
+	struct trib_cert_id id = {0};
+	struct trib_ipc_held h;
+	uint64_t before = 0;
+	for (uint32_t i = 0; i < p->nheld; i++) {
+		if (take(&k->in, sizeof(*p) + i * sizeof(h), &h, sizeof(h), err))
+			return -1;
+		if (h.incarnation != c->incarnation || h.seq == 0 || h.seq > INT64_MAX || (i && h.seq != before + 1) || h.part == 0 || h.part > h.parts ||
+		    h.parts > TRIB_PARTS_MAX)
+			return trib_fail(err, TRIB_E_CHAIN, "the records of a push are not one run of commits");
+		if ((i == 0 || memcmp(id.sha256, h.signer, sizeof(h.signer)) != 0)) {
+			memcpy(id.sha256, h.signer, sizeof(h.signer));
+			if (trib_hubdb_cert_ok(&gate, &id, err))
+				return -1;
+		}
+		before = h.seq;
+	}
+	return memcmp(h.oid, p->new_tip, TRIB_OID_LEN) == 0 ? 0 : trib_fail(err, TRIB_E_CHAIN, "the records of a push do not end at its tip");
+}
+
 static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_publish p;
@@ -276,9 +374,13 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	if (p.nheld == 0 || p.nheld > TRIB_PUSH_COMMITS_MAX || trib_mul_overflow(p.nheld, sizeof(struct trib_ipc_held), &records) ||
 	    p.tip_len > 2 * TRIB_LANES_MAX + TRIB_MIB || sizeof(p) + records + p.tip_len != k->in.len)
 		return trib_fail(err, TRIB_E_FORMAT, "a publication record of impossible size");
+	if (check_peer(k, c, err) || check_held(k, c, &p, err))
+		return -1;
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, p.node, p.app);
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
-	if (!path || trib_repo_create(path, &repo, err) || move_pack(k, &p, repo, err))
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_repo_create(path, &repo, err) || move_pack(k, &p, repo, err))
 		return -1;
 	trib_crash_point("pack-moved");
 	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err))
@@ -286,14 +388,34 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	/* From here on the commits are held, whatever happens: what follows is redone at start. */
 	struct trib_err later;
 	trib_repo_refresh(repo);
-	if (trib_repo_ref_set(repo, "refs/heads/main", p.new_tip, &later))
+	if (trib_repo_ref_set(repo, "refs/heads/main", p.new_tip, &later)) {
+		k->refs_behind = true;
 		trib_log(TRIB_LOG_ERROR, "setting refs/heads/main of %s/%s: %s", p.node, p.app, later.msg);
+	}
 	trib_crash_point("ref-published");
-	if (trib_chain_down(&k->db, &k->signer, p.node, p.app, &later))
+	if (trib_chain_down(&k->db, &k->signer, p.node, p.app, &later)) {
+		k->refs_behind = true;
 		trib_log(TRIB_LOG_ERROR, "%s", later.msg);
+	}
 	wake_merger(k);
 	trib_log(TRIB_LOG_INFO, "held %u commits of %s/%s", p.nheld, p.node, p.app);
 	return 0;
+}
+
+/* An office that makes a new bad commit every second fills no log either: the table counts, the log gets the first ones and, after a
+ * pause, the next. 1, 0, -1. */
+static int refusal_worth_a_leaf(struct keeper *k, const struct trib_leaf *leaf, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT times, at FROM refusal WHERE node = ? AND app = ? AND code = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, leaf->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, leaf->app, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, leaf->word, -1, SQLITE_STATIC);
+	int row = trib_db_step(k->db.db, st, err);
+	if (row <= 0)
+		return row < 0 ? -1 : 1;
+	return sqlite3_column_int64(st, 0) < REFUSALS_FREE || sqlite3_column_int64(st, 1) <= leaf->time - REFUSAL_PAUSE_S;
 }
 
 static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
@@ -329,8 +451,11 @@ static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
 	sqlite3_bind_text(st, 6, r.msg, -1, SQLITE_STATIC);
 	if (trib_db_step(k->db.db, again, err) < 0)
 		goto fail;
-	if (sqlite3_changes(k->db.db) == 0 && (trib_db_step(k->db.db, st, err) < 0 || trib_log_append(&k->db, &leaf, NULL, err)))
-		goto fail;
+	if (sqlite3_changes(k->db.db) == 0) {
+		int worth = refusal_worth_a_leaf(k, &leaf, err);
+		if (worth < 0 || trib_db_step(k->db.db, st, err) < 0 || (worth && trib_log_append(&k->db, &leaf, NULL, err)))
+			goto fail;
+	}
 	if (trib_hubdb_commit(&k->db, err))
 		goto fail;
 	trib_log(TRIB_LOG_WARN, "refused %s/%s: [%s] %s", r.node, r.app, leaf.word, r.msg);
@@ -389,12 +514,30 @@ static int insert_cert(struct keeper *k, const struct trib_ipc_enrolled *e, cons
 	return trib_db_step(k->db.db, st, err) < 0 ? -1 : 0;
 }
 
+/* Certificates made before a later machine was enrolled, but told only now, must not bring the office back to the machine before. */
+static int check_incarnation(struct keeper *k, const struct trib_ipc_enrolled *e, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT incarnation FROM node WHERE node = ? AND app = ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, e->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, e->app, -1, SQLITE_STATIC);
+	int row = trib_db_step(k->db.db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row || e->incarnation != (uint64_t)sqlite3_column_int64(st, 0) + 1)
+		return trib_fail(err, TRIB_E_CERT, "another machine of %s/%s was enrolled meanwhile; ask the city for a new slip", e->node, e->app);
+	return 0;
+}
+
 static int enrolled_rows(struct keeper *k, const struct trib_ipc_enrolled *e, struct trib_err *err)
 {
 	struct trib_peer known;
 	int found = trib_hubdb_peer(&k->db, e->sign_sha256, &known, err);
 	if (found)
 		return found < 0 ? -1 : 0; /* told before: the enrolment process was killed after we logged it */
+	if (check_incarnation(k, e, err))
+		return -1;
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};
 	memcpy(leaf.node, e->node, sizeof(leaf.node));
 	memcpy(leaf.app, e->app, sizeof(leaf.app));
@@ -416,7 +559,10 @@ static int enrolled_rows(struct keeper *k, const struct trib_ipc_enrolled *e, st
 static int on_enrolled(struct keeper *k, struct trib_err *err)
 {
 	struct trib_ipc_enrolled e;
-	if (take(&k->in, 0, &e, sizeof(e), err) || trib_hubdb_begin(&k->db, err))
+	if (take(&k->in, 0, &e, sizeof(e), err))
+		return -1;
+	e.node[sizeof(e.node) - 1] = e.app[sizeof(e.app) - 1] = e.name[sizeof(e.name) - 1] = '\0';
+	if (trib_hubdb_begin(&k->db, err))
 		return -1;
 	if (enrolled_rows(k, &e, err) || trib_hubdb_commit(&k->db, err)) {
 		trib_hubdb_rollback(&k->db);
@@ -475,23 +621,44 @@ static int merged_row(struct keeper *k, const struct trib_ipc_merge_result *r, s
 	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, due, err) < 0 ? -1 : 0;
 }
 
-/* Every history that has leaves to be sent. */
-static int send_due(struct keeper *k, struct trib_err *err)
+/* All that one history is due. */
+static int send_history(struct keeper *k, const char *node, const char *app, struct trib_err *err)
 {
-	for (;;) {
+	for (int i = 0; i < DOWN_MAX; i++) {
 		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-		if (trib_db_prepare(k->db.db, "SELECT node, app FROM due LIMIT 1", &st, err))
+		if (trib_db_prepare(k->db.db, "SELECT 1 FROM due WHERE node = ? AND app = ? LIMIT 1", &st, err))
 			return -1;
+		sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
 		int row = trib_db_step(k->db.db, st, err);
 		if (row <= 0)
 			return row;
-		char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
-		(void)snprintf(node, sizeof(node), "%s", (const char *)sqlite3_column_text(st, 0));
-		(void)snprintf(app, sizeof(app), "%s", (const char *)sqlite3_column_text(st, 1));
-		sqlite3_finalize(st);
-		st = NULL;
 		if (trib_chain_down(&k->db, &k->signer, node, app, err))
 			return -1;
+	}
+	return 0;
+}
+
+/* Every history that has leaves to be sent. One whose repository is damaged keeps none of the others waiting. */
+static int send_due(struct keeper *k, struct trib_err *err)
+{
+	char node[TRIB_NODE_MAX + 1] = "", app[TRIB_APP_MAX + 1] = "";
+	for (;;) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		if (trib_db_prepare(k->db.db, "SELECT node, app FROM due WHERE (node, app) > (?1, ?2) ORDER BY node, app LIMIT 1", &st, err))
+			return -1;
+		sqlite3_bind_text(st, 1, node, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_text(st, 2, app, -1, SQLITE_TRANSIENT);
+		int row = trib_db_step(k->db.db, st, err);
+		if (row <= 0)
+			return row;
+		(void)snprintf(node, sizeof(node), "%s", (const char *)sqlite3_column_text(st, 0));
+		(void)snprintf(app, sizeof(app), "%s", (const char *)sqlite3_column_text(st, 1));
+		struct trib_err later;
+		if (send_history(k, node, app, &later)) {
+			k->refs_behind = true;
+			trib_log(TRIB_LOG_ERROR, "%s; its receipts wait, those of others go on", later.msg);
+		}
 	}
 }
 
@@ -501,7 +668,10 @@ static int merged_rows(struct keeper *k, const struct trib_ipc_merged *m, struct
 		return -1;
 	for (uint32_t i = 0; i < m->nresults; i++) {
 		struct trib_ipc_merge_result r;
-		if (take(&k->in, sizeof(*m) + i * sizeof(r), &r, sizeof(r), err) || merged_row(k, &r, err))
+		if (take(&k->in, sizeof(*m) + i * sizeof(r), &r, sizeof(r), err))
+			goto fail;
+		r.node[sizeof(r.node) - 1] = r.app[sizeof(r.app) - 1] = r.table[sizeof(r.table) - 1] = r.reason[sizeof(r.reason) - 1] = '\0';
+		if (merged_row(k, &r, err))
 			goto fail;
 	}
 	if (trib_hubdb_commit(&k->db, err))
@@ -542,36 +712,6 @@ static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (
 	if (rc)
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 	return answer(fd, &err, rc == 0, &sent) ? -1 : 1;
-}
-
-/* Refs follow hub.db (D8.4): what a crash left behind is set again. */
-static int redo_refs(struct keeper *k, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT node, app, oid, down_oid FROM history", &st, err))
-		return -1;
-	int row;
-	while ((row = trib_db_step(k->db.db, st, err)) > 0) {
-		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
-		TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, node, app);
-		TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
-		uint8_t now[TRIB_OID_LEN];
-		if (!path || !trib_fs_exists(path)) {
-			trib_log(TRIB_LOG_ERROR, "the repository of %s/%s is missing; try: tributary-hub audit, then tributary-hub ingest", node, app);
-			continue;
-		}
-		if (trib_repo_open(path, true, &repo, err))
-			return trib_ctx(err, "opening %s", path);
-		static const char *const refs[] = {"refs/heads/main", "refs/heads/down"};
-		for (int i = 0; i < 2; i++) {
-			const void *want = sqlite3_column_blob(st, 2 + i);
-			if (!want || (trib_repo_ref(repo, refs[i], now, err) == 0 && memcmp(now, want, TRIB_OID_LEN) == 0))
-				continue;
-			if (trib_repo_ref_set(repo, refs[i], want, err))
-				trib_log(TRIB_LOG_ERROR, "setting %s of %s/%s again: %s; try: tributary-hub audit", refs[i], node, app, err->msg);
-		}
-	}
-	return row;
 }
 
 static void drop_conn(struct keeper *k, size_t i)
