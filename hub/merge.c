@@ -218,6 +218,21 @@ static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct tr
 	return 0;
 }
 
+/* What cannot stand in a city database at all (too many columns, too large a row) is the node's alone, like a row that does not fit:
+ * taken for our own trouble it would hold up everybody. */
+static int apply_one(struct group *w, const struct trib_judged *j, struct trib_err *err)
+{
+	if (trib_mirror_apply_judged(w->city->mirror, j, &w->why, err) == 0)
+		return 0;
+	if (err->code == TRIB_E_LIMIT || err->code == TRIB_E_SCHEMA) {
+		w->why = (struct trib_mismatch){.table = "-", .reason = "over-limit"};
+		if (err->code == TRIB_E_SCHEMA)
+			(void)snprintf(w->why.reason, sizeof(w->why.reason), "schema");
+		err->code = TRIB_E_OUT_OF_STEP;
+	}
+	return -1;
+}
+
 /* Judges every commit after the tip; applies the last `parts` of them, which are the group. */
 static int judge_and_apply(struct group *w, struct trib_err *err)
 {
@@ -229,12 +244,11 @@ static int judge_and_apply(struct group *w, struct trib_err *err)
 	for (size_t i = 0; i < n && !rc; i++) {
 		TRIB_AUTO(trib_judged) struct trib_judged j = {0};
 		rc = judge_one(w, chain[i], &j, err);
-		if (!rc && i + w->g->parts >= n)
-			rc = trib_mirror_apply_judged(w->city->mirror, &j, &w->why, err);
-		if (!rc)
-			memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
-		else if (err->code == TRIB_E_OUT_OF_STEP)
-			memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
+		if (rc)
+			break;
+		memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
+		if (i + w->g->parts >= n)
+			rc = apply_one(w, &j, err);
 	}
 	free(chain);
 	return rc;

@@ -1,16 +1,20 @@
 /* merger.c: the process that alone writes the city database (D8.5): no keys, no network, histories and hub.db read-only. */
+#include <errno.h>
 #include <poll.h>
-#include <time.h>
 
 #include "core/base/log.h"
 #include "hub/ipc.h"
 #include "hub/merge.h"
+
+#define RETRY_MS 10000 /* after trouble of our own: a full disk, a damaged city file */
 
 struct merger {
 	struct trib_hubdb db;
 	struct trib_merge merge;
 	int keeper_fd;
 	bool woken; /* a wake arrived while we waited for an answer */
+	bool open;  /* `merge` is */
+	bool keeper_lost;
 };
 
 /* Waits for the keeper's answer; wakes that cross it are kept in mind. */
@@ -21,6 +25,7 @@ static int await(struct merger *m, struct trib_err *err)
 		enum trib_ipc_type type;
 		struct trib_ipc_result r;
 		int got = trib_ipc_recv(m->keeper_fd, TRIB_REQUEST_MS, &type, &in, err);
+		m->keeper_lost = got <= 0;
 		if (got < 0)
 			return -1;
 		if (got == 0)
@@ -108,7 +113,8 @@ static int report(struct merger *m, uint64_t size, struct trib_err *err)
 			return -1;
 		if (head.nresults == 0)
 			return 0;
-		if (trib_ipc_send(m->keeper_fd, TRIB_IPC_MERGED, trib_span(&head, sizeof(head)), trib_buf_span(&out), (struct trib_span){0}, err) || await(m, err))
+		m->keeper_lost = trib_ipc_send(m->keeper_fd, TRIB_IPC_MERGED, trib_span(&head, sizeof(head)), trib_buf_span(&out), (struct trib_span){0}, err) != 0;
+		if (m->keeper_lost || await(m, err))
 			return trib_ctx(err, "reporting the merge");
 		trib_crash_point("merge-reported");
 		if (forget(m, last, err))
@@ -133,34 +139,72 @@ static int pass(struct merger *m, struct trib_err *err)
 	return 0;
 }
 
+/* One pass over all that is new, with files opened for it when they are not. */
+static int open_and_pass(struct merger *m, const struct trib_hub *h, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *dir = trib_hub_path(h, "city");
+	if (!dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!m->open && trib_merge_open(h, dir, &m->db, &m->merge, err))
+		return -1;
+	m->open = true;
+	return pass(m, err);
+}
+
+/* Trouble that ends with time or by an operator's hand. Offices push and get receipts meanwhile: the merge tries again, from the files as they
+ * stand. Anything else (a message that makes no sense, a keeper that is gone) ends the process, and with it the set. */
+static bool may_try_again(enum trib_code code)
+{
+	return code == TRIB_E_DB || code == TRIB_E_IO || code == TRIB_E_NO_SPACE || code == TRIB_E_NOMEM || code == TRIB_E_LOCKED || code == TRIB_E_GIT ||
+	       code == TRIB_E_VERIFY || code == TRIB_E_VERSION;
+}
+
+/* Until the keeper says something, or at most RETRY_MS when `soon`. 1 go on, 0 the keeper has gone, -1. */
+static int next_call(struct merger *m, bool soon, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
+	enum trib_ipc_type type;
+	struct pollfd p = {.fd = m->keeper_fd, .events = POLLIN};
+	int n;
+	do
+		n = poll(&p, 1, soon ? RETRY_MS : -1);
+	while (n < 0 && errno == EINTR);
+	return n == 0 ? 1 : trib_ipc_recv(m->keeper_fd, -1, &type, &in, err);
+}
+
+static int serve(struct merger *m, const struct trib_hub *h, struct trib_err *err)
+{
+	for (;;) {
+		bool failed = open_and_pass(m, h, err) != 0;
+		if (failed) {
+			trib_log(TRIB_LOG_ERROR, "%s", err->msg);
+			if (m->open)
+				trib_merge_close(&m->merge);
+			m->open = false;
+			if (m->keeper_lost || !may_try_again(err->code))
+				return 1;
+		}
+		int got = next_call(m, failed, err);
+		if (got <= 0)
+			return got == 0 ? 0 : 1;
+	}
+}
+
 int trib_merger_main(const struct trib_hub *h, int keeper_fd)
 {
 	struct merger m = {.keeper_fd = keeper_fd};
 	struct trib_err err;
-	TRIB_AUTO(trib_mem) char *dir = trib_hub_path(h, "city");
-	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
-	int status = 1;
 	/* The keeper migrates hub.db; its first wake says that it is there. */
-	enum trib_ipc_type type;
-	int got = trib_ipc_recv(keeper_fd, -1, &type, &in, &err);
+	int got = next_call(&m, false, &err);
 	if (got <= 0)
 		return got == 0 ? 0 : 1;
-	if (!dir || trib_repo_lib_init(&err) || trib_hubdb_open(h, false, &m.db, &err) || trib_merge_open(h, dir, &m.db, &m.merge, &err)) {
+	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, false, &m.db, &err)) {
 		trib_log(TRIB_LOG_ERROR, "the merger cannot start: %s", err.msg);
 		return trib_exit_status(err.code);
 	}
-	for (;;) {
-		if (pass(&m, &err)) {
-			trib_log(TRIB_LOG_ERROR, "%s", err.msg);
-			break;
-		}
-		got = trib_ipc_recv(keeper_fd, -1, &type, &in, &err);
-		if (got <= 0) {
-			status = got == 0 ? 0 : 1;
-			break;
-		}
-	}
-	trib_merge_close(&m.merge);
+	int status = serve(&m, h, &err);
+	if (m.open)
+		trib_merge_close(&m.merge);
 	trib_hubdb_close(&m.db);
 	return status;
 }

@@ -9,6 +9,7 @@
 #define SHAPES_MAX 1024  /* tables times schemas in use at once; all are dropped beyond */
 #define UPDATES_MAX 64   /* statements kept, one for each form of update */
 #define SCHEMAS_MAX 16   /* schemas remembered; one more costs a look at each of its tables */
+#define CONDITIONS_MAX 400 /* SQLite bounds an expression at 1,000 levels: a wider update looks at the old row first */
 
 /* The form of an update, a byte a column. */
 #define CHANGED 1
@@ -117,9 +118,13 @@ static int prepare(struct trib_mirror *m, struct trib_buf *sql, sqlite3_stmt **r
 {
 	if (trib_buf_check(sql, "SQL statement", err) < 0)
 		return -1;
-	if (sqlite3_prepare_v3(m->db, trib_buf_str(sql), -1, SQLITE_PREPARE_PERSISTENT, ret, NULL) != SQLITE_OK)
-		return trib_db_fail(err, m->db, "preparing a change of the mirror");
-	return 0;
+	int rc = sqlite3_prepare_v3(m->db, trib_buf_str(sql), -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+	if (rc == SQLITE_OK)
+		return 0;
+	/* The text is ours and the tables are there: what SQLite refuses is a size, of one node's making. */
+	if ((rc & 0xff) == SQLITE_ERROR)
+		return trib_fail(err, TRIB_E_LIMIT, "the table is wider than SQLite allows: %s", sqlite3_errmsg(m->db));
+	return trib_db_fail(err, m->db, "preparing a change of the mirror");
 }
 
 static int prepare_entry(struct trib_mirror *m, struct entry *e, struct trib_err *err)
@@ -149,8 +154,18 @@ static int prepare_entry(struct trib_mirror *m, struct entry *e, struct trib_err
 	return 0;
 }
 
+static bool is_wide(const struct trib_shape *s, const uint8_t *form)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->ncol; i++)
+		n += form[i] ? 2 : 0;
+	return n > CONDITIONS_MAX;
+}
+
 /* UPDATE of the changed columns, only where key and old values are what they were: ?1 node, key, then for each changed column its new
- * value, then for each its old one. Text, blob and NULL are told apart by IS itself; numbers need their class named. */
+ * value, then for each its old one. Text, blob and NULL are told apart by IS itself; numbers need their class named. A wide one has the key alone as
+ * its condition. */
 static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const uint8_t *form)
 {
 	const char *sep = " SET ";
@@ -168,6 +183,8 @@ static void update_sql(struct trib_buf *sql, const struct trib_shape *s, const u
 	}
 	trib_buf_puts(sql, " WHERE ");
 	trib_shape_sql_key(sql, s);
+	if (is_wide(s, form))
+		return;
 	for (size_t i = 0; i < s->ncol; i++) {
 		if (form[i] & CHANGED) {
 			trib_buf_puts(sql, " AND ");
@@ -455,6 +472,8 @@ static int bind_update(const struct apply *a, sqlite3_stmt *st, uint8_t hash[TRI
 	for (size_t i = 0; i < s->ncol; i++)
 		if ((a->form[i] & CHANGED) && trib_value_bind(st, param++, &a->c->new[i]) < 0)
 			return bind_fail(a, err);
+	if (is_wide(s, a->form))
+		return 0;
 	for (size_t i = 0; i < s->ncol; i++)
 		if ((a->form[i] & CHANGED) && trib_value_bind(st, param++, &a->c->old[i]) < 0)
 			return bind_fail(a, err);
@@ -474,15 +493,16 @@ static int apply_update(struct apply *a, struct trib_err *err)
 	const struct trib_shape *s = &a->e->s;
 	uint8_t hash[TRIB_SHA256_LEN];
 	sqlite3_stmt *st = NULL;
-	bool zero = false;
+	bool look = false;
 
 	for (size_t i = 0; i < s->ncol; i++) {
 		const struct trib_value *old = &a->c->old[i];
 
 		a->form[i] = form_of(old, a->c->new[i].type != TRIB_UNDEF, s->pk[i] && !s->bag);
-		zero |= old->type == TRIB_REAL && fpclassify(old->r) == FP_ZERO;
+		look |= old->type == TRIB_REAL && fpclassify(old->r) == FP_ZERO;
 	}
-	if (zero && check_old(a, err) < 0)
+	look |= is_wide(s, a->form);
+	if (look && check_old(a, err) < 0)
 		return -1;
 	if (get_update(a->m, a->e, a->form, &st, err) < 0 || bind_update(a, st, hash, err) < 0 || run(a, st, err) < 0)
 		return -1;

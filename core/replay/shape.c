@@ -3,6 +3,7 @@
 /* The longest statement names every column of a wide table three times, quoted. */
 #define SQL_MAX (TRIB_MIB * 4)
 #define NAME_TRIES 64
+#define MIRROR_COLUMNS_MAX 2000 /* SQLite's own limit, `_node` and `_hash` included */
 
 /* ---- names ---- */
 
@@ -357,11 +358,19 @@ static void create_sql(struct trib_buf *sql, const struct trib_shape *s)
 	trib_buf_puts(sql, ")) WITHOUT ROWID");
 }
 
+/* `ncol` as of struct trib_shape. All nodes with this key share the mirror, so the union of their columns counts. */
+static int check_width(const struct trib_st_table *t, size_t ncol, bool bag, struct trib_err *err)
+{
+	if (ncol + (bag ? 2 : 1) <= MIRROR_COLUMNS_MAX)
+		return 0;
+	return trib_fail(err, TRIB_E_LIMIT, "table %s: its mirror would have more than %d columns", t->name, MIRROR_COLUMNS_MAX);
+}
+
 static int make_mirror(sqlite3 *db, const struct trib_st_table *t, struct trib_shape *s, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX), shape = TRIB_BUF(SQL_MAX);
 
-	if (choose_mirror_name(db, t, s, err) < 0 || name_columns(t, s, err) < 0)
+	if (check_width(t, s->ncol, s->bag, err) < 0 || choose_mirror_name(db, t, s, err) < 0 || name_columns(t, s, err) < 0)
 		return -1;
 	create_sql(&sql, s);
 	shape_text(&shape, s);
@@ -376,27 +385,46 @@ static int make_mirror(sqlite3 *db, const struct trib_st_table *t, struct trib_s
 	return 0;
 }
 
+static int check_room(sqlite3 *db, const struct trib_st_table *t, const struct trib_shape *s, size_t nfresh, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *have = NULL;
+
+	if (nfresh == 0)
+		return 0;
+	if (run_text(db, "SELECT count(*) FROM \"_t_column\" WHERE mirror=?1", (const char *const[]){s->mirror}, 1, &have, err) < 0)
+		return -1;
+	return check_width(t, strtoul(have, NULL, 10) + nfresh, s->bag, err);
+}
+
+static int add_column(sqlite3 *db, const struct trib_st_table *t, const struct trib_shape *s, size_t i, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
+
+	trib_buf_puts(&sql, "ALTER TABLE ");
+	trib_sql_ident(&sql, s->mirror);
+	trib_buf_puts(&sql, " ADD COLUMN ");
+	trib_sql_ident(&sql, s->city[i]);
+	if (run(db, &sql, err) < 0 || note_column(db, s, i, err) < 0)
+		return trib_ctx(err, "adding column %s to the mirror of %s", t->cols[i].name, t->name);
+	return 0;
+}
+
 static int add_columns(sqlite3 *db, const struct trib_st_table *t, struct trib_shape *s, bool *ret_added, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) bool *fresh = calloc(s->ncol, sizeof(bool));
+	size_t nfresh = 0;
 
 	if (!fresh)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a table of %zu columns", s->ncol);
 	for (size_t i = 0; i < s->ncol; i++)
-		fresh[i] = !s->city[i];
-	if (name_columns(t, s, err) < 0)
+		nfresh += fresh[i] = !s->city[i];
+	if (check_room(db, t, s, nfresh, err) < 0 || name_columns(t, s, err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->ncol; i++) {
-		TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
-
 		if (!fresh[i])
 			continue;
-		trib_buf_puts(&sql, "ALTER TABLE ");
-		trib_sql_ident(&sql, s->mirror);
-		trib_buf_puts(&sql, " ADD COLUMN ");
-		trib_sql_ident(&sql, s->city[i]);
-		if (run(db, &sql, err) < 0 || note_column(db, s, i, err) < 0)
-			return trib_ctx(err, "adding column %s to the mirror of %s", t->cols[i].name, t->name);
+		if (add_column(db, t, s, i, err) < 0)
+			return -1;
 		*ret_added = true;
 	}
 	return 0;

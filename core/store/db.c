@@ -16,6 +16,9 @@ int trib_db_fail(struct trib_err *err, sqlite3 *db, const char *what)
 	case SQLITE_LOCKED:
 		code = TRIB_E_LOCKED;
 		break;
+	case SQLITE_TOOBIG:
+		code = TRIB_E_LIMIT;
+		break;
 	case SQLITE_NOMEM:
 		code = TRIB_E_NOMEM;
 		break;
