@@ -335,7 +335,7 @@ static int judge_one(struct push *p, struct trib_repo *view, const struct trib_t
 	if (trib_judge(view, oid, trust, &p->tip, &j, err)) {
 		name_object(p, view, oid);
 		if (err->code == TRIB_E_NOT_FOUND)
-			err->code = TRIB_E_TREE; /* the commit names something that neither the push nor the hub has */
+			return trib_fail(err, TRIB_E_TREE, "a commit names an object that neither the push nor the hub has");
 		return -1;
 	}
 	return add_held(p, &j, err);
@@ -354,8 +354,8 @@ static int judge_all(struct push *p, struct trib_err *err)
 			return trib_fail(err, TRIB_E_LIMIT, "more than %d commits in one push; push in steps", TRIB_PUSH_COMMITS_MAX);
 		if (err->code == TRIB_E_CHAIN)
 			return trib_ctx(err, "the hub's last commit is no ancestor of this push; nothing was changed; fetch first, then push again");
-		if (err->code == TRIB_E_NOT_FOUND)
-			err->code = TRIB_E_CHAIN; /* a commit that neither the push nor the hub has: a gap */
+		if (err->code == TRIB_E_NOT_FOUND) /* said anew: the reader's message names a path of the hub */
+			return trib_fail(err, TRIB_E_CHAIN, "a commit between the hub's last one and this push is missing; fetch first, then push again");
 		return -1;
 	}
 	struct trib_trust trust = {
