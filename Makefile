@@ -42,7 +42,7 @@ all: $(BUILD)/tributary-agent $(BUILD)/tributary-hub $(BUILD)/locale/zh_CN/LC_ME
 
 # What the machine lacks, and nothing else, with apt. Named before another goal it also runs before it under -j.
 DEPS := gcc make pkg-config libsqlite3-dev libgit2-dev libssl-dev zlib1g-dev libjansson-dev libhttp-parser-dev libsmartcols-dev libseccomp-dev \
-	libcmocka-dev gettext git gpgsm gpg-agent openssl sqlite3 libnss3-tools python3-minimal
+	libcmocka-dev gettext git gpgsm gpg-agent openssl sqlite3 libnss3-tools python3 curl procps
 DEPS_CI := clang libclang-rt-14-dev shellcheck strace
 FIRST := $(filter deps deps-ci,$(MAKECMDGOALS))
 .PHONY: deps deps-ci
@@ -136,9 +136,9 @@ tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
 check: tests
 	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(TEST_SH)
 asan:
-	@$(MAKE) SAN=1 BUILD=build/asan check
+	@$(MAKE) --no-print-directory SAN=1 BUILD=build/asan check
 clang:
-	@$(MAKE) CC=clang BUILD=build/clang tests
+	@$(MAKE) --no-print-directory CC=clang BUILD=build/clang tests
 lint:
 	@$(RUN) $(sort $(wildcard tests/lint/*.t))
 property: tests
@@ -147,7 +147,7 @@ attack: tests
 	@$(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/%,$(TEST_SH))
 fuzz-build: $(FUZZ_BIN)
 fuzz:
-	@$(MAKE) CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build
+	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=build/libfuzzer sh tests/fuzz/run
 demo: all $(DEMO_BIN)
 	@BUILD='$(abspath $(BUILD))' KEEP='$(KEEP)' sh demo/run

@@ -33,7 +33,6 @@ static void print_braked(struct trib_cli *cli, const struct trib_capture *c)
 static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
 {
 	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
-	TRIB_AUTO(trib_mem) uint8_t (*oids)[TRIB_OID_LEN] = NULL;
 	struct trib_state *s = trib_cli_state(cli);
 	char hex[TRIB_OID_HEX + 1];
 	uint8_t at[TRIB_OID_LEN];

@@ -95,7 +95,7 @@ TRIB_UNUSED static void mkhub_second(struct mkhub *h)
 
 TRIB_UNUSED static void mkhub_init(struct mkhub *h)
 {
-	static const char *const dirs[] = {"run", "city", "keys", "repos/" MK_NODE, "repos/N2", "quarantine"};
+	static const char *const dirs[] = {"run", "city", "keys", ("repos/" MK_NODE), "repos/N2", "quarantine"};
 	*h = (struct mkhub){.dir = "/tmp/trib-hub-XXXXXX", .id = {MK_NODE, "N2"}, .now = MK_TIME + 200};
 	assert_non_null(mkdtemp(h->dir));
 	for (size_t i = 0; i < MKHUB_NODES; i++)
