@@ -1,0 +1,59 @@
+#!/bin/sh
+# Enrolment by slip: the CA is pinned before the code is sent, a code serves one machine, and the city allows or rejects.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+b=520303001011
+c=520302004004
+
+setup() { city_init && hub_start && office $a community 洗马社区 && office $b community 南京路社区 && office $c community 兰家堡社区; }
+ok "a city, and three offices that work alone" setup
+slip() { hub node add "$1" --app community --name "$2" --url "$url" --slip "$dir/$1/slip"; }
+ok "the city makes a slip that waits for approval" slip $a 洗马社区
+code=$(sed -n 's/^code //p' "$dir/$a/slip")
+only_hash() { ! grep -rqa "$code" "$dir/hub"; }
+ok "the hub keeps no code, only its hash" only_hash
+
+# The pin: a slip that names another CA is never sent to this hub.
+sed 's/^ca ..../ca 0000/' "$dir/$a/slip" >"$dir/$a/wrong-ca"
+refuses 12 "" "another city's pin stops the office before it sends its code" agent $a enrol --slip "$dir/$a/wrong-ca"
+nothing_asked() { hub node show $a --app community --json | grep -q '"state": "unused"'; }
+ok "and the code is still unused" nothing_asked
+sed "s/^code ....../code 000000/" "$dir/$a/slip" >"$dir/$a/wrong-code"
+refuses 12 "slip" "an unknown code is refused" agent $a enrol --slip "$dir/$a/wrong-code"
+refuses 2 "this slip is for" "a slip of another office is not even sent" agent $b enrol --slip "$dir/$a/slip"
+
+refuses 3 "approv\|wait" "the request waits" agent $a enrol --slip "$dir/$a/slip"
+refuses 12 "enrol" "nothing is pushed before that" agent $a push
+# A thief with a copy of the slip, and keys of its own.
+mkdir -p "$dir/thief" && sqlite3 "$dir/thief/office.db" 'CREATE TABLE t(id INTEGER PRIMARY KEY)'
+ok "a thief makes a folder of the same name" agent thief init "$dir/thief/office.db" --node $a --app community
+refuses 12 "once" "a slip serves one machine" agent thief enrol --slip "$dir/$a/slip"
+ok "the city allows the request" hub node approve $a --app community
+before=$(git -C "$dir/$a/state/repo.git" rev-parse main)
+ok "the office asks again and is enrolled" agent $a enrol --slip "$dir/$a/slip"
+resigned() { [ "$before" != "$(git -C "$dir/$a/state/repo.git" rev-parse main)" ] && agent $a check --read-data; }
+ok "commits made before are signed anew and check out" resigned
+ok "and sync" agent $a sync
+refuses 12 "once" "the thief is still refused" agent thief enrol --slip "$dir/$a/slip"
+
+ok "a slip for B" slip $b 南京路社区
+refuses 3 "approv\|wait" "B asks" agent $b enrol --slip "$dir/$b/slip"
+ok "the city rejects B" hub node reject $b --app community
+refuses 12 "reject" "B is told" agent $b enrol --slip "$dir/$b/slip"
+
+expired() { hub node add $c --app community --name 兰家堡社区 --url "$url" --slip "$dir/$c/slip" --approve --expires 1; }
+ok "a slip for one hour" expired
+late() { TRIBUTARY_CLOCK_OFFSET=7200 agent $c enrol --slip "$dir/$c/slip"; }
+refuses 12 "expired" "two hours later it is worth nothing" late
+
+# A new machine of the same office: new incarnation, signed and visible; the old machine is stopped.
+replace() { hub node replace $a --app community --name 洗马社区 --url "$url" --slip "$dir/$a/slip2" --approve; }
+ok "the city makes a replacement slip for A" replace
+refuses 2 "enrolled" "a plain slip for an enrolled office is refused" slip $a 洗马社区
+kept() { grep -rqaE 'PRIVATE KEY' "$dir/hub/repos" "$dir/hub/enrol.db" "$dir/hub/hub.db" && return 1; return 0; }
+ok "no office's key ever came to the hub" kept
+leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -c '^kind enrolled'; }
+one_leaf() { same "$(leaves)" 1; }
+ok "the enrolment is in the log, once" one_leaf
+ok "the audit proves the city" hub audit
+finish
