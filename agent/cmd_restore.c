@@ -1,6 +1,7 @@
 /* cmd_restore.c: `restore` and `check`: what the history proves. */
 #include <sys/stat.h>
 
+#include "agent/capture/baseline.h"
 #include "agent/commands.h"
 #include "core/base/clock.h"
 
@@ -157,16 +158,31 @@ static int check_tip(struct trib_cli *cli, const struct trib_tip *walked)
 	return compare_lanes(&walked->lanes, &s->tip.lanes, _("the remembered state"), &cli->err);
 }
 
+/* The baseline is a cache of the history, so whatever is wrong with it the next commit mends. */
+static int bad_baseline(struct trib_cli *cli, const char *why)
+{
+	return trib_fail(&cli->err, TRIB_E_VERIFY, _("the baseline %s; the history is proven and the database is not touched; the next commit makes the baseline again: "
+						     "tributary-agent commit"), why);
+}
+
 static int scan_baseline(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_lanes) struct trib_lanes found = {0};
 	struct trib_state *s = trib_cli_state(cli);
+	struct trib_err *err = &cli->err;
+	const char *why = NULL;
 	sqlite3 *db = NULL;
-	if (trib_capture_vfs_register(&cli->err) || trib_delta_open_old(s, &db, &cli->err))
+	if (trib_baseline_pages(s, NULL, &why, err))
 		return -1;
-	int rc = trib_scan_database(db, s->salt, s->node.app, &found, &cli->err);
+	if (why)
+		return bad_baseline(cli, _(why));
+	if (trib_delta_open_old(s, &db, err))
+		return err->code == TRIB_E_DB ? bad_baseline(cli, _("cannot be read")) : -1;
+	int rc = trib_scan_database(db, s->salt, s->node.app, &found, err);
 	sqlite3_close(db);
-	return rc ? -1 : compare_lanes(&s->tip.lanes, &found, _("the baseline"), &cli->err);
+	if (rc)
+		return err->code == TRIB_E_DB ? bad_baseline(cli, _("cannot be read")) : -1;
+	return compare_lanes(&s->tip.lanes, &found, _("the baseline"), err);
 }
 
 static int read_data(struct trib_cli *cli, const struct trib_history *h)

@@ -38,7 +38,8 @@ struct trib_engine {
 };
 extern const struct trib_engine trib_engine_full;
 
-/* Snapshot, compare, brake. Does not commit anything: trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.
+/* Snapshot, compare, brake. A baseline that is lost or damaged is made again from the history first (baseline.h). Does not commit anything:
+ * trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.
  * Brake: ret->braked is filled and the function still returns 0; the caller decides (accept-loss or report). */
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Per-table verdict without committing, for `init --dry-run` and `status`: reads only the schema of the database at `path`. */

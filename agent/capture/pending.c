@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "agent/capture/baseline.h"
 #include "agent/capture/vfs.h"
 #include "core/trust/hash.h"
 
@@ -168,9 +169,12 @@ static int apply_pages(struct trib_state *s, int from, const struct head *h, str
 	TRIB_AUTO(trib_mem) uint8_t *slot = malloc(TRIB_SLOT_HEAD + (size_t)h->page_size);
 	if (!path || !slot)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	TRIB_AUTO(trib_fd) int sums = -1;
 	TRIB_AUTO(trib_fd) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return trib_fail_errno(err, "opening %s", path);
+	if (trib_sums_open(s, &sums, err))
+		return -1;
 	for (uint32_t i = 0; i < h->nslots; i++) {
 		size_t n = TRIB_SLOT_HEAD + (size_t)h->page_size;
 		if (trib_fs_pread_all(from, slot, n, (off_t)(TRIB_PENDING_HEAD + (uint64_t)i * n), err))
@@ -178,9 +182,12 @@ static int apply_pages(struct trib_state *s, int from, const struct head *h, str
 		uint32_t pgno = trib_be32(slot);
 		if (pgno > h->page_count)
 			return trib_fail(err, TRIB_E_VERIFY, "slot %u names page %u of %u", i, pgno, h->page_count);
-		if (pgno && trib_fs_pwrite_all(fd, slot + TRIB_SLOT_HEAD, h->page_size, (off_t)((uint64_t)(pgno - 1) * h->page_size), err))
+		if (pgno && (trib_fs_pwrite_all(fd, slot + TRIB_SLOT_HEAD, h->page_size, (off_t)((uint64_t)(pgno - 1) * h->page_size), err) ||
+			     trib_sums_put(sums, pgno, slot + TRIB_SLOT_HEAD, h->page_size, err)))
 			return trib_ctx(err, "%s", path);
 	}
+	if (trib_sums_end(sums, h->new_tip, h->page_size, h->page_count, err))
+		return -1;
 	if (ftruncate(fd, (off_t)((uint64_t)h->page_count * h->page_size)) || fsync(fd))
 		return trib_fail_errno(err, "fsync of %s", path);
 	return trib_fs_sync_parent(path, err);
@@ -258,7 +265,7 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 	if (move_ref(s, &h, err))
 		return trib_ctx(err, "finishing the last commit");
 	trib_crash_point("ref-moved");
-	if (h.page_size && apply_pages(s, fd, &h, err))
+	if (h.page_size ? apply_pages(s, fd, &h, err) : trib_sums_move(s, h.new_tip, err))
 		return trib_ctx(err, "finishing the last commit");
 	trib_crash_point("baseline-applied");
 	if (load_tip(s, fd, &h, err))
@@ -271,7 +278,8 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 
 int trib_pending_recover(struct trib_state *s, struct trib_err *err)
 {
-	static const char *const temporary[] = {"pending.tmp", "tip.tmp", "own.tmp", "node.tmp"};
+	static const char *const temporary[] = {"pending.tmp", "tip.tmp", "own.tmp", "node.tmp", "baseline.rebuilt", "baseline.rebuilt.new",
+						  "baseline.rebuilt.scratch", "baseline.rebuilt.scratch-journal"};
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "pending");
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");

@@ -1,3 +1,4 @@
+#include "agent/capture/baseline.h"
 #include "agent/capture/brake.h"
 #include "agent/capture/emit.h"
 #include "agent/capture/rows.h"
@@ -204,14 +205,29 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 	return trib_brake(old_db, c, err);
 }
 
-static int check_baseline(const struct trib_state *s, const struct trib_delta *d, struct trib_err *err)
+/* The delta against a baseline that is proven where it counts; a lost or damaged one is made again from the history first. */
+static int snapshot(struct trib_state *s, struct trib_capture *c, struct trib_err *err)
 {
-	if (s->tip.exists == (d->base_page_size != 0))
-		return 0;
-	if (s->tip.exists)
-		return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is missing although there are commits; the history in repo.git and the database are safe; "
-				 "see `tributary-agent check` and `tributary-agent reset`", s->dir);
-	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; make a new state folder", s->dir);
+	const char *why = NULL;
+	if (!s->tip.exists) {
+		if (trib_snapshot(s, &c->delta, &c->pages_read, err))
+			return -1;
+		return !c->delta.base_page_size ? 0 : trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; "
+								"make a new state folder", s->dir);
+	}
+	if (trib_baseline_shape(s, &why, err))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (why && trib_baseline_rebuild(s, why, err))
+			return -1;
+		trib_delta_release(&c->delta);
+		if (trib_snapshot(s, &c->delta, &c->pages_read, err) || trib_baseline_pages(s, &c->delta, &why, err))
+			return -1;
+		if (!why)
+			return 0;
+	}
+	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline %s just after it was made again: the disk does not keep what is written to it; the database is "
+			 "as it was; move the state folder to another disk", s->dir, why);
 }
 
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
@@ -219,7 +235,7 @@ int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, str
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
 	int64_t start = trib_mono_ms();
 	sqlite3 *old_db = NULL, *new_db = NULL;
-	if (trib_snapshot(s, &c.delta, &c.pages_read, err) || check_baseline(s, &c.delta, err))
+	if (snapshot(s, &c, err))
 		return -1;
 	c.pages_changed = c.delta.nchanged;
 	int rc = trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c.delta, &new_db, err) ||

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "agent/capture/baseline.h"
 #include "tests/lib/scratch.h"
 
 #define MAIN_REF "refs/heads/main"
@@ -54,7 +55,7 @@ static void hash_of(const struct scratch *x, const char *name, uint8_t ret[TRIB_
 static void whole_state(struct scratch *x, struct trib_buf *b)
 {
 	uint8_t oid[TRIB_OID_LEN], sum[TRIB_SHA256_LEN];
-	static const char *const files[] = {"baseline", "tip", "own"};
+	static const char *const files[] = {"baseline", "baseline.sums", "tip", "own"};
 	trib_buf_reset(b);
 	OK(trib_repo_ref(x->s.repo, MAIN_REF, oid, err));
 	trib_buf_hex(b, oid, sizeof(oid));
@@ -249,7 +250,8 @@ static void a_report_commits_no_pages(void **state)
 	assert_string_equal(trib_buf_str(&own), want);
 }
 
-static void a_lost_baseline_is_told(void **state)
+/* The commits of these tests are no real ones, so nothing can be replayed: what is lost is told, and nothing is made up. */
+static void a_lost_baseline_without_a_history_is_told(void **state)
 {
 	struct scratch *x = *state;
 	struct trib_capture c = {.delta.fd = -1};
@@ -257,8 +259,57 @@ static void a_lost_baseline_is_told(void **state)
 	TRIB_AUTO(trib_mem) char *path = in_state(x, "baseline");
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(trib_capture_run(&x->s, &trib_engine_full, &c, &err), -1);
-	assert_int_equal(err.code, TRIB_E_VERIFY);
-	assert_non_null(strstr(err.msg, "baseline is missing"));
+	assert_int_equal(trib_exit_status(err.code), 15);
+	assert_non_null(strstr(err.msg, "could not be made again"));
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static const char *why_wrong(struct scratch *x, const struct trib_delta *d)
+{
+	const char *why = NULL;
+	OK(trib_baseline_pages(&x->s, d, &why, err));
+	return why;
+}
+
+static void flip(struct scratch *x, const char *name, off_t at)
+{
+	TRIB_AUTO(trib_mem) char *path = in_state(x, name);
+	int fd = open(path, O_RDWR);
+	uint8_t b;
+	assert_int_equal(pread(fd, &b, 1, at), 1);
+	b ^= 1;
+	assert_int_equal(pwrite(fd, &b, 1, at), 1);
+	close(fd);
+}
+
+static void every_page_has_its_sum(void **state)
+{
+	struct scratch *x = *state;
+	uint32_t two[] = {2};
+	struct trib_delta d = {.page_size = 4096, .page_count = 1000, .nchanged = 1, .pgno = two, .fd = -1}; /* all but page 2 equal the live file */
+	assert_null(why_wrong(x, NULL));
+	flip(x, "baseline", 4096 + 4095);
+	assert_non_null(why_wrong(x, NULL));
+	assert_non_null(why_wrong(x, &d));
+	flip(x, "baseline", 4096 + 4095);
+	assert_null(why_wrong(x, NULL));
+	flip(x, "baseline", 2 * 4096);
+	assert_non_null(why_wrong(x, NULL));
+	assert_null(why_wrong(x, &d)); /* equal to the live file: nobody asks the baseline */
+	d.page_count = 2;              /* the live file ends before it */
+	assert_non_null(why_wrong(x, &d));
+	d.page_count = 1000;
+	d.page_size = 512;             /* no page can be equal */
+	assert_non_null(why_wrong(x, &d));
+	flip(x, "baseline", 2 * 4096);
+	assert_null(why_wrong(x, &d));
+	flip(x, "baseline.sums", 20); /* of another commit */
+	const char *why = NULL;
+	OK(trib_baseline_shape(&x->s, &why, err));
+	assert_non_null(why);
+	flip(x, "baseline.sums", 20);
+	OK(trib_baseline_shape(&x->s, &why, err));
+	assert_null(why);
 }
 
 int main(void)
@@ -269,7 +320,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(a_kill_leaves_the_old_or_the_new_state), T(recovery_may_be_killed_too), T(a_ref_that_something_else_moved_is_told),
-		T(a_damaged_pending_is_not_applied), T(a_report_commits_no_pages), T(a_lost_baseline_is_told),
+		T(a_damaged_pending_is_not_applied), T(a_report_commits_no_pages), T(a_lost_baseline_without_a_history_is_told),
+		T(every_page_has_its_sum),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
