@@ -11,9 +11,9 @@ agrees() {
 	salt=$(git -C "$repo" cat-file blob main:salt | od -An -v -tx1 | tr -d ' \n')
 	git -C "$repo" cat-file blob main:manifest >"$dir/manifest"
 	"$py" "$top/tests/lib/digest.py" database "$dir/$a/office.db" "$salt" community >"$dir/second" || return 1
-	# table NAME INS UPD DEL ROWS HEX -> NAME ROWS HEX; an empty bag of a keyed table has no line in the second.
-	awk '$1 == "table" {print $2, $6, $7} $1 == "digest" {print}' "$dir/manifest" >"$dir/first"
-	diff "$dir/first" "$dir/second"
+	# table NAME INS UPD DEL ROWS HEX -> NAME ROWS HEX; the second sees no empty bags.
+	awk '$1 == "table" && $6 > 0 {print $2, $6, $7} $1 == "digest" {print}' "$dir/manifest" >"$dir/first"
+	grep -v ' 0 [0-9a-f]*$' "$dir/second" | diff "$dir/first" -
 }
 ok "the first commit's digests by the second implementation" agrees
 sql $a "UPDATE demand SET status='closed', n=7.5 WHERE id='d1'; DELETE FROM demand WHERE id='d2'; INSERT INTO demand VALUES('d3','停水','reported',3);
@@ -28,8 +28,8 @@ ok "a dropped table is a loss of two rows only" agent $a commit
 ok "and again" agrees
 stock() {
 	repo=$dir/$a/state/repo.git
-	git -C "$repo" cat-file blob main:manifest | sed -n 's/^blob changeset.gz //p' >"$dir/hash"
-	git -C "$repo" cat-file blob main:changeset.gz | sha256sum | cut -d' ' -f1 | cmp - "$dir/hash" && git -C "$repo" cat-file blob main:changeset.gz | gzip -t
+	git -C "$repo" cat-file blob main~1:manifest | sed -n 's/^blob changeset.gz //p' >"$dir/hash"
+	git -C "$repo" cat-file blob main~1:changeset.gz | sha256sum | cut -d' ' -f1 | cmp - "$dir/hash" && git -C "$repo" cat-file blob main~1:changeset.gz | gzip -t
 }
 ok "stock git, gzip and sha256sum read a commit" stock
 finish
