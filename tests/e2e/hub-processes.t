@@ -1,0 +1,125 @@
+#!/bin/sh
+# The hub's processes and its wire: who may do what, what a killed process leaves, how the hub starts and ends.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+ca=$dir/$a/state/keys/root.crt
+
+as_a() { curl -sS --cacert "$ca" --cert "$dir/$a/state/keys/tls.crt" --key "$dir/$a/state/keys/tls.key" "$@"; }
+anybody() { curl -sS --cacert "$ca" "$@"; }
+status_is() { # status_is CODE COMMAND...
+	want=$1
+	shift
+	same "$("$@" -o /dev/null -w '%{http_code}')" "$want"
+}
+children() { pgrep -P "$hub_pid"; }
+
+mkdir -p "$dir/hub"
+rmdir "$dir/hub"
+ok "a city is made" city_init
+mkdir -p "$dir/hub/quarantine/w1/pack" && echo x >"$dir/hub/quarantine/w1/pack/left"
+ok "the hub listens" hub_start
+swept() { same "$(ls "$dir/hub/quarantine")" ""; }
+ok "what an earlier life left in quarantine is gone" swept
+refuses 11 "serves this folder" "a second hub on the same folder is refused" hub serve --listen 127.0.0.1:0
+ok "office A" office $a community 洗马社区
+ok "enrols" enrol $a community 洗马社区
+ok "and syncs" agent $a sync
+repo=$url/$a/community.git
+
+# Routes
+ok "anybody may read the first page" status_is 200 anybody "$url/"
+ok "nobody without a certificate reads a history" status_is 403 anybody "$repo/info/refs?service=git-upload-pack"
+ok "nor the checkpoint" status_is 403 anybody "$url/checkpoint"
+ok "an office reads the checkpoint" status_is 200 as_a "$url/checkpoint"
+ok "an office reads its own history" status_is 200 as_a "$repo/info/refs?service=git-upload-pack"
+ok "and no other" status_is 403 as_a "$url/$a/other.git/info/refs?service=git-upload-pack"
+ok "there is nothing else" status_is 404 as_a "$repo/HEAD"
+ok "a path has one name" status_is 404 as_a --path-as-is "$url/$a/x/../community.git/info/refs?service=git-upload-pack"
+ok "another method is refused" status_is 405 as_a -X DELETE "$url/"
+ok "both lengths are refused" status_is 400 as_a -H 'Transfer-Encoding: chunked' -H 'Content-Length: 4' --data 0000 "$repo/git-receive-pack"
+too_large() { head -c 40000 /dev/zero | anybody --data-binary @- "$url/enrol"; }
+refuses 0 "over-limit" "a large enrolment is refused with its reason" too_large
+pack_type='Content-Type: application/x-git-receive-pack-request'
+probe() { as_a -H "$pack_type" --data 0000 "$repo/git-receive-pack" -o "$dir/probe" -w '%{http_code}' && same "$(wc -c <"$dir/probe")" 0; }
+refuses 0 200 "git's probe gets an empty answer" probe
+wild_want() {
+	printf '0032want 1234567890123456789012345678901234567890\n00000009done\n' |
+		as_a -H 'Content-Type: application/x-git-upload-pack-request' --data-binary @- "$repo/git-upload-pack"
+}
+refuses 0 "not our ref" "only advertised commits are served" wild_want
+
+# A worker, seen from outside: an open connection that says nothing.
+(sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
+idle=$!
+sleep 1
+worker=$(ls "$dir/hub/quarantine" | sed 's/^w//')
+held_down() { grep -q '^NoNewPrivs:.*1' "/proc/$worker/status" && { [ -n "${ASAN_OPTIONS:-}" ] || grep -q '^Seccomp:.*2' "/proc/$worker/status"; }; }
+ok "a worker has no new privileges and a filter" held_down
+own_place() { [ -d "$dir/hub/quarantine/w$worker" ]; }
+ok "a worker has its own quarantine" own_place
+kill -KILL "$worker"
+sleep 0.5
+ok "a killed worker leaves nothing" swept
+kill "$idle" 2>/dev/null
+
+# Keeper, enrolment, merger: each death is mended.
+serves() {
+	tries=0
+	until as_a "$repo/info/refs?service=git-upload-pack" -o /dev/null -w '%{http_code}' 2>/dev/null | grep -q 200; do
+		tries=$((tries + 1))
+		[ $tries -lt 50 ] || return 1
+		sleep 0.1
+	done
+}
+for i in 1 2 3; do
+	kill -KILL "$(children | sed -n "${i}p")"
+	ok "the hub goes on after the death of process $i of 3" serves
+done
+three() { same "$(children | wc -l)" 3; }
+ok "three lasting processes run" three
+sql $a "INSERT INTO demand VALUES('d3','停水','reported',3);"
+ok "and the office still syncs" agent $a sync
+ok "into the city" eventually 停水 community "SELECT title FROM demand WHERE id='d3'"
+
+# Certificates of the hub
+kill -HUP "$hub_pid"
+ok "the TLS certificate is read again" serves
+cp "$dir/hub/keys/hub-tls.crt" "$dir/kept.crt"
+echo "no certificate" >"$dir/hub/keys/hub-tls.crt"
+kill -HUP "$hub_pid"
+sleep 0.3
+ok "a damaged one leaves the old one in use" serves
+old_kept() { grep -q "old TLS certificate stays" "$dir/serve.log"; }
+ok "and is told" old_kept
+cp "$dir/kept.crt" "$dir/hub/keys/hub-tls.crt"
+
+# One connection, a revocation between two requests.
+printf 'GET /%s/community.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: hub\r\n\r\n' $a >"$dir/get"
+{
+	cat "$dir/get"
+	sleep 1.5
+	hub node revoke $a --app community --reason stolen >"$dir/revoke.out" 2>&1
+	cat "$dir/get"
+	sleep 0.5
+} | openssl s_client -connect "127.0.0.1:$port" -quiet -CAfile "$ca" -cert "$dir/$a/state/keys/tls.crt" -key "$dir/$a/state/keys/tls.key" >"$dir/kept.out" 2>/dev/null
+revoked_midway() { same "$(grep -a -o 'HTTP/1.1 [0-9]*' "$dir/kept.out" | tr '\n' ' ')" "HTTP/1.1 200 HTTP/1.1 403 "; }
+ok "a revocation acts at the next request of a kept connection" revoked_midway
+
+# The end
+(sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
+idle=$!
+sleep 0.5
+begin=$(date +%s)
+kill -TERM "$hub_pid"
+wait "$hub_pid"
+rc=$?
+hub_pid=
+took=$(($(date +%s) - begin))
+kill "$idle" 2>/dev/null
+ok "SIGTERM ends the hub with status 0" same $rc 0
+ok "an idle connection does not delay it" [ "$took" -lt 8 ]
+gone() { [ ! -e "$dir/hub/run/listen" ]; }
+ok "no address is left that nobody serves" gone
+ok "nothing is left in quarantine" swept
+ok "the hub starts again" hub_start
+finish
