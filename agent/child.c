@@ -92,6 +92,10 @@ int trib_child_run(int (*fn)(void *ctx, void *result, struct trib_err *err), voi
 		return trib_fail(err, TRIB_E_UNREACHABLE, "the transfer was ended: it used more time or memory than it may; nothing of it counts");
 	if (r.rc) {
 		*err = r.err;
+		/* The child has read a stranger's bytes: its report is taken with care. */
+		err->msg[sizeof(err->msg) - 1] = '\0';
+		if (err->code <= TRIB_OK || err->code >= TRIB_CODE_COUNT)
+			err->code = TRIB_E_FAILED;
 		return -1;
 	}
 	memcpy(result, r.result, result_size);

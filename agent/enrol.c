@@ -160,7 +160,11 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 		return trib_fail(err, TRIB_E_USAGE, "this slip is for %s/%s, and this folder is %s/%s; nothing was sent", slip.node, slip.app, s->node.node, s->node.app);
 	if (s->node.enrolled)
 		return trib_fail(err, TRIB_E_USAGE, "this office is enrolled already with %s", s->node.city);
-	if (slip.expires < trib_now())
+	/* A slip that this folder has used already serves it beyond its end: the answer may have been lost, or cut off by a power cut. */
+	TRIB_AUTO(trib_mem) char *asked = trib_state_path(s, "keys/tls.csr");
+	if (!asked)
+		return oom(err);
+	if (slip.expires < trib_now() && !trib_fs_exists(asked))
 		return trib_fail(err, TRIB_E_CERT, "the slip has expired; nothing was sent; ask the city for a new one");
 	const char *url = url_or_null ? url_or_null : slip.url;
 	if (ask(s, &slip, url, &answer, &tls, err) || trib_enrol_answer_parse(trib_buf_span(&answer), &a, err))

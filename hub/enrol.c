@@ -160,6 +160,7 @@ static int tell_keeper(struct enroller *e, const struct trib_ipc_enrolled *en, s
 	if (!got || type != TRIB_IPC_PUBLISHED || in.len != sizeof(r))
 		return trib_fail(err, TRIB_E_FAILED, "the keeper did not answer; try again");
 	memcpy(&r, in.p, sizeof(r));
+	r.msg[sizeof(r.msg) - 1] = '\0';
 	return r.code == TRIB_OK ? 0 : trib_fail(err, (enum trib_code)r.code, "%s", r.msg);
 }
 
@@ -303,11 +304,14 @@ int trib_enrol_main(const struct trib_hub *h, int control_fd, int keeper_fd)
 	TRIB_AUTO(trib_mem) char *log = trib_hub_path(h, "keys/log.key");
 	TRIB_AUTO(trib_key) struct trib_key *log_key = NULL;
 	int status = 0;
+	/* Of the log's key only the public half is needed here: the private one goes at once. */
 	if (!key || !log || trib_enroldb_open(h, &e.db, &err) || trib_key_load(key, &e.issuing_key, &err) || trib_key_load(log, &log_key, &err) ||
 	    trib_key_ed25519_public(log_key, e.log_pub, &err)) {
 		trib_log(TRIB_LOG_ERROR, "enrolment cannot start: %s", err.msg);
 		status = trib_exit_status(err.code);
 	} else {
+		trib_key_free(log_key);
+		log_key = NULL;
 		status = loop(&e, control_fd);
 	}
 	trib_key_free(e.issuing_key);

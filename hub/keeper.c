@@ -10,14 +10,13 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "hub/chain.h"
-#include "hub/ipc.h"
+#include "hub/keeper.h"
 
 #define PEERS_MAX (2 * TRIB_WORKERS_MAX)
 #define PEER_MSG_MS 10000 /* a worker that stops in the middle of a record is dropped */
 
+#define SLICE_MS 1000
 #define DOWN_MAX 64       /* down commits for one history in one go */
-#define REFUSALS_FREE 20  /* refusals of one history and code that are leaves in any case; after them a pause is needed */
-#define REFUSAL_PAUSE_S 60
 
 struct conn {
 	int fd;
@@ -34,7 +33,7 @@ struct keeper {
 	struct trib_hub_signer signer;
 	int control_fd, merger_fd, enrol_fd;
 	struct conn conns[PEERS_MAX];
-	size_t nconns;
+	size_t nconns, turn;
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
 	struct trib_buf in;
 };
@@ -402,67 +401,16 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	return 0;
 }
 
-/* An office that makes a new bad commit every second fills no log either: the table counts, the log gets the first ones and, after a
- * pause, the next. 1, 0, -1. */
-static int refusal_worth_a_leaf(struct keeper *k, const struct trib_leaf *leaf, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT times, at FROM refusal WHERE node = ? AND app = ? AND code = ?", &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, leaf->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, leaf->app, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 3, leaf->word, -1, SQLITE_STATIC);
-	int row = trib_db_step(k->db.db, st, err);
-	if (row <= 0)
-		return row < 0 ? -1 : 1;
-	return sqlite3_column_int64(st, 0) < REFUSALS_FREE || sqlite3_column_int64(st, 1) <= leaf->time - REFUSAL_PAUSE_S;
-}
-
 static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_refusal r;
 	if (take(&k->in, 0, &r, sizeof(r), err) || own_history(c, r.node, sizeof(r.node), r.app, sizeof(r.app), err))
 		return -1;
 	r.msg[sizeof(r.msg) - 1] = '\0';
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_REFUSED, .time = trib_now()};
-	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", r.node);
-	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", r.app);
-	(void)snprintf(leaf.word, sizeof(leaf.word), "%s", trib_code_name((enum trib_code)r.code));
-	memcpy(leaf.sha256, r.object, sizeof(leaf.sha256));
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *again = NULL;
-	if (trib_hubdb_begin(&k->db, err))
+	if (trib_keeper_refused(&k->db, &r, trib_now(), err))
 		return -1;
-	/* One leaf for one object and code: a client that tries again every minute fills no log. */
-	if (trib_db_prepare(k->db.db, "UPDATE refusal SET times = times + 1, at = ?4 WHERE node = ?1 AND app = ?2 AND code = ?3 AND object = ?5", &again, err) ||
-	    trib_db_prepare(k->db.db,
-			    "INSERT INTO refusal(node, app, code, at, object, msg) VALUES(?1,?2,?3,?4,?5,?6) ON CONFLICT(node, app, code) DO UPDATE SET at = "
-			    "excluded.at, object = excluded.object, msg = excluded.msg, times = times + 1",
-			    &st, err))
-		goto fail;
-	sqlite3_stmt *both[] = {again, st};
-	for (size_t i = 0; i < 2; i++) {
-		sqlite3_bind_text(both[i], 1, r.node, -1, SQLITE_STATIC);
-		sqlite3_bind_text(both[i], 2, r.app, -1, SQLITE_STATIC);
-		sqlite3_bind_text(both[i], 3, leaf.word, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(both[i], 4, leaf.time);
-		sqlite3_bind_blob(both[i], 5, r.object, TRIB_SHA256_LEN, SQLITE_STATIC);
-	}
-	sqlite3_bind_text(st, 6, r.msg, -1, SQLITE_STATIC);
-	if (trib_db_step(k->db.db, again, err) < 0)
-		goto fail;
-	if (sqlite3_changes(k->db.db) == 0) {
-		int worth = refusal_worth_a_leaf(k, &leaf, err);
-		if (worth < 0 || trib_db_step(k->db.db, st, err) < 0 || (worth && trib_log_append(&k->db, &leaf, NULL, err)))
-			goto fail;
-	}
-	if (trib_hubdb_commit(&k->db, err))
-		goto fail;
-	trib_log(TRIB_LOG_WARN, "refused %s/%s: [%s] %s", r.node, r.app, leaf.word, r.msg);
+	trib_log(TRIB_LOG_WARN, "refused %s/%s: [%s] %s", r.node, r.app, trib_code_name((enum trib_code)r.code), r.msg);
 	return 0;
-fail:
-	trib_hubdb_rollback(&k->db);
-	return -1;
 }
 
 /* Messages of a worker. -1 drops the connection. */
@@ -499,63 +447,6 @@ static int on_worker(struct keeper *k, struct conn *c)
 	return rc;
 }
 
-static int insert_cert(struct keeper *k, const struct trib_ipc_enrolled *e, const uint8_t sha[TRIB_SHA256_LEN], const char *use, int64_t not_after,
-		       struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "INSERT INTO cert(sha256, node, app, usage, incarnation, not_after) VALUES(?,?,?,?,?,?)", &st, err))
-		return -1;
-	sqlite3_bind_blob(st, 1, sha, TRIB_SHA256_LEN, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, e->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 4, use, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 5, (int64_t)e->incarnation);
-	sqlite3_bind_int64(st, 6, not_after);
-	return trib_db_step(k->db.db, st, err) < 0 ? -1 : 0;
-}
-
-/* Certificates made before a later machine was enrolled, but told only now, must not bring the office back to the machine before. */
-static int check_incarnation(struct keeper *k, const struct trib_ipc_enrolled *e, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT incarnation FROM node WHERE node = ? AND app = ?", &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, e->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, e->app, -1, SQLITE_STATIC);
-	int row = trib_db_step(k->db.db, st, err);
-	if (row < 0)
-		return -1;
-	if (!row || e->incarnation != (uint64_t)sqlite3_column_int64(st, 0) + 1)
-		return trib_fail(err, TRIB_E_CERT, "another machine of %s/%s was enrolled meanwhile; ask the city for a new slip", e->node, e->app);
-	return 0;
-}
-
-static int enrolled_rows(struct keeper *k, const struct trib_ipc_enrolled *e, struct trib_err *err)
-{
-	struct trib_peer known;
-	int found = trib_hubdb_peer(&k->db, e->sign_sha256, &known, err);
-	if (found)
-		return found < 0 ? -1 : 0; /* told before: the enrolment process was killed after we logged it */
-	if (check_incarnation(k, e, err))
-		return -1;
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};
-	memcpy(leaf.node, e->node, sizeof(leaf.node));
-	memcpy(leaf.app, e->app, sizeof(leaf.app));
-	memcpy(leaf.name, e->name, sizeof(leaf.name));
-	memcpy(leaf.cert, e->sign_sha256, sizeof(leaf.cert));
-	memcpy(leaf.cert2, e->tls_sha256, sizeof(leaf.cert2));
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (insert_cert(k, e, e->sign_sha256, "sign", e->sign_not_after, err) || insert_cert(k, e, e->tls_sha256, "tls", e->tls_not_after, err) ||
-	    trib_db_prepare(k->db.db, "UPDATE node SET incarnation = ?, status = 'enrolled' WHERE node = ? AND app = ?", &st, err))
-		return -1;
-	sqlite3_bind_int64(st, 1, (int64_t)e->incarnation);
-	sqlite3_bind_text(st, 2, e->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
-	if (trib_db_step(k->db.db, st, err) < 0)
-		return -1;
-	return trib_log_append(&k->db, &leaf, NULL, err);
-}
-
 static int on_enrolled(struct keeper *k, struct trib_err *err)
 {
 	struct trib_ipc_enrolled e;
@@ -564,61 +455,12 @@ static int on_enrolled(struct keeper *k, struct trib_err *err)
 	e.node[sizeof(e.node) - 1] = e.app[sizeof(e.app) - 1] = e.name[sizeof(e.name) - 1] = '\0';
 	if (trib_hubdb_begin(&k->db, err))
 		return -1;
-	if (enrolled_rows(k, &e, err) || trib_hubdb_commit(&k->db, err)) {
+	if (trib_keeper_enrolled(&k->db, &e, err) || trib_hubdb_commit(&k->db, err)) {
 		trib_hubdb_rollback(&k->db);
 		return trib_ctx(err, "logging the enrolment of %s/%s", e.node, e.app);
 	}
 	trib_log(TRIB_LOG_INFO, "enrolled %s/%s (%s), incarnation %llu", e.node, e.app, e.name, (unsigned long long)e.incarnation);
 	return 0;
-}
-
-/* The merger was killed after we logged this verdict: it tells it again. 1 known, 0 new, -1. */
-static int already_told(struct keeper *k, const struct trib_ipc_merge_result *r, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT 1 FROM held WHERE node = ? AND app = ? AND seq = ? AND (merged_at IS NOT NULL OR out_of_step IS NOT NULL)", &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, (int64_t)r->seq);
-	return trib_db_step(k->db.db, st, err);
-}
-
-static int merged_row(struct keeper *k, const struct trib_ipc_merge_result *r, struct trib_err *err)
-{
-	struct trib_leaf leaf = {.kind = r->merged ? TRIB_LEAF_MERGED : TRIB_LEAF_OUT_OF_STEP, .time = trib_now(), .seq = r->seq};
-	memcpy(leaf.node, r->node, sizeof(leaf.node));
-	memcpy(leaf.app, r->app, sizeof(leaf.app));
-	memcpy(leaf.manifest, r->manifest, sizeof(leaf.manifest));
-	if (!r->merged) {
-		memcpy(leaf.name, r->table, sizeof(r->table));
-		leaf.key_len = r->key_len <= sizeof(leaf.key) ? r->key_len : sizeof(leaf.key);
-		memcpy(leaf.key, r->key, leaf.key_len);
-		memcpy(leaf.word, r->reason, sizeof(leaf.word));
-	}
-	uint64_t index;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
-	int told = already_told(k, r, err);
-	if (told)
-		return told < 0 ? -1 : 0;
-	if (trib_log_append(&k->db, &leaf, &index, err) ||
-	    trib_db_prepare(k->db.db,
-			    "UPDATE held SET merged_at = CASE WHEN ?4 IS NULL THEN ?5 END, out_of_step = ?4 WHERE node = ?1 AND app = ?2 AND merged_at IS NULL AND "
-			    "seq <= ?3 AND seq > ?3 - (SELECT parts FROM held WHERE node = ?1 AND app = ?2 AND seq = ?3)",
-			    &st, err) ||
-	    trib_db_prepare(k->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &due, err))
-		return -1;
-	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 3, (int64_t)r->seq);
-	if (!r->merged)
-		sqlite3_bind_text(st, 4, r->reason, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(st, 5, leaf.time);
-	sqlite3_bind_int64(due, 1, (int64_t)index);
-	sqlite3_bind_text(due, 2, r->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(due, 3, r->app, -1, SQLITE_STATIC);
-	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, due, err) < 0 ? -1 : 0;
 }
 
 /* All that one history is due. */
@@ -671,7 +513,7 @@ static int merged_rows(struct keeper *k, const struct trib_ipc_merged *m, struct
 		if (take(&k->in, sizeof(*m) + i * sizeof(r), &r, sizeof(r), err))
 			goto fail;
 		r.node[sizeof(r.node) - 1] = r.app[sizeof(r.app) - 1] = r.table[sizeof(r.table) - 1] = r.reason[sizeof(r.reason) - 1] = '\0';
-		if (merged_row(k, &r, err))
+		if (trib_keeper_verdict(&k->db, &r, err))
 			goto fail;
 	}
 	if (trib_hubdb_commit(&k->db, err))
@@ -714,10 +556,31 @@ static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (
 	return answer(fd, &err, rc == 0, &sent) ? -1 : 1;
 }
 
-static void drop_conn(struct keeper *k, size_t i)
+/* Forgets the connections that were closed. */
+static void compact(struct keeper *k)
 {
-	close(k->conns[i].fd);
-	k->conns[i] = k->conns[--k->nconns];
+	size_t n = 0;
+	for (size_t i = 0; i < k->nconns; i++)
+		if (k->conns[i].fd >= 0)
+			k->conns[n++] = k->conns[i];
+	k->nconns = n;
+}
+
+/* Workers that have something to say, in turn, for about SLICE_MS: on a slow disk sixty publications take longer than the merger waits
+ * for its message to be taken. `p` are the poll results of the first n connections. */
+static void serve_workers(struct keeper *k, const struct pollfd *p, size_t n)
+{
+	int64_t until = trib_mono_ms() + SLICE_MS;
+	size_t turn = n ? k->turn % n : 0;
+	for (size_t step = 0; step < n && trib_mono_ms() <= until; step++) {
+		size_t i = (turn + step) % n;
+		k->turn = i + 1;
+		if (p[i].revents && on_worker(k, &k->conns[i])) {
+			close(k->conns[i].fd);
+			k->conns[i].fd = -1;
+		}
+	}
+	compact(k);
 }
 
 /* 1 goes on, 0 ends. */
@@ -750,15 +613,15 @@ static int loop(struct keeper *k)
 				continue;
 			return 1;
 		}
-		for (size_t i = n; i > 0; i--) /* backwards: dropping moves the last one into the hole */
-			if (p[2 + i].revents && on_worker(k, &k->conns[i - 1]))
-				drop_conn(k, i - 1);
 		if (p[1].revents && on_sibling(k, k->merger_fd, TRIB_IPC_MERGED, on_merged) <= 0)
 			return p[0].revents ? 0 : 1;
 		if (p[2].revents && on_sibling(k, k->enrol_fd, TRIB_IPC_CERTS, on_enrolled) <= 0)
 			return p[0].revents ? 0 : 1;
-		if (p[0].revents && !on_control(k))
-			return 0;
+		serve_workers(k, p + 3, n);
+		/* All that wait: one a round would leave new workers without an answer in a busy night. */
+		for (int more = p[0].revents != 0; more > 0; more = poll(p, 1, 0))
+			if (!on_control(k))
+				return 0;
 	}
 }
 

@@ -1,0 +1,14 @@
+/* keeper.h: what the keeper writes into hub.db for others: enrolments, verdicts of the merge, refusals. Names in the records are terminated. */
+#ifndef TRIB_HUB_KEEPER_H
+#define TRIB_HUB_KEEPER_H
+
+#include "hub/hubdb.h"
+#include "hub/ipc.h"
+
+/* In the caller's transaction. Told twice, both change nothing. TRIB_E_CERT when a later machine of the office was enrolled meanwhile. */
+int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_keeper_verdict(struct trib_hubdb *h, const struct trib_ipc_merge_result *r, struct trib_err *err) TRIB_MUST_CHECK;
+/* One transaction. Counts the refusal; it is a leaf once for an object and code, and not in a storm. */
+int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,240 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <sys/wait.h>
+
+#include "core/base/clock.h"
+#include "hub/keeper.h"
+#include "tests/lib/mkhub.h"
+
+#define NOW (MK_TIME + 1000)
+
+/* A hub's folder, and on demand a real keeper process with the sockets of its siblings and of one worker. */
+struct fixture {
+	struct mkhub hub;
+	pid_t keeper;
+	int control, merger, enrol, worker;
+};
+
+static void save_key(struct fixture *f, const char *name, const struct trib_key *key)
+{
+	char *path = mkhub_path(&f->hub, name);
+	HUB_OK(trib_key_save(key, path, err));
+	free(path);
+}
+
+static int start(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	assert_non_null(f);
+	mkhub_init(&f->hub);
+	save_key(f, "keys/hub-sign.key", f->hub.signer.sign_key);
+	save_key(f, "keys/log.key", f->hub.signer.log_key);
+	mkhub_sql(f->hub.db.db, "UPDATE cert SET not_after = 1 << 40");
+	f->control = f->merger = f->enrol = f->worker = -1;
+	*state = f;
+	return 0;
+}
+
+static void end_keeper(struct fixture *f)
+{
+	int *all[] = {&f->worker, &f->merger, &f->enrol, &f->control};
+	int status;
+	if (!f->keeper)
+		return;
+	for (size_t i = 0; i < TRIB_COUNT(all); i++)
+		trib_fd_cleanup(all[i]);
+	assert_int_equal(waitpid(f->keeper, &status, 0), f->keeper);
+	assert_true(WIFEXITED(status));
+	f->keeper = 0;
+}
+
+static int stop(void **state)
+{
+	struct fixture *f = *state;
+	end_keeper(f);
+	mkhub_free(&f->hub);
+	free(f);
+	return 0;
+}
+
+static void start_keeper(struct fixture *f)
+{
+	int c[2], m[2], e[2], w[2];
+	HUB_OK(trib_ipc_pair(c, err) || trib_ipc_pair(m, err) || trib_ipc_pair(e, err) || trib_ipc_pair(w, err));
+	f->keeper = fork();
+	assert_true(f->keeper >= 0);
+	if (f->keeper == 0) {
+		close(c[0]);
+		close(m[0]);
+		close(e[0]);
+		close(w[0]);
+		close(w[1]);
+		_exit(trib_keeper_main(&f->hub.hub, c[1], m[1], e[1]));
+	}
+	close(c[1]);
+	close(m[1]);
+	close(e[1]);
+	f->control = c[0];
+	f->merger = m[0];
+	f->enrol = e[0];
+	HUB_OK(trib_ipc_send_fd(f->control, w[0], err));
+	close(w[0]);
+	f->worker = w[1];
+}
+
+/* The answer to one message; 0 when the keeper closed the connection instead. */
+static int call(struct fixture *f, enum trib_ipc_type type, struct trib_span a, struct trib_span b, void *ret, size_t size)
+{
+	struct trib_buf in = TRIB_BUF(TRIB_MIB);
+	enum trib_ipc_type got = TRIB_IPC_HELLO;
+	struct trib_err err;
+	int r = trib_ipc_send(f->worker, type, a, b, trib_span(NULL, 0), &err);
+	if (r == 0)
+		r = trib_ipc_recv(f->worker, 10000, &got, &in, &err);
+	if (r == 1 && size) {
+		assert_int_equal(in.len, size);
+		memcpy(ret, in.p, size);
+	}
+	trib_buf_release(&in);
+	return r == 1;
+}
+
+static int hello(struct fixture *f, int node, struct trib_ipc_who *ret)
+{
+	struct trib_ipc_hello h = {.has_cert = 1};
+	memset(h.cert_sha256, 0x40 + node, sizeof(h.cert_sha256)); /* the TLS certificates of mkhub.h */
+	return call(f, TRIB_IPC_HELLO, trib_span(&h, sizeof(h)), trib_span(NULL, 0), ret, sizeof(*ret));
+}
+
+static void a_worker_is_bound_to_its_first_word(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	assert_true(who.known);
+	assert_string_equal(who.node, MK_NODE);
+	assert_true(hello(f, 0, &who)); /* before each request of a kept connection */
+	assert_true(who.known);
+	assert_false(hello(f, 1, &who)); /* taken over by its peer, it names another office's certificate */
+}
+
+static void revocation_acts_at_the_next_word(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	mkhub_sql(f->hub.db.db, "UPDATE cert SET revoked_at = 1");
+	assert_true(hello(f, 0, &who));
+	assert_false(who.known);
+	assert_non_null(strstr(who.reason, "revoked"));
+}
+
+static struct trib_ipc_held held_record(const struct fixture *f)
+{
+	struct trib_ipc_held h = {.incarnation = 1, .seq = 1, .part = 1, .parts = 1};
+	struct trib_cert_id id;
+	HUB_OK(trib_cert_identity(f->hub.node[0].cert, &id, err));
+	memcpy(h.signer, id.sha256, sizeof(h.signer));
+	return h;
+}
+
+static enum trib_code publish(struct fixture *f, const char *node, const struct trib_ipc_held *h)
+{
+	struct trib_ipc_publish p = {.nheld = 1};
+	struct trib_ipc_result r;
+	(void)snprintf(p.node, sizeof(p.node), "%s", node);
+	(void)snprintf(p.app, sizeof(p.app), MK_APP);
+	memcpy(p.new_tip, h->oid, sizeof(p.new_tip));
+	assert_true(call(f, TRIB_IPC_PUBLISH, trib_span(&p, sizeof(p)), trib_span(h, sizeof(*h)), &r, sizeof(r)));
+	return (enum trib_code)r.code;
+}
+
+static int64_t number(struct fixture *f, const char *sql)
+{
+	int64_t n = -1;
+	HUB_OK(trib_db_int(f->hub.db.db, sql, -1, &n, err));
+	return n;
+}
+
+static void records_of_a_push_are_not_believed(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_held h = held_record(f);
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	assert_int_equal(publish(f, "N2", &h), TRIB_E_REFUSED); /* another office's history */
+	h.incarnation = 2;
+	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CHAIN);
+	h.incarnation = 1;
+	h.seq = 7;
+	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CHAIN);
+	h.seq = 1;
+	h.signer[0] ^= 1;
+	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CERT);
+	h.signer[0] ^= 1;
+	mkhub_sql(f->hub.db.db, "UPDATE cert SET revoked_at = 1 WHERE usage = 'sign'");
+	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CERT);
+	mkhub_sql(f->hub.db.db, "UPDATE cert SET revoked_at = NULL; UPDATE node SET incarnation = 2");
+	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CERT); /* replaced while the push went on */
+	assert_int_equal(number(f, "SELECT count(*) FROM held"), 0);
+}
+
+static void a_storm_of_refusals_is_few_leaves(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_refusal r = {.node = MK_NODE, .app = MK_APP, .code = TRIB_E_FORMAT, .msg = "bad"};
+	int64_t before = number(f, "SELECT count(*) FROM leaf"), after;
+	for (int i = 0; i < 100; i++) {
+		r.object[0] = (uint8_t)(i / 2); /* each one twice */
+		HUB_OK(trib_keeper_refused(&f->hub.db, &r, NOW, err));
+	}
+	after = number(f, "SELECT count(*) FROM leaf");
+	assert_true(after > before && after - before <= 20);
+	assert_int_equal(number(f, "SELECT times FROM refusal"), 100);
+	r.object[0] = 200;
+	HUB_OK(trib_keeper_refused(&f->hub.db, &r, NOW + 3600, err)); /* the next day's is on record again */
+	assert_int_equal(number(f, "SELECT count(*) FROM leaf"), after + 1);
+}
+
+static struct trib_ipc_enrolled enrolled(uint64_t incarnation, uint8_t cert)
+{
+	struct trib_ipc_enrolled e = {.node = MK_NODE, .app = MK_APP, .name = "Xima", .incarnation = incarnation, .sign_not_after = NOW, .tls_not_after = NOW};
+	memset(e.sign_sha256, cert, sizeof(e.sign_sha256));
+	memset(e.tls_sha256, cert + 1, sizeof(e.tls_sha256));
+	return e;
+}
+
+static void certificates_told_late_bring_no_machine_back(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_enrolled lost = enrolled(2, 0x70), second = enrolled(2, 0x80), third = enrolled(3, 0x90);
+	struct trib_err why;
+	HUB_OK(trib_keeper_enrolled(&f->hub.db, &second, err));
+	int64_t leaves = number(f, "SELECT count(*) FROM leaf");
+	HUB_OK(trib_keeper_enrolled(&f->hub.db, &second, err)); /* told twice */
+	assert_int_equal(number(f, "SELECT count(*) FROM leaf"), leaves);
+	HUB_OK(trib_keeper_enrolled(&f->hub.db, &third, err));
+	assert_int_equal(trib_keeper_enrolled(&f->hub.db, &lost, &why), -1);
+	assert_int_equal(why.code, TRIB_E_CERT);
+	assert_int_equal(number(f, "SELECT incarnation FROM node WHERE node = '" MK_NODE "'"), 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_worker_is_bound_to_its_first_word, start, stop),
+		cmocka_unit_test_setup_teardown(revocation_acts_at_the_next_word, start, stop),
+		cmocka_unit_test_setup_teardown(records_of_a_push_are_not_believed, start, stop),
+		cmocka_unit_test_setup_teardown(a_storm_of_refusals_is_few_leaves, start, stop),
+		cmocka_unit_test_setup_teardown(certificates_told_late_bring_no_machine_back, start, stop),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
