@@ -9,6 +9,7 @@
 
 struct trib_measure;
 
+/* For one application under one salt; *ret is freed by trib_measure_free. */
 int trib_measure_new(const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_measure **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_measure_free(struct trib_measure *m);
 static inline void trib_measure_cleanup(struct trib_measure **m) { trib_measure_free(*m); }

@@ -26,8 +26,8 @@ int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, i
 		    uint8_t ret_oid[TRIB_OID_LEN], struct trib_buf *ret_text, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Replays to `upto` and writes a new SQLite file at `to` (must not exist; made under a temporary name and renamed at the end) with the
- * schema of that commit (every commit is judged, but the state is proven once, on the file): encoding, page size, auto_vacuum, user_version, application_id, tables, rows, sqlite_sequence, then indexes,
- * views and triggers. Proven before it is handed over: a rescan of the file gives the manifest's digests, integrity_check is ok. `table` (may be NULL) restores only
+ * schema of that commit (every commit is judged, but the state is proven once, on the file): encoding, page size, auto_vacuum, user_version,
+ * application_id, tables, rows, sqlite_sequence, then indexes, views and triggers. Proven before it is handed over: a rescan of the file gives the manifest's digests, integrity_check is ok. `table` (may be NULL) restores only
  * that table (folded comparison). */
 struct trib_restored { /* zeroed by the caller */
 	uint64_t rows; size_t tables;
