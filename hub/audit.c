@@ -209,7 +209,7 @@ static int snapshot(struct trib_audit *a, struct trib_err *err)
 		if (trib_audit_find(a, &w, err, "the signed checkpoint: %s", why.msg))
 			return -1;
 	}
-	if (city_tip(a, err) || trib_hubdb_open(a->hub, false, &a->db, err) || open_files(a, err) || trib_db_exec(a->db.db, "BEGIN", err) ||
+	if (city_tip(a, err) || trib_hubdb_open(a->hub, false, &a->db, err) || (!a->city_dir && open_files(a, err)) || trib_db_exec(a->db.db, "BEGIN", err) ||
 	    trib_log_size(&a->db, &a->size, err))
 		return trib_ctx(err, "taking a snapshot");
 	return 0;
@@ -261,7 +261,7 @@ static int totals(struct trib_audit *a, struct trib_err *err)
 	return trib_audit_root(a, a->size, a->totals.root, err);
 }
 
-int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struct trib_audit **ret, struct trib_err *err)
+static int run(const struct trib_hub *hub, uint64_t since, const char *city_dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = calloc(1, sizeof(*a));
 	if (!a)
@@ -269,6 +269,7 @@ int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struc
 	a->hub = hub;
 	a->since = since;
 	a->quiet = quiet;
+	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
 	    trib_audit_chain(a, err) || trib_audit_city(a, err) || totals(a, err))
@@ -276,6 +277,16 @@ int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struc
 	*ret = a;
 	a = NULL;
 	return 0;
+}
+
+int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struct trib_audit **ret, struct trib_err *err)
+{
+	return run(hub, since, NULL, quiet, ret, err);
+}
+
+int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
+{
+	return run(hub, INT64_MAX, dir, quiet, ret, err);
 }
 
 /* ---- DIR/audited ---- */

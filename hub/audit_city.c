@@ -1,6 +1,8 @@
 /* The city: derived again into scratch files by the merger's own code, stopping wherever something signed or real can be compared. */
 #include "hub/audit_impl.h"
 
+#include <fcntl.h>
+
 static const char *text(sqlite3_stmt *st, int i)
 {
 	const char *s = (const char *)sqlite3_column_text(st, i);
@@ -88,7 +90,7 @@ static int check_files(struct trib_audit *a, uint64_t at, struct trib_err *err)
 
 static int derive(struct trib_audit *a, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *dir = trib_path(a->dir, "city");
+	TRIB_AUTO(trib_mem) char *dir = a->city_dir ? strdup(a->city_dir) : trib_path(a->dir, "city");
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	struct trib_progress p;
 	trib_progress_init(&p, _("city"), a->quiet);
@@ -212,4 +214,48 @@ int trib_audit_city(struct trib_audit *a, struct trib_err *err)
 		return -1;
 	/* Spared by --since and derived without damage: judged once, which is enough to be proven. */
 	return trib_db_exec(a->own, "UPDATE n SET proven = commits WHERE walked = 0", err);
+}
+
+/* ---- the derived files as the real ones ---- */
+
+static int drop_told(struct trib_audit *a, struct trib_city *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own, "SELECT node, seq FROM v WHERE app = ?", &st, err) || trib_db_exec(c->db, "BEGIN IMMEDIATE", err))
+		return -1;
+	sqlite3_bind_text(st, 1, c->app, -1, SQLITE_STATIC);
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0)
+		if (trib_audit_exec(c->db, err, "DELETE FROM _t_result WHERE node = ? AND seq = ?", "si", text(st, 0), sqlite3_column_int64(st, 1)))
+			return -1;
+	return row < 0 ? -1 : trib_db_exec(c->db, "COMMIT", err);
+}
+
+static int sync_file(const char *path, struct trib_err *err)
+{
+	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		return trib_fail_errno(err, "fsync of %s", path);
+	return 0;
+}
+
+int trib_audit_seal(struct trib_audit *a, uint8_t ret_digest[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	if (trib_merge_digest(&a->made, ret_digest, err))
+		return -1;
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (drop_told(a, &a->made.cities[i], err) || trib_db_exec(a->made.cities[i].db, "PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE)", err))
+			return -1;
+	for (size_t i = 0; i < a->made.ncities; i++) {
+		TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/%s.db", a->made.dir, a->made.cities[i].app);
+		if (!path)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		if (sync_file(path, err))
+			return -1;
+	}
+	TRIB_AUTO(trib_mem) char *dir = strdup(a->made.dir);
+	if (!dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	trib_merge_close(&a->made); /* removes the -wal files */
+	return trib_fs_sync_dir(dir, err);
 }

@@ -18,6 +18,7 @@ struct trib_audit {
 	struct trib_hubdb db;     /* the snapshot */
 	sqlite3 *own;             /* scratch.db: leaf facts, subtree hashes, findings (audit.c) */
 	char *dir;                /* DIR/run/audit-PID */
+	const char *city_dir;     /* where the scratch city is made; NULL: in `dir` */
 	struct trib_merge made;   /* the scratch city */
 	struct trib_audit_file *files;
 	size_t nfiles;

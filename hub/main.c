@@ -18,6 +18,11 @@ static const struct trib_cmd commands[] = {
 	{"checkpoint show", "", N_("print the signed checkpoint of the log"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_checkpoint_show},
 	{"checkpoint verify", "[FILE]", N_("verify a signed checkpoint against the log"), NULL, 0, 1, TRIB_NEED_HUB, hub_cmd_checkpoint_verify},
 	{"audit", "", N_("derive everything again from signed bytes and compare; name what is wrong and where"), hub_opts_audit, 0, 0, TRIB_NEED_HUB, hub_cmd_audit},
+	{"log", "", N_("list a community's commits: when, what, and whether they are in the city"), hub_opts_log, 0, 0, TRIB_NEED_HUB, hub_cmd_log},
+	{"show", "REV", N_("show one commit of a community with its counts"), hub_opts_show, 1, 1, TRIB_NEED_HUB, hub_cmd_show},
+	{"restore", "", N_("make a community's database of any moment, proven, in a new file"), hub_opts_restore, 0, 0, TRIB_NEED_HUB, hub_cmd_restore},
+	{"rebuild", "", N_("derive the city databases and caches again from log and histories"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_rebuild},
+	{"ingest", "BUNDLE", N_("mend damaged or missing objects of a history from a bundle of its community"), hub_opts_ingest, 1, 1, TRIB_NEED_HUB, hub_cmd_ingest},
 };
 
 static struct trib_hub hub;

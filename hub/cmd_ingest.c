@@ -1,0 +1,86 @@
+/* cmd_ingest.c: `ingest`: a node's bundle mends what the hub's disk has lost. */
+#include "hub/commands.h"
+#include "hub/ingest.h"
+#include "hub/rebuild.h"
+
+const struct trib_opt hub_opts_ingest[] = {
+	{"node", 0, "ID", N_("the community (default: the one whose commits the bundle holds)")},
+	{"app", 0, "NAME", N_("the application's name (default: main)")},
+	{0},
+};
+
+struct out { struct trib_cli *cli; json_t *list; };
+
+static int say_item(void *ctx, const struct trib_ingest_item *i, struct trib_err *err)
+{
+	struct out *o = ctx;
+	char hex[TRIB_OID_HEX + 1];
+	(void)err;
+	trib_hex(hex, i->oid, TRIB_OID_LEN);
+	trib_say(o->cli, "#%-5llu %s %s%s%s %s, %s\n", (unsigned long long)i->seq, hex, i->type, i->name[0] ? " " : "", i->name, i->missing ? _("missing") : _("damaged"),
+		 i->replaced ? _("in the bundle") : _("NOT in the bundle"));
+	if (o->cli->json)
+		json_array_append_new(o->list, json_pack("{s:I, s:s, s:s, s:s, s:b, s:b}", "seq", (json_int_t)i->seq, "object", hex, "type", i->type, "name", i->name, "missing",
+							 i->missing, "replaced", i->replaced));
+	return 0;
+}
+
+static int take_ids(struct trib_cli *cli, struct trib_ingest *in)
+{
+	const char *node = trib_cli_opt(cli, "node"), *app = trib_cli_opt(cli, "app");
+	if (!node && app)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--app needs --node"));
+	if (!node)
+		return 0;
+	app = app ? app : "main";
+	if (!trib_id_valid(trib_span_str(node)))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s is no node id: 1 to %d of 0-9 A-Z a-z . _ -"), node, TRIB_NODE_MAX);
+	if (!trib_id_valid(trib_span_str(app)))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s is no application name: 1 to %d of 0-9 A-Z a-z . _ -"), app, TRIB_APP_MAX);
+	(void)snprintf(in->node, sizeof(in->node), "%s", node);
+	(void)snprintf(in->app, sizeof(in->app), "%s", app);
+	return 0;
+}
+
+static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
+{
+	trib_json(cli, "node", json_string(in->node));
+	trib_json(cli, "app", json_string(in->app));
+	trib_json(cli, "objects", json_integer((json_int_t)in->objects));
+	trib_json(cli, "replaced", json_integer((json_int_t)in->replaced));
+	trib_json(cli, "lost", json_integer((json_int_t)in->lost));
+	trib_json(cli, "packs_moved", json_integer((json_int_t)in->packs_moved));
+	trib_json(cli, "unpublished", json_integer((json_int_t)in->unpublished));
+	trib_json(cli, "proven_commits", json_integer((json_int_t)in->proven));
+	trib_json(cli, "verdict", json_string(in->whole ? "proven" : "not-proven"));
+	trib_say(cli, cli->dry_run ? _("%s/%s: %llu objects, %llu would be replaced, %llu are lost still\n") : _("%s/%s: %llu objects, %llu replaced, %llu are lost still\n"),
+		 in->node, in->app, (unsigned long long)in->objects, (unsigned long long)in->replaced, (unsigned long long)in->lost);
+	if (in->packs_moved)
+		trib_say(cli, _("%llu damaged packs were moved to the folder damaged; their good objects are loose files now\n"), (unsigned long long)in->packs_moved);
+	if (in->unpublished)
+		trib_say(cli, _("%llu newer commits of the bundle were never published and are left out: the office will push them\n"), (unsigned long long)in->unpublished);
+	if (in->whole)
+		trib_say(cli, _("Proven: all %llu commits of %s/%s. Next: tributary-hub audit (and tributary-hub rebuild, if its merge had stopped)\n"),
+			 (unsigned long long)in->proven, in->node, in->app);
+	else
+		trib_say(cli, _("NOT proven beyond %llu commits: %s\n"), (unsigned long long)in->proven, in->why);
+}
+
+int hub_cmd_ingest(struct trib_cli *cli)
+{
+	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock lock = TRIB_LOCK_INIT;
+	struct out o = {.cli = cli, .list = json_array()};
+	struct trib_ingest in = {.dry_run = cli->dry_run, .item = say_item, .ctx = &o};
+	int rc = take_ids(cli, &in);
+	if (!rc && !cli->dry_run)
+		rc = trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err);
+	if (!rc)
+		rc = trib_ingest_run(trib_cli_hub(cli), cli->argv[0], &in, &cli->err);
+	trib_json(cli, "items", o.list);
+	if (rc)
+		return -1;
+	say_result(cli, &in);
+	if (!in.whole)
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+	return 0;
+}

@@ -1,0 +1,37 @@
+/* cmd_rebuild.c: `rebuild`. */
+#include "hub/commands.h"
+#include "hub/rebuild.h"
+
+int hub_cmd_rebuild(struct trib_cli *cli)
+{
+	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock lock = TRIB_LOCK_INIT;
+	struct trib_rebuilt r;
+	char hex[TRIB_SHA256_HEX + 1];
+	if (trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err))
+		return -1;
+	if (cli->dry_run) {
+		trib_say(cli, "%s\n", _("would derive the city databases and the caches of hub.db again from log and histories"));
+		return 0;
+	}
+	if (trib_rebuild(trib_cli_hub(cli), cli->quiet || cli->json, &r, &cli->err))
+		return -1;
+	trib_hex(hex, r.digest, TRIB_SHA256_LEN);
+	trib_json(cli, "leaves", json_integer((json_int_t)r.leaves));
+	trib_json(cli, "commits", json_integer((json_int_t)r.commits));
+	trib_json(cli, "mended_hashes", json_integer((json_int_t)r.subtrees));
+	trib_json(cli, "mended_held", json_integer((json_int_t)r.flags));
+	trib_json(cli, "findings", json_integer((json_int_t)r.findings));
+	trib_json(cli, "city_digest", json_string(hex));
+	trib_json(cli, "replaced", json_boolean(r.findings == 0));
+	trib_say(cli, _("hub.db: %llu hashes and %llu held rows were not right and are now.\n"), (unsigned long long)r.subtrees, (unsigned long long)r.flags);
+	if (r.findings) {
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+		trib_say(cli, _("The city databases were left as they are: %llu findings, the first: %s\nNext: tributary-hub audit\n"), (unsigned long long)r.findings, r.damage);
+		trib_json(cli, "first_finding", json_string(r.damage));
+		return 0;
+	}
+	trib_say(cli, _("The city databases were derived again from %llu commits; digest %s.\n"), (unsigned long long)r.commits, hex);
+	if (r.kept[0])
+		trib_say(cli, _("The old ones are in %s.\n"), r.kept);
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* ingest.h: a bundle of the node brings back what the hub's disk has lost (D8.3).
+ *
+ * Which objects belong is the log's word: every held commit, its tree, its blobs, all named by hash. From the bundle, which is scanned and resolved by
+ * ourselves into a quarantine, come only those that are missing or do not read back right. What is damaged is moved to DIR/damaged/TIME/NODE/APP, never
+ * removed. Commits that were never published stay out. */
+#ifndef TRIB_HUB_INGEST_H
+#define TRIB_HUB_INGEST_H
+
+#include "core/store/repo.h"
+#include "hub/hubdb.h"
+
+/* One object that was not right: `replaced` or not in the bundle. seq 0: of the down chain. */
+struct trib_ingest_item { uint64_t seq; const char *type, *name; uint8_t oid[TRIB_OID_LEN]; bool missing, replaced; };
+
+struct trib_ingest {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; /* in: may be empty; out: whose history it is */
+	bool dry_run;
+	int (*item)(void *ctx, const struct trib_ingest_item *i, struct trib_err *err); /* may be NULL */
+	void *ctx;
+	/* results */
+	uint64_t objects, replaced, lost, unpublished, packs_moved, proven; /* proven: commits, when whole */
+	bool whole;           /* the history is proven from its first commit to the published tip */
+	char why[TRIB_ERR_MSG]; /* when not whole */
+};
+/* The caller holds the lock (rebuild.h) unless dry_run. */
+int trib_ingest_run(const struct trib_hub *hub, const char *bundle, struct trib_ingest *in, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

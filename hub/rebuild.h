@@ -1,0 +1,24 @@
+/* rebuild.h: the city files and the caches of hub.db again, from the log and the histories (D9.3, STYLE habit 14). */
+#ifndef TRIB_HUB_REBUILD_H
+#define TRIB_HUB_REBUILD_H
+
+#include "core/base/fs.h"
+#include "hub/merge.h"
+
+/* The lock of `serve`, without waiting: TRIB_E_LOCKED says to stop the hub first. */
+int trib_hub_stopped(const struct trib_hub *hub, struct trib_lock *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+struct trib_rebuilt {
+	uint64_t leaves, commits;
+	uint64_t subtrees, flags;    /* rows of the caches that were not right: subtree, held */
+	uint64_t findings;           /* why the old files stay: damaged histories, or another digest than the signed one; 0: replaced */
+	uint8_t digest[TRIB_SHA256_LEN];
+	char damage[512];            /* the first finding, "" when none */
+	char kept[64];               /* name of the folder with the old files, "" when there were none */
+};
+/* The caller holds the lock. Caches of hub.db are mended in one transaction; the log's root at the size of the signed checkpoint must be the
+ * one signed (TRIB_E_VERIFY, nothing changed). New city files are made beside the old ones and take their place only when nothing is found
+ * wrong on the way: every history is proven and the digest of every signed city commit comes out. */
+int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif
