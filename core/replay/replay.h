@@ -27,8 +27,8 @@ int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, i
 
 /* Replays to `upto` and writes a new SQLite file at `to` (must not exist; made under a temporary name and renamed at the end) with the
  * schema of that commit (every commit is judged, but the state is proven once, on the file): encoding, page size, auto_vacuum, user_version,
- * application_id, tables, rows, sqlite_sequence, then indexes, views and triggers. Proven before it is handed over: a rescan of the file gives the manifest's digests, integrity_check is ok. `table` (may be NULL) restores only
- * that table (folded comparison). */
+ * application_id, tables, rows, sqlite_sequence, then indexes, views and triggers. Proven before it is handed over: a rescan of the file gives the
+ * manifest's digests, integrity_check is ok. `table` (may be NULL) restores only that table (folded comparison). */
 struct trib_restored { /* zeroed by the caller */
 	uint64_t rows; size_t tables;
 	uint64_t seq; uint8_t oid[TRIB_OID_LEN]; int64_t captured_at;
