@@ -56,7 +56,7 @@ static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
 	trib_say(cli, cli->dry_run ? _("%s/%s: %llu objects, %llu would be replaced, %llu are lost still\n") : _("%s/%s: %llu objects, %llu replaced, %llu are lost still\n"),
 		 in->node, in->app, (unsigned long long)in->objects, (unsigned long long)in->replaced, (unsigned long long)in->lost);
 	if (in->packs_moved)
-		trib_say(cli, _("%llu damaged packs were moved to the folder damaged; their good objects are loose files now\n"), (unsigned long long)in->packs_moved);
+		trib_say(cli, _("a pack was damaged: the %llu packs of this history were moved to the folder damaged; their good objects are loose files now\n"), (unsigned long long)in->packs_moved);
 	if (in->unpublished)
 		trib_say(cli, _("%llu newer commits of the bundle were never published and are left out: the office will push them\n"), (unsigned long long)in->unpublished);
 	if (in->whole)
