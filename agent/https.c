@@ -139,8 +139,8 @@ int trib_https_request(struct trib_tls_ctx *tls, const struct trib_url *url, con
 	struct trib_tls *t = NULL;
 	if (trib_https_connect(tls, url, TRIB_HANDSHAKE_MS, &t, err))
 		return -1;
-	trib_buf_printf(&head, "%s %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: tributary-agent/%s\r\nConnection: close\r\n", body.n ? "POST" : "GET", target, url->host,
-			url->port, TRIB_VERSION);
+	trib_buf_printf(&head, "%s %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nUser-Agent: tributary-agent/%s\r\nConnection: close\r\n", body.n ? "POST" : "GET", target,
+			strchr(url->host, ':') ? "[" : "", url->host, strchr(url->host, ':') ? "]" : "", url->port, TRIB_VERSION);
 	if (body.n)
 		trib_buf_printf(&head, "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\n", body.n);
 	trib_buf_puts(&head, "\r\n");

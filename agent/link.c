@@ -42,7 +42,8 @@ static int link_open(struct trib_state *s, bool quiet, struct link *l, struct tr
 	if (trib_state_keys(s, err) || trib_url_parse(s->node.hub_url, &l->url, err) ||
 	    trib_tls_client_ctx(s->tls_cert, s->issuing, s->tls_key, s->root, NULL, &l->tls, err))
 		return -1;
-	l->repo_url = trib_pathf("https://%s:%s/%s/%s.git", l->url.host, l->url.port, s->node.node, s->node.app);
+	bool v6 = strchr(l->url.host, ':') != NULL; /* an address, kept without its brackets */
+	l->repo_url = trib_pathf("https://%s%s%s:%s/%s/%s.git", v6 ? "[" : "", l->url.host, v6 ? "]" : "", l->url.port, s->node.node, s->node.app);
 	if (!l->repo_url) {
 		link_close(l);
 		return oom(err);

@@ -295,6 +295,8 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 		goto out;
 	}
 	struct trib_err why;
+	if (!path)
+		trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (!path || trib_db_exec(c->db, "SAVEPOINT one", err))
 		goto out;
 	if (trib_repo_open(path, false, &w.repo, &why) || judge_and_apply(&w, &why)) {
