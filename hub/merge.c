@@ -281,6 +281,28 @@ static int fresh_mirror(struct trib_city *c, struct trib_err *err)
 	return trib_mirror_new(c->db, &c->mirror, err);
 }
 
+/* A reset starts from nothing, so it ends any stop (D6.3). The commits that waited before it are judged with it, their rows skipped. */
+static int is_reset(struct group *w, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	if (trib_commit_read(w->repo, w->g->oid, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err))
+		return -1;
+	*ret = m.kind == TRIB_KIND_RESET;
+	return 0;
+}
+
+/* Of a stopped history: does this group wait? Bytes that cannot be read, wait. */
+static bool waits(struct group *w, const char *path)
+{
+	struct trib_err ignored;
+	bool reset = false;
+	bool readable = trib_repo_open(path, false, &w->repo, &ignored) == 0 && is_reset(w, &reset, &ignored) == 0;
+	trib_repo_free(w->repo);
+	w->repo = NULL;
+	return !readable || !reset;
+}
+
 static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
 {
 	struct group w = {.city = c, .hub = h, .g = g};
@@ -290,7 +312,7 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	int rc = -1;
 	if (load_tip(c, g->node, &w.tip, &stopped, err) || trib_tip_copy(&w.tip, &before, err))
 		goto out;
-	if (stopped) { /* out of step: later commits wait, visibly, until a reset */
+	if (stopped && (!path || waits(&w, path))) { /* out of step: later commits wait, visibly, until a reset */
 		rc = put_ledger(c, g, "-", (struct trib_span){0}, "waits-for-reset", err);
 		goto out;
 	}
