@@ -18,14 +18,29 @@ static int choose_engine(struct trib_cli *cli, const struct trib_engine **ret)
 	return 0;
 }
 
+static uint64_t returned_to(const struct trib_capture *c, const char *table)
+{
+	for (size_t i = 0; i < c->nreturned; i++)
+		if (strcmp(c->returned[i].table, table) == 0)
+			return c->returned[i].seq;
+	return 0;
+}
+
 static void print_braked(struct trib_cli *cli, const struct trib_capture *c)
 {
 	json_t *list = json_array();
 	char name[TRIB_NAME_MAX + 1];
 	for (size_t i = 0; i < c->nbraked; i++) {
-		agent_name(name, sizeof(name), c->braked[i].table);
-		trib_say(cli, _("braked: table %s would lose %llu rows\n"), name, (unsigned long long)c->braked[i].lost);
-		json_array_append_new(list, json_pack("{s:s, s:I}", "table", c->braked[i].table, "lost", (json_int_t)c->braked[i].lost));
+		const struct trib_mf_braked *b = &c->braked[i];
+		uint64_t seq = returned_to(c, b->table);
+		agent_name(name, sizeof(name), b->table);
+		if (seq)
+			trib_say(cli, _("braked: table %s, %llu rows: it is again as it was at #%llu (restored from #%llu)\n"), name, (unsigned long long)b->lost,
+				 (unsigned long long)seq, (unsigned long long)seq);
+		else
+			trib_say(cli, _("braked: table %s would lose %llu rows\n"), name, (unsigned long long)b->lost);
+		json_array_append_new(list, json_pack("{s:s, s:I, s:o}", "table", b->table, "lost", (json_int_t)b->lost, "restored_from",
+						      seq ? json_integer((json_int_t)seq) : json_null()));
 	}
 	trib_json(cli, "braked", list);
 }
@@ -116,6 +131,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	if (choose_engine(cli, &engine) || trib_capture_run(s, engine, &c, &cli->err))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
+	ret->returned = c.nreturned ? c.returned[0].seq : 0;
 	if (c.nbraked)
 		print_braked(cli, &c);
 	if (cli->dry_run) {
@@ -140,6 +156,9 @@ int agent_cmd_commit(struct trib_cli *cli)
 	struct agent_captured got;
 	if (agent_capture(cli, trib_cli_opt(cli, "message"), trib_cli_flag(cli, "accept-loss"), false, &got))
 		return -1;
+	if (got.braked && got.returned)
+		return trib_fail(&cli->err, TRIB_E_BRAKE, _("an old copy was put back (restored from #%llu): a person should look first. The database and the history are as "
+							    "they were. If it is right: tributary-agent commit --accept-loss"), (unsigned long long)got.returned);
 	if (got.braked)
 		return trib_fail(&cli->err, TRIB_E_BRAKE, _("so many rows are gone that a person should look first. The database and the history are as they were. If it is "
 							    "right: tributary-agent commit --accept-loss"));

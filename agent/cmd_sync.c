@@ -229,6 +229,9 @@ int agent_cmd_sync(struct trib_cli *cli)
 		return 0;
 	if (must_be_enrolled(cli) || send(cli, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
 		return -1;
+	if (got.braked && got.returned)
+		return trib_fail(&cli->err, TRIB_E_BRAKE, _("the city was told, but today's changes are held back: an old copy was put back (restored from #%llu), and a person "
+							    "should look first. If it is right: tributary-agent commit --accept-loss"), (unsigned long long)got.returned);
 	if (got.braked)
 		return trib_fail(&cli->err, TRIB_E_BRAKE, _("the city was told, but today's changes are held back: so many rows are gone that a person should look first. If it is "
 							    "right: tributary-agent commit --accept-loss"));

@@ -38,7 +38,10 @@ extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_
 
 /* Capture and commit, as `commit` and `sync` do it; fills cli->json and prints. *ret_changed: a commit was made. A braked capture
  * returns 0 with *ret_braked (nothing was committed, unless `report`). */
-struct agent_captured { bool changed, braked, reported; };
+struct agent_captured {
+	bool changed, braked, reported;
+	uint64_t returned; /* braked because a table is again as this commit had it; 0: not so */
+};
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret);
 
 /* Highest sequence number that the hub holds and that is in the city, by the receipts kept here; the out-of-step word or "". */

@@ -6,6 +6,7 @@
  *   salt            32 bytes
  *   baseline        the database as of the last commit, page for page; 0600
  *   baseline.sums   its commit, and a sum for each page (capture/baseline.h); made again from history when lost, as the baseline is
+ *   digests.db      cache: which commit had which state of a table (capture/digests.h)
  *   pending         redo journal = the commit point of a capture (capture/pending.h); 0600
  *   tip             serialised trib_tip of refs/heads/main (lanes included)
  *   own             one line OID per commit this folder made and the hub has not receipted (D5.6)

@@ -1,5 +1,6 @@
 #include "agent/capture/brake.h"
 
+#include "agent/capture/digests.h"
 #include "agent/capture/rows.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -239,5 +240,157 @@ int trib_brake(sqlite3 *old_db, struct trib_capture *c, struct trib_err *err)
 	for (size_t i = 0; i < c->old_schema.ntables; i++)
 		if (brake_table(old_db, c, &v, &c->old_schema.tables[i], all, err))
 			return -1;
+	return 0;
+}
+
+/* ---- a return to an old state ---- */
+
+struct touched { /* as digests have them: a table and its bag apart */
+	char name[TRIB_LANES_NAME_MAX + 1];
+	uint64_t changed, rows;
+	bool maybe;
+};
+
+struct touches {
+	struct touched *t;
+	size_t n;
+};
+static void touches_cleanup(struct touches *v) { free(v->t); }
+
+static struct touched *touched_of(struct touches *v, const struct trib_lanes *was, struct trib_span name)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (trib_fold_cmp(trib_span_str(v->t[i].name), name) == 0)
+			return &v->t[i];
+	struct touched *grown = name.n <= TRIB_LANES_NAME_MAX ? reallocarray(v->t, v->n + 1, sizeof(*grown)) : NULL;
+	if (!grown)
+		return NULL;
+	v->t = grown;
+	struct touched *t = &grown[v->n++];
+	*t = (struct touched){0};
+	memcpy(t->name, name.p, name.n);
+	trib_fold((uint8_t *)t->name, name.n);
+	const struct trib_lanes_table *l = trib_lanes_find(was, t->name);
+	t->rows = l ? l->rows : 0;
+	return t;
+}
+
+static int touch_part(struct touches *v, const struct trib_lanes *was, const struct trib_part *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = NULL;
+	struct trib_change ch;
+	int rc;
+	if (!p->changeset.len)
+		return 0;
+	if (!(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
+		return oom(err);
+	while ((rc = trib_cs_next(r, &ch, err)) == 1) {
+		struct touched *t = touched_of(v, was, ch.table->name);
+		if (!t)
+			return oom(err);
+		if (ch.op == TRIB_UPDATE && !ch.table->bag) {
+			t->changed++;
+			continue;
+		}
+		uint64_t gone = weight(&ch, ch.op == TRIB_INSERT ? NULL : ch.old), come = weight(&ch, ch.op == TRIB_DELETE ? NULL : ch.new);
+		t->changed += gone > come ? gone - come : come - gone;
+		t->rows += come - gone;
+	}
+	return rc;
+}
+
+static int lanes_after(const struct trib_state *s, const struct trib_capture *c, struct trib_lanes *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(s->salt, s->node.app);
+	if (!d)
+		return oom(err);
+	if (trib_lanes_copy(&s->tip.lanes, ret, err))
+		return -1;
+	for (size_t i = 0; i < c->nparts; i++) {
+		TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
+		const struct trib_part *p = &c->parts[i];
+		if (trib_schematext_parse(trib_buf_span(&p->schema), &st, err) ||
+		    (p->changeset.len && trib_digest_changeset(d, ret, &st, trib_buf_span(&p->changeset), NULL, err)))
+			return -1;
+	}
+	return 0;
+}
+
+static int add_returned(struct trib_capture *c, const struct touched *t, uint64_t seq, struct trib_err *err)
+{
+	const char *table = t->name + (trib_is_bag(trib_span_str(t->name)) ? strlen(TRIB_BAG_PREFIX) : 0);
+	bool known = false;
+	for (size_t i = 0; i < c->nreturned; i++)
+		if (strcmp(c->returned[i].table, table) == 0)
+			return 0;
+	for (size_t i = 0; i < c->nbraked; i++)
+		known = known || strcmp(c->braked[i].table, table) == 0;
+	struct trib_returned *grown = reallocarray(c->returned, c->nreturned + 1, sizeof(*grown));
+	if (!grown)
+		return oom(err);
+	c->returned = grown;
+	grown[c->nreturned] = (struct trib_returned){strdup(table), seq};
+	if (!grown[c->nreturned].table)
+		return oom(err);
+	c->nreturned++;
+	return known ? 0 : add_braked(c, table, t->changed, err);
+}
+
+/* Digests are only computed when an older commit had as many rows in a table that changed much. */
+static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, struct touches *v, struct trib_err *err)
+{
+	TRIB_AUTO(trib_lanes) struct trib_lanes after = {0};
+	bool any = false;
+	for (size_t i = 0; i < v->n; i++) {
+		struct touched *t = &v->t[i];
+		if (t->changed > TRIB_BRAKE_ROWS && t->rows && trib_digests_maybe(db, t->name, t->rows, &t->maybe, err))
+			return -1;
+		any = any || t->maybe;
+	}
+	if (!any)
+		return 0;
+	if (lanes_after(s, c, &after, err))
+		return -1;
+	for (size_t i = 0; i < v->n; i++) {
+		const struct trib_lanes_table *now = trib_lanes_find(&after, v->t[i].name), *was = trib_lanes_find(&s->tip.lanes, v->t[i].name);
+		uint8_t digest[TRIB_SHA256_LEN];
+		uint64_t seq = 0;
+		if (!v->t[i].maybe || !now || (was && memcmp(now->lanes, was->lanes, sizeof(now->lanes)) == 0))
+			continue;
+		trib_digest_table(now, digest);
+		if (trib_digests_find(s, db, v->t[i].name, now->rows, digest, &seq, err) || (seq && add_returned(c, &v->t[i], seq, err)))
+			return -1;
+	}
+	return 0;
+}
+
+static int by_braked(const void *a, const void *b)
+{
+	return strcmp(((const struct trib_mf_braked *)a)->table, ((const struct trib_mf_braked *)b)->table);
+}
+
+int trib_brake_returned(struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+{
+	__attribute__((cleanup(touches_cleanup))) struct touches v = {0};
+	bool much = false;
+	if (!s->tip.exists)
+		return 0;
+	for (size_t i = 0; i < c->nparts; i++)
+		if (touch_part(&v, &s->tip.lanes, &c->parts[i], err))
+			return trib_ctx(err, "weighing the changes");
+	for (size_t i = 0; i < v.n; i++)
+		much = much || (v.t[i].changed > TRIB_BRAKE_ROWS && v.t[i].rows);
+	for (int tries = 0; much; tries++) {
+		TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+		if (trib_digests_open(s, &db, err))
+			return -1;
+		if (!look_back(s, c, db, &v, err))
+			break;
+		if (tries || (err->code != TRIB_E_DB && err->code != TRIB_E_VERIFY))
+			return trib_ctx(err, "looking for a return to an old state");
+		trib_digests_drop(s); /* a damaged cache: once more, from the manifests */
+	}
+	if (c->nbraked)
+		qsort(c->braked, c->nbraked, sizeof(*c->braked), by_braked);
 	return 0;
 }

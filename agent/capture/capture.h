@@ -15,6 +15,8 @@ struct trib_part {
 	struct trib_buf changeset; /* raw, canonical; empty = no rows */
 };
 
+struct trib_returned { char *table; uint64_t seq; }; /* folded, without a bag's prefix */
+
 struct trib_capture {
 	struct trib_delta delta;
 	struct trib_schema old_schema, new_schema;
@@ -24,6 +26,7 @@ struct trib_capture {
 	struct trib_mf_renamed *renamed; size_t nrenamed;
 	struct trib_mf_left_out *left_out; size_t nleft_out;
 	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
+	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms;
 	const char *engine;
 };

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/capture/baseline.h"
+#include "agent/capture/digests.h"
 #include "agent/capture/vfs.h"
 #include "core/trust/hash.h"
 
@@ -208,8 +209,8 @@ static int load_tip(struct trib_state *s, int fd, const struct head *h, struct t
 	return trib_state_save_tip(s, err);
 }
 
-/* Appends the new commits to `own`, each once. */
-static int note_own(struct trib_state *s, const struct head *h, struct trib_err *err)
+/* Appends the new commits to `own`, each once. *ret_anew: they do not stand on the old tip. */
+static int note_own(struct trib_state *s, const struct head *h, bool *ret_anew, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "own");
 	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(OWN_MAX);
@@ -220,9 +221,8 @@ static int note_own(struct trib_state *s, const struct head *h, struct trib_err 
 	if (trib_fs_exists(path) && trib_fs_read(path, &own, err))
 		return -1;
 	if (trib_repo_chain(s->repo, h->new_tip, h->has_old ? h->old_tip : NULL, TRIB_PARTS_MAX, &chain, &n, err)) {
-		if (err->code == TRIB_E_CHAIN || err->code == TRIB_E_LIMIT) /* made anew on an older commit: whoever did that keeps `own` itself */
-			return 0;
-		return -1;
+		*ret_anew = true;
+		return err->code == TRIB_E_CHAIN || err->code == TRIB_E_LIMIT ? 0 : -1; /* made anew on an older commit: whoever did that keeps `own` itself */
 	}
 	size_t was = own.len;
 	for (size_t i = 0; i < n; i++) {
@@ -271,8 +271,13 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 	if (load_tip(s, fd, &h, err))
 		return trib_ctx(err, "finishing the last commit");
 	trib_crash_point("tip-saved");
-	if (note_own(s, &h, err))
+	bool anew = false;
+	if (note_own(s, &h, &anew, err))
 		return trib_ctx(err, "finishing the last commit");
+	if (anew)
+		trib_digests_drop(s);
+	else
+		trib_digests_note(s, h.has_old ? h.old_tip : NULL);
 	return trib_fs_remove(path, err);
 }
 

@@ -31,7 +31,10 @@ void trib_capture_release(struct trib_capture *c)
 	free(c->sequences);
 	free(c->renamed);
 	free(c->left_out);
+	for (size_t i = 0; i < c->nreturned; i++)
+		free(c->returned[i].table);
 	free(c->braked);
+	free(c->returned);
 	*c = (struct trib_capture){.delta.fd = -1};
 }
 
@@ -202,7 +205,7 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 		qsort(c->left_out, c->nleft_out, sizeof(*c->left_out), by_left_out);
 	if (finish_parts(c, c->changed, err) || trib_find_renames(old_db, new_db, c, err))
 		return -1;
-	return trib_brake(old_db, c, err);
+	return trib_brake(old_db, c, err) || trib_brake_returned(s, c, err) ? -1 : 0;
 }
 
 /* The delta against a baseline that is proven where it counts; a lost or damaged one is made again from the history first. */

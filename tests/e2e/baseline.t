@@ -36,7 +36,9 @@ whole() {
 		sqlite3 "$dir/$a/office.db" "SELECT * FROM $t" | sort >"$dir/x"
 		sqlite3 "$dir/r.db" "SELECT * FROM $t" | sort | diff "$dir/x" - || return 1
 	done
-	! ls "$st" | grep -q -e rebuilt -e tmp -e pending
+	for left in "$st"/*rebuilt* "$st"/*.tmp "$st"/pending*; do
+		[ ! -e "$left" ] || { echo "left behind: $left"; return 1; }
+	done
 }
 flip() { # flip FILE OFFSET: another byte there
 	printf '\377' | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
