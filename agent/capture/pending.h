@@ -10,6 +10,7 @@
 
 #include <sqlite3.h>
 
+#include "agent/capture/mark.h"
 #include "agent/state.h"
 
 /* The pages of a new state that differ from the baseline: filled by the snapshot, kept in a file (state/pending.tmp), never whole in memory. */
@@ -23,6 +24,8 @@ struct trib_delta {
 	uint64_t *offset;         /* place of each page in the pages file */
 	char *path;               /* the pages file: state/pending.tmp, header space reserved; NULL: none (fd means nothing then) */
 	int fd;
+	const char *way;          /* how the snapshot was taken: wal-raw, optimistic, locked, backup, skipped */
+	struct trib_mark mark;    /* what the live file was known by then */
 };
 /* Also removes the pages file, unless trib_pending_commit has taken it over. */
 void trib_delta_release(struct trib_delta *d);
@@ -31,11 +34,19 @@ static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release
 /* Registers the VFSs "trib-sink" (compares what the backup API writes with the baseline and keeps differing pages)
  * and "trib-overlay" (read-only: baseline + kept pages). Idempotent. */
 int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
-/* Copies the live database through SQLite's backup API into the sink (D4.1, D4.2): opened read-only, with every rule of D4.1; the
- * live file and its side files are left byte for byte as they were (of a WAL database that a program has open, -shm carries our read mark).
- * In rollback mode SQLite's SHARED lock is held for the length of the copy: a commit of the program waits that long (or meets SQLITE_BUSY when it
- * waits for nothing). The scan without a lock of D4.1 belongs to the page engine. TRIB_E_LOCKED (hot journal, EXCLUSIVE, busy beyond the budget: "open and close the
- * program once"), TRIB_E_SCHEMA (not a database), TRIB_E_NOT_FOUND. *ret_pages_read counts pages. */
+/* How the live file is read (D4.1, D4.2). AUTO: in WAL mode raw under the read mark; in rollback mode, and for a WAL database that no program has
+ * open, without a lock and checked afterwards, after some tries raw under SHARED; through the backup API when SQLite grants none of these. */
+enum trib_way { TRIB_WAY_AUTO, TRIB_WAY_WAL, TRIB_WAY_OPTIMISTIC, TRIB_WAY_LOCKED, TRIB_WAY_BACKUP };
+struct trib_snapshot_opts {
+	enum trib_way way;             /* one that does not fit the file is TRIB_E_USAGE */
+	const struct trib_mark *known; /* the mark under which the baseline was captured: the same again and nothing is read ("skipped"); NULL: always read */
+};
+/* Finds the pages of the live database that differ from the baseline, with every rule of D4.1: the live file and its side files are left byte for
+ * byte as they were (of a WAL database that a program has open, -shm carries our read mark). `opts` NULL: AUTO, always read.
+ * TRIB_E_LOCKED (hot journal, EXCLUSIVE, busy beyond the budget: "open and close the program once"), TRIB_E_SCHEMA (not a database),
+ * TRIB_E_NOT_FOUND. *ret_pages_read counts pages. */
+int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts, struct trib_delta *ret, uint64_t *ret_pages_read,
+		     struct trib_err *err) TRIB_MUST_CHECK;
 int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pages_read, struct trib_err *err) TRIB_MUST_CHECK;
 /* Opens the old state (the baseline; an empty in-memory database when there is none) and the new state (overlay), read-only, hardened.
  * *d must outlive the connection. */

@@ -1,11 +1,15 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/vfs.h>
+#include <time.h>
 
-#include "agent/capture/source.h"
-#include "agent/capture/vfs.h"
+#include "agent/capture/raw.h"
 #include "core/base/clock.h"
 
-#define TRIES 20 /* of an immutable read that was overtaken by a writer */
+#define TRIES 20           /* of a read that was overtaken by a writer */
+#define OPTIMISTIC_TRIES 5 /* without a lock */
+#define OPTIMISTIC_MS 60000
+#define PAUSE_MS 10
 
 void trib_delta_release(struct trib_delta *d)
 {
@@ -17,6 +21,12 @@ void trib_delta_release(struct trib_delta *d)
 	free(d->pgno);
 	free(d->offset);
 	*d = (struct trib_delta){.fd = -1};
+}
+
+static void pause_ms(int64_t ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&ts, NULL);
 }
 
 static int open_sink(struct trib_sink *k, sqlite3 **ret, struct trib_err *err)
@@ -83,7 +93,7 @@ static int collect(const struct trib_sink *k, uint32_t pages, struct trib_delta 
 	return 0;
 }
 
-static int take(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, struct trib_err *err)
+static int backup(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, struct trib_err *err)
 {
 	TRIB_AUTO(trib_sink) struct trib_sink k = {.base = base, .fd = d->fd, .end = TRIB_PENDING_HEAD};
 	sqlite3 *to = NULL;
@@ -113,29 +123,141 @@ static int open_pages(const struct trib_state *s, const struct trib_base *base, 
 	return 0;
 }
 
-int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pages_read, struct trib_err *err)
+/* ---- which way ---- */
+
+struct look {
+	struct trib_state *s;
+	const struct trib_base *base;
+	const struct trib_snapshot_opts *opts;
+	unsigned moved;       /* scans that a writer overtook */
+	int64_t locked_after; /* no scan without a lock begins later */
+};
+
+/* File times of other machines' file systems may be late: there only the lock tells. */
+static bool times_are_true(const char *path)
 {
+	static const uint32_t far[] = {0x6969 /* NFS */, 0x517b /* SMB */, 0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
+				       0x01021997 /* 9P */, 0x00c36400 /* Ceph */, 0x5346414f /* AFS */};
+	struct statfs fs;
+	if (statfs(path, &fs))
+		return false;
+	for (size_t i = 0; i < TRIB_COUNT(far); i++)
+		if ((uint32_t)fs.f_type == far[i])
+			return false;
+	return true;
+}
+
+static enum trib_way choose(const struct look *l, const struct trib_source *src, const struct trib_mark *m)
+{
+	if (l->opts->way != TRIB_WAY_AUTO)
+		return l->opts->way;
+	if (src->wal)
+		return TRIB_WAY_WAL;
+	if (src->immutable)
+		return TRIB_WAY_OPTIMISTIC; /* a lock would not keep writers out */
+	if (!m->set || !times_are_true(src->path) || l->moved >= OPTIMISTIC_TRIES || trib_mono_ms() >= l->locked_after)
+		return TRIB_WAY_LOCKED;
+	return TRIB_WAY_OPTIMISTIC;
+}
+
+static bool fits(enum trib_way way, const struct trib_source *src)
+{
+	return way == TRIB_WAY_WAL ? src->wal : way == TRIB_WAY_BACKUP || (!src->wal && (way == TRIB_WAY_OPTIMISTIC || !src->immutable));
+}
+
+/* A way that SQLite does not grant here is replaced by the backup API; only when the caller left the choice. */
+static int read_by(const struct look *l, enum trib_way way, struct trib_source *src, const struct trib_walhdr *h, struct trib_delta *d,
+		   enum trib_raw_end *ret, struct trib_err *err)
+{
+	static const char *const words[] = {[TRIB_WAY_WAL] = "wal-raw", [TRIB_WAY_OPTIMISTIC] = "optimistic", [TRIB_WAY_LOCKED] = "locked",
+					    [TRIB_WAY_BACKUP] = "backup"};
+	int rc = 0;
+	*ret = TRIB_RAW_REFUSED;
+	if (way == TRIB_WAY_WAL && h)
+		rc = trib_raw_wal(src, h, l->base, d, ret, err);
+	else if (way == TRIB_WAY_OPTIMISTIC)
+		rc = trib_raw_optimistic(src, &d->mark, l->base, d, ret, err);
+	else if (way == TRIB_WAY_LOCKED)
+		rc = trib_raw_locked(src, l->base, d, ret, err);
+	if (rc || *ret == TRIB_RAW_MOVED)
+		return rc;
+	if (*ret == TRIB_RAW_REFUSED) {
+		if (l->opts->way != TRIB_WAY_AUTO && way != TRIB_WAY_BACKUP)
+			return trib_fail(err, TRIB_E_USAGE, "it cannot be read by the way %s", words[way]);
+		way = TRIB_WAY_BACKUP;
+		free(d->pgno);
+		free(d->offset);
+		d->pgno = NULL;
+		d->offset = NULL;
+		d->nchanged = 0;
+		rc = backup(src, l->base, d, err);
+		*ret = TRIB_RAW_DONE;
+	}
+	d->way = words[way];
+	return rc;
+}
+
+/* One attempt. *ret is MOVED when a writer was faster. */
+static int attempt(struct look *l, struct trib_source *src, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
+{
+	struct trib_walhdr h;
+	enum trib_raw_end pinned = TRIB_RAW_REFUSED;
+	struct trib_mark mark;
+	if (src->wal && trib_raw_wal_pin(src, &h, &pinned, err))
+		return -1;
+	bool has_hdr = pinned == TRIB_RAW_DONE;
+	trib_source_mark(src, has_hdr ? h.salts : NULL, has_hdr ? h.frames : 0, &mark);
+	mark.set = mark.set && (has_hdr || !src->wal); /* a -wal that cannot be told apart has no mark */
+	*ret = TRIB_RAW_DONE;
+	if (l->opts->known && l->base->fd >= 0 && trib_mark_same(l->opts->known, &mark)) {
+		*d = (struct trib_delta){.fd = -1, .page_size = l->base->page_size, .page_count = l->base->page_count, .base_page_size = l->base->page_size,
+					 .base_page_count = l->base->page_count, .way = "skipped", .mark = mark};
+		return 0;
+	}
+	enum trib_way way = choose(l, src, &mark);
+	if (!fits(way, src))
+		return trib_fail(err, TRIB_E_USAGE, "it cannot be read that way now");
+	if (open_pages(l->s, l->base, d, err))
+		return -1;
+	d->mark = mark;
+	return read_by(l, way, src, has_hdr ? &h : NULL, d, ret, err);
+}
+
+int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts, struct trib_delta *ret, uint64_t *ret_pages_read,
+		     struct trib_err *err)
+{
+	static const struct trib_snapshot_opts any;
 	TRIB_AUTO(trib_base) struct trib_base base = {.fd = -1};
 	if (trib_capture_vfs_register(err) || trib_base_open(s, &base, err))
 		return -1;
-	int64_t deadline = trib_mono_ms() + TRIB_SOURCE_BUSY_MS;
-	for (int i = 0; i < TRIES && (i == 0 || trib_mono_ms() < deadline); i++) {
+	int64_t start = trib_mono_ms();
+	struct look l = {.s = s, .base = &base, .opts = opts ? opts : &any, .locked_after = start + OPTIMISTIC_MS};
+	for (int i = 0; i < TRIES; i++) {
 		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
 		TRIB_AUTO(trib_delta) struct trib_delta d = {.fd = -1};
-		if (trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err) || open_pages(s, &base, &d, err))
+		enum trib_raw_end end;
+		if (trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err))
 			return -1;
-		int rc = take(&src, &base, &d, err);
-		if (trib_source_moved(&src))
-			continue; /* also when it failed: a file in motion may look damaged */
+		int rc = attempt(&l, &src, &d, &end, err);
+		if (trib_source_moved(&src) || (!rc && end == TRIB_RAW_MOVED)) {
+			l.moved++; /* also when it failed: a file in motion may look damaged */
+			pause_ms(PAUSE_MS << (i < 4 ? i : 4)); /* programs often write in bursts */
+			continue;
+		}
 		if (rc)
 			return trib_ctx(err, "database %s", s->node.db_path);
 		*ret = d;
-		*ret_pages_read = d.page_count;
+		*ret_pages_read = d.path ? d.page_count : 0;
 		d = (struct trib_delta){.fd = -1};
 		return 0;
 	}
 	return trib_fail(err, TRIB_E_LOCKED, "database %s: written to again and again while it was read; nothing was changed; try again later",
 			 s->node.db_path);
+}
+
+int trib_snapshot(struct trib_state *s, struct trib_delta *ret, uint64_t *ret_pages_read, struct trib_err *err)
+{
+	return trib_snapshot_by(s, NULL, ret, ret_pages_read, err);
 }
 
 static int open_overlay(struct trib_state *s, const struct trib_delta *d, sqlite3 **ret, struct trib_err *err)

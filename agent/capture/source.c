@@ -6,7 +6,9 @@
 #include "agent/capture/vfs.h"
 #include "core/base/clock.h"
 
-#define PAUSE_MS 20    /* longer than a tick of file times (4 ms) */
+#define PAUSE_MS 20
+#define TICK_MS 20     /* longer than a tick of file times (4 or 10 ms) */
+#define WHOLE_MS 2100  /* file systems that keep whole seconds (ext4 with small inodes), or even ones (FAT) */
 #define CLOSING_MS 200 /* a program that is just closing removes -wal and -shm */
 
 /* What a failed look asks for. */
@@ -35,6 +37,54 @@ static void pause_ms(int64_t ms)
 {
 	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 	nanosleep(&ts, NULL);
+}
+
+sqlite3_file *trib_source_file(const struct trib_source *s)
+{
+	sqlite3_file *f = NULL;
+	return sqlite3_file_control(s->db, "main", SQLITE_FCNTL_FILE_POINTER, &f) || !f || !f->pMethods ? NULL : f;
+}
+
+void trib_source_pause(struct trib_source *s)
+{
+	(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+bool trib_mark_same(const struct trib_mark *a, const struct trib_mark *b)
+{
+	return a->set && b->set && a->wal == b->wal && a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_s == b->mtime_s &&
+	       a->mtime_ns == b->mtime_ns && a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns && a->counter == b->counter &&
+	       memcmp(a->salts, b->salts, sizeof(a->salts)) == 0 && a->frames == b->frames;
+}
+
+void trib_source_mark(const struct trib_source *s, const uint8_t *salts, uint32_t frames, struct trib_mark *ret)
+{
+	struct stat st;
+	uint8_t head[100];
+	int moved = 1;
+	sqlite3_file *f = trib_source_file(s);
+	*ret = (struct trib_mark){0};
+	/* The name must still mean the file that is open. */
+	if (!f || sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) || moved || stat(s->path, &st) ||
+	    f->pMethods->xRead(f, head, sizeof(head), 0))
+		return;
+	*ret = (struct trib_mark){
+		.set = true, .wal = salts, .dev = (uint64_t)st.st_dev, .ino = (uint64_t)st.st_ino, .size = st.st_size, .mtime_s = st.st_mtim.tv_sec,
+		.mtime_ns = st.st_mtim.tv_nsec, .ctime_s = st.st_ctim.tv_sec, .ctime_ns = st.st_ctim.tv_nsec, .counter = trib_be32(head + 24),
+		.frames = frames,
+	};
+	if (salts)
+		memcpy(ret->salts, salts, sizeof(ret->salts));
+}
+
+void trib_source_leave_tick(int64_t mtime_s, int64_t mtime_ns)
+{
+	struct timespec now;
+	int64_t tick = mtime_ns ? TICK_MS : WHOLE_MS;
+	clock_gettime(CLOCK_REALTIME, &now);
+	int64_t age = (now.tv_sec - mtime_s) * 1000 + (now.tv_nsec - mtime_ns) / 1000000;
+	if (age < tick)
+		pause_ms(age > 0 ? tick - age : tick);
 }
 
 static bool same_stat(const struct stat *a, const struct stat *b)
@@ -98,9 +148,10 @@ static int read_head(sqlite3 *db, uint8_t head[100], struct trib_err *err)
 /* Starts the read transaction. *ret_again: is it worth another look. */
 static int begin(sqlite3 *db, enum again *ret_again, struct trib_err *err)
 {
-	int rc = sqlite3_exec(db, "BEGIN; PRAGMA main.schema_version; PRAGMA main.page_count", NULL, NULL, NULL);
+	int rc = sqlite3_exec(db, "BEGIN; PRAGMA main.schema_version", NULL, NULL, NULL); /* reads page 1 and nothing else */
 	if (rc == SQLITE_OK)
 		return 0;
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	*ret_again = NO;
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
@@ -129,6 +180,8 @@ static int begin(sqlite3 *db, enum again *ret_again, struct trib_err *err)
 	}
 }
 
+static bool is_wal(const uint8_t head[100]) { return head[18] == 2 || head[19] == 2; }
+
 static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err)
 {
 	unsigned page = trib_be16(head + 16);
@@ -144,17 +197,14 @@ static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err
 static int open_quiet(const char *path, const struct stat *st, struct trib_source *ret, bool *ret_wal, enum again *ret_again, struct trib_err *err)
 {
 	uint8_t head[100];
-	struct timespec now;
 	off_t journal;
 	sqlite3 *db = NULL;
 	if (open_db(path, true, &db, err))
 		return -1;
 	int rc = read_head(db, head, err);
-	*ret_wal = !rc && (head[18] == 2 || head[19] == 2) && !(side(path, "-journal", &journal) && journal > 0);
-	clock_gettime(CLOCK_REALTIME, &now);
-	int64_t age = (now.tv_sec - st->st_mtim.tv_sec) * 1000 + (now.tv_nsec - st->st_mtim.tv_nsec) / 1000000;
-	if (!rc && *ret_wal && age >= 0 && age < PAUSE_MS) /* a write in the same tick of mtime would not show */
-		pause_ms(PAUSE_MS);
+	*ret_wal = !rc && is_wal(head) && !(side(path, "-journal", &journal) && journal > 0);
+	if (!rc && *ret_wal)
+		trib_source_leave_tick(st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
 	if (!rc && *ret_wal && (whole_pages(head, st->st_size, err) || begin(db, ret_again, err)))
 		rc = -1;
 	if (rc || !*ret_wal) {
@@ -163,6 +213,7 @@ static int open_quiet(const char *path, const struct stat *st, struct trib_sourc
 	}
 	ret->db = db;
 	ret->immutable = true;
+	ret->wal = false;
 	ret->st = *st;
 	return 0;
 }
@@ -189,8 +240,10 @@ static int try_open(const char *path, int64_t deadline, struct trib_source *ret,
 	sqlite3_busy_timeout(db, left > 0 ? (int)left : 1);
 	int rc = begin(db, ret_again, err);
 	uint8_t head[100];
-	if (!rc && !has_wal && !stat(path, &st) && st.st_size)
-		rc = read_head(db, head, err) || whole_pages(head, st.st_size, err) ? -1 : 0;
+	if (!rc && !stat(path, &st) && st.st_size) {
+		rc = read_head(db, head, err) || (!has_wal && whole_pages(head, st.st_size, err)) ? -1 : 0;
+		ret->wal = !rc && is_wal(head);
+	}
 	if (rc) {
 		sqlite3_close(db);
 		return -1;
@@ -198,6 +251,28 @@ static int try_open(const char *path, int64_t deadline, struct trib_source *ret,
 	ret->db = db;
 	ret->immutable = false;
 	return 0;
+}
+
+/* Is it worth a pause and another look? */
+static bool look_again(enum again again, int64_t start, int busy_ms)
+{
+	if (again == NO || trib_mono_ms() >= start + (again == SOON && busy_ms > CLOSING_MS ? CLOSING_MS : busy_ms))
+		return false;
+	pause_ms(PAUSE_MS);
+	return true;
+}
+
+int trib_source_resume(struct trib_source *s, struct trib_err *err)
+{
+	int64_t start = trib_mono_ms();
+	enum again again;
+	do {
+		int64_t left = start + s->busy_ms - trib_mono_ms();
+		sqlite3_busy_timeout(s->db, left > 0 ? (int)left : 1);
+		if (!begin(s->db, &again, err))
+			return 0;
+	} while (look_again(again, start, s->busy_ms));
+	return trib_ctx(err, "database %s", s->path);
 }
 
 int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, struct trib_err *err)
@@ -219,16 +294,16 @@ int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, str
 		return trib_fail(err, TRIB_E_SCHEMA, "database %s: not a file", path);
 	}
 	int64_t start = trib_mono_ms();
+	s.busy_ms = busy_ms;
 	for (;;) {
 		enum again again;
 		if (!try_open(s.path, start + busy_ms, &s, &again, err))
 			break;
-		if (again == NO || trib_mono_ms() >= start + (again == SOON && busy_ms > CLOSING_MS ? CLOSING_MS : busy_ms)) {
-			trib_ctx(err, "database %s", path);
-			trib_source_close(&s);
-			return -1;
-		}
-		pause_ms(PAUSE_MS);
+		if (look_again(again, start, busy_ms))
+			continue;
+		trib_ctx(err, "database %s", path);
+		trib_source_close(&s);
+		return -1;
 	}
 	*ret = s;
 	return 0;

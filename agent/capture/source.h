@@ -8,12 +8,15 @@
 
 #include <sys/stat.h>
 
+#include "agent/capture/mark.h"
 #include "core/store/db.h"
 
 struct trib_source {
 	sqlite3 *db;     /* inside a read transaction */
 	char *path;      /* resolved */
 	bool immutable;
+	bool wal;        /* in WAL mode, with a -wal in use */
+	int busy_ms;
 	struct stat st;  /* as it was before reading, when immutable */
 };
 #define TRIB_SOURCE_INIT ((struct trib_source){0})
@@ -22,6 +25,16 @@ struct trib_source {
 int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* True when an immutable source was written to meanwhile: what was read counts for nothing. */
 bool trib_source_moved(const struct trib_source *s);
+/* SQLite's own file object; NULL when it gives none. Lives as long as the source. */
+sqlite3_file *trib_source_file(const struct trib_source *s);
+/* Ends the read transaction and its lock; begins another one (waiting for a writer as opening does). */
+void trib_source_pause(struct trib_source *s);
+int trib_source_resume(struct trib_source *s, struct trib_err *err) TRIB_MUST_CHECK;
+/* What the file is known by now; inside a read transaction. WAL: `salts` (8 bytes) and `frames` of the transaction's wal-index header, else NULL, 0.
+ * Not set when the file was replaced under its name. */
+void trib_source_mark(const struct trib_source *s, const uint8_t *salts, uint32_t frames, struct trib_mark *ret);
+/* Waits until a write would give the file another time than this one: the kernel's tick is some milliseconds, that of old file systems up to 2 s. */
+void trib_source_leave_tick(int64_t mtime_s, int64_t mtime_ns);
 void trib_source_close(struct trib_source *s);
 static inline void trib_source_cleanup(struct trib_source *s) { trib_source_close(s); }
 

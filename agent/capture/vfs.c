@@ -88,9 +88,7 @@ static const uint8_t *base_page(struct trib_sink *k, uint32_t pgno)
 	return k->window + (at - k->window_at);
 }
 
-/* Page 1 carries counters of the copy, not of the source: file format 18-19, change counter 24-27, schema cookie 40-43,
- * version-valid-for and library version 92-99. They are no content. */
-static bool same_page(uint32_t pgno, const uint8_t *a, const uint8_t *b, size_t n)
+bool trib_same_page(uint32_t pgno, const uint8_t *a, const uint8_t *b, size_t n)
 {
 	if (pgno != 1)
 		return memcmp(a, b, n) == 0;
@@ -157,7 +155,7 @@ static int sink_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 		const uint8_t *was = base_page(k, pgno);
 		if (!was)
 			return sink_fail(k);
-		if (same_page(pgno, was, p, (size_t)n))
+		if (trib_same_page(pgno, was, p, (size_t)n))
 			return sink_drop(k, pgno) ? sink_fail(k) : SQLITE_OK;
 	}
 	return sink_keep(k, pgno, p) ? sink_fail(k) : SQLITE_OK;

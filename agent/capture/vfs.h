@@ -29,6 +29,10 @@ struct trib_base {
 int trib_base_open(const struct trib_state *s, struct trib_base *ret, struct trib_err *err) TRIB_MUST_CHECK;
 static inline void trib_base_cleanup(struct trib_base *b) { trib_fd_cleanup(&b->fd); }
 
+/* Same content? Page 1 carries counters that are none: file format 18-19, change counter 24-27, schema cookie 40-43, version-valid-for and
+ * library version 92-99 (a copy by the backup API has counters of its own there). */
+bool trib_same_page(uint32_t pgno, const uint8_t *a, const uint8_t *b, size_t n);
+
 /* Context of one sink, owned by the caller and valid until its connection is closed. */
 struct trib_sink {
 	const struct trib_base *base;

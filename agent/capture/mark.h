@@ -1,0 +1,22 @@
+/* mark.h: by what a database file is known again without reading it (research: the free "nothing changed" test).
+ *
+ * Two equal marks mean that nothing was written between them, as far as file times tell. That is a hint, never proof: somebody may set a
+ * file's times back. The first `sync` of a local day and `commit --full-scan` read every page whatever the mark says. */
+#ifndef TRIB_MARK_H
+#define TRIB_MARK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct trib_mark {
+	bool set;           /* false: no mark could be taken; it equals nothing */
+	bool wal;           /* `salts` and `frames` count */
+	uint64_t dev, ino;
+	int64_t size, mtime_s, mtime_ns, ctime_s, ctime_ns;
+	uint32_t counter;   /* change counter of page 1 in the file */
+	uint8_t salts[8];   /* of the wal-index */
+	uint32_t frames;    /* valid frames of the -wal (mxFrame) */
+};
+bool trib_mark_same(const struct trib_mark *a, const struct trib_mark *b);
+
+#endif

@@ -1,0 +1,46 @@
+/* raw.h: the live file's pages compared with the baseline's as they lie on the disk (D4.2); internal to agent/capture.
+ *
+ * Pages are read through SQLite's own file objects, 256 KiB at a time; those that differ go straight into the pages file. Nothing here
+ * locks: the caller holds a read transaction (rollback mode: SHARED; WAL: a read mark), or proves afterwards that nothing moved.
+ * A second thread compares while the first one reads: SQLite is called by the caller's thread alone. */
+#ifndef TRIB_RAW_H
+#define TRIB_RAW_H
+
+#include "agent/capture/source.h"
+#include "agent/capture/vfs.h"
+
+/* How an attempt ended when no error stopped it. */
+enum trib_raw_end {
+	TRIB_RAW_DONE,
+	TRIB_RAW_MOVED,   /* a writer was faster: what was read counts for nothing, try again */
+	TRIB_RAW_REFUSED, /* the file cannot be read this way: take another */
+};
+
+struct trib_raw {
+	sqlite3_file *file;
+	uint32_t page_size, page_count;
+	sqlite3_file *wal;     /* NULL: every page is in the file */
+	const uint32_t *frame; /* by page number, page_count + 1 of them: the last frame that holds the page, 0 = none */
+};
+/* Fills the delta: rising page numbers and their places in d->fd. *ret is TRIB_RAW_REFUSED when a page is neither in the file nor in the -wal. */
+int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* The wal-index header that belongs to a read transaction. */
+struct trib_walhdr {
+	uint32_t page_size, frames, pages;
+	uint8_t salts[8];
+};
+/* Starts the source's read transaction anew until the header before and after is the same: then it is exactly this transaction's. */
+int trib_raw_wal_pin(struct trib_source *src, struct trib_walhdr *ret_hdr, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The state of a pinned transaction. */
+int trib_raw_wal(struct trib_source *src, const struct trib_walhdr *h, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret,
+		 struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Rollback mode, inside the source's read transaction: a commit of the program waits until the end. */
+int trib_raw_locked(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Rollback mode without a lock: *m was taken under SHARED, which is released here; afterwards a second short SHARED shows whether anything was
+ * written meanwhile. Also for an immutable source, which holds no lock at all. Leaves the source inside a read transaction when done. */
+int trib_raw_optimistic(struct trib_source *src, const struct trib_mark *m, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret,
+			struct trib_err *err) TRIB_MUST_CHECK;
+
+#endif

@@ -1,0 +1,260 @@
+#include <pthread.h>
+
+#include "agent/capture/raw.h"
+
+#define CHUNK (256 * TRIB_KIB) /* a multiple of every page size */
+#define RING 4
+#define ALONE_MAX (4 * TRIB_MIB) /* below, a thread costs more than it saves */
+
+struct chunk {
+	uint8_t *p;
+	uint32_t first, n; /* pages */
+};
+
+/* What compares and keeps. One thread at a time is in it. */
+struct keeper {
+	const struct trib_base *base;
+	struct trib_delta *d;
+	uint32_t page_size, room; /* of d->pgno and d->offset */
+	uint8_t *was;             /* the baseline's chunk */
+	uint8_t *out;             /* slots not yet written */
+	size_t nout;
+	uint64_t out_at;          /* place of out in the pages file */
+};
+
+struct pipe {
+	struct keeper k;
+	struct chunk ring[RING];
+	pthread_t thread;
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	bool threaded;
+	unsigned made, used; /* chunks; under mutex when threaded, as the next two */
+	bool closed, failed;
+	struct trib_err err; /* when failed */
+};
+
+static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
+
+/* ---- comparing and keeping ---- */
+
+static int flush(struct keeper *k, struct trib_err *err)
+{
+	if (k->nout && trib_fs_pwrite_all(k->d->fd, k->out, k->nout, (off_t)k->out_at, err))
+		return trib_ctx(err, "writing %s", k->d->path);
+	k->out_at += k->nout;
+	k->nout = 0;
+	return 0;
+}
+
+static int more_room(struct keeper *k, struct trib_err *err)
+{
+	struct trib_delta *d = k->d;
+	if (d->nchanged < k->room)
+		return 0;
+	uint32_t room = k->room > UINT32_MAX / 2 ? UINT32_MAX : k->room ? k->room * 2 : 1024;
+	uint32_t *pgno = reallocarray(d->pgno, room, sizeof(*pgno));
+	if (!pgno)
+		return oom(err);
+	d->pgno = pgno;
+	uint64_t *offset = reallocarray(d->offset, room, sizeof(*offset));
+	if (!offset)
+		return oom(err);
+	d->offset = offset;
+	k->room = room;
+	return 0;
+}
+
+static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct trib_err *err)
+{
+	size_t slot = TRIB_SLOT_HEAD + (size_t)k->page_size;
+	if (more_room(k, err) || (k->nout + slot > CHUNK && flush(k, err)))
+		return -1;
+	uint8_t *to = k->out + k->nout;
+	memset(to, 0, TRIB_SLOT_HEAD);
+	trib_put_be32(to, pgno);
+	memcpy(to + TRIB_SLOT_HEAD, page, k->page_size);
+	k->d->pgno[k->d->nchanged] = pgno;
+	k->d->offset[k->d->nchanged++] = k->out_at + k->nout + TRIB_SLOT_HEAD;
+	k->nout += slot;
+	return 0;
+}
+
+static int compare(struct keeper *k, const struct chunk *c, struct trib_err *err)
+{
+	const struct trib_base *b = k->base;
+	uint32_t known = 0, lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / k->page_size) + 1;
+	if (b->page_size == k->page_size && c->first <= b->page_count)
+		known = b->page_count - c->first + 1 < c->n ? b->page_count - c->first + 1 : c->n;
+	if (known && trib_fs_pread_all(b->fd, k->was, (size_t)known * k->page_size, (off_t)((uint64_t)(c->first - 1) * k->page_size), err))
+		return trib_ctx(err, "reading the baseline");
+	for (uint32_t i = 0; i < c->n; i++) {
+		size_t at = (size_t)i * k->page_size;
+		uint32_t pgno = c->first + i;
+		if (pgno == lock_page || (i < known && trib_same_page(pgno, k->was + at, c->p + at, k->page_size)))
+			continue;
+		if (keep(k, pgno, c->p + at, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- two threads ---- */
+
+static void *compare_all(void *arg)
+{
+	struct pipe *p = arg;
+	struct trib_err err;
+	pthread_mutex_lock(&p->mutex);
+	for (;;) {
+		while (p->made == p->used && !p->closed)
+			pthread_cond_wait(&p->cond, &p->mutex);
+		if (p->made == p->used)
+			break;
+		const struct chunk *c = &p->ring[p->used % RING];
+		bool skip = p->failed;
+		pthread_mutex_unlock(&p->mutex);
+		int rc = skip ? 0 : compare(&p->k, c, &err);
+		pthread_mutex_lock(&p->mutex);
+		if (rc) {
+			p->failed = true;
+			p->err = err;
+		}
+		p->used++;
+		pthread_cond_signal(&p->cond);
+	}
+	pthread_mutex_unlock(&p->mutex);
+	return NULL;
+}
+
+/* The chunk that may be filled now. */
+static struct chunk *next_chunk(struct pipe *p)
+{
+	if (p->threaded) {
+		pthread_mutex_lock(&p->mutex);
+		while (p->made - p->used == RING)
+			pthread_cond_wait(&p->cond, &p->mutex);
+		pthread_mutex_unlock(&p->mutex);
+	}
+	return &p->ring[p->made % RING];
+}
+
+static int hand_over(struct pipe *p, struct trib_err *err)
+{
+	bool failed;
+	if (!p->threaded)
+		return compare(&p->k, &p->ring[0], err); /* `made` stays 0 */
+	pthread_mutex_lock(&p->mutex);
+	p->made++;
+	failed = p->failed;
+	pthread_cond_signal(&p->cond);
+	pthread_mutex_unlock(&p->mutex);
+	return failed ? -1 : 0; /* the error is collected at the end */
+}
+
+static int pipe_start(struct pipe *p, bool two, struct trib_err *err)
+{
+	p->k.was = malloc(CHUNK);
+	p->k.out = malloc(CHUNK + TRIB_SLOT_HEAD);
+	bool ok = p->k.was && p->k.out;
+	for (int i = 0; i < (two ? RING : 1) && ok; i++)
+		ok = (p->ring[i].p = malloc(CHUNK)) != NULL;
+	if (!ok)
+		return oom(err);
+	if (pthread_mutex_init(&p->mutex, NULL) || pthread_cond_init(&p->cond, NULL))
+		return trib_fail(err, TRIB_E_NOMEM, "no lock for a second thread");
+	p->threaded = two && pthread_create(&p->thread, NULL, compare_all, p) == 0;
+	return 0;
+}
+
+/* Waits for the second thread; its error goes before a later one. */
+static int pipe_end(struct pipe *p, int rc, struct trib_err *err)
+{
+	if (p->threaded) {
+		pthread_mutex_lock(&p->mutex);
+		p->closed = true;
+		pthread_cond_signal(&p->cond);
+		pthread_mutex_unlock(&p->mutex);
+		pthread_join(p->thread, NULL);
+		if (p->failed) {
+			*err = p->err;
+			rc = -1;
+		}
+	}
+	if (!rc)
+		rc = flush(&p->k, err);
+	for (int i = 0; i < RING; i++)
+		free(p->ring[i].p);
+	free(p->k.was);
+	free(p->k.out);
+	return rc;
+}
+
+/* ---- reading ---- */
+
+static int read_file(const struct trib_raw *from, const struct chunk *c, enum trib_raw_end *ret, struct trib_err *err)
+{
+	sqlite3_int64 at = (sqlite3_int64)(c->first - 1) * from->page_size, size = 0;
+	int rc = from->file->pMethods->xRead(from->file, c->p, (int)(c->n * from->page_size), at);
+	if (rc == SQLITE_OK)
+		return 0;
+	if (rc != SQLITE_IOERR_SHORT_READ || from->file->pMethods->xFileSize(from->file, &size))
+		return trib_fail(err, TRIB_E_IO, "page %u cannot be read (%s)", c->first, sqlite3_errstr(rc));
+	for (uint32_t i = 0; i < c->n; i++)
+		if (at + (sqlite3_int64)(i + 1) * from->page_size > size && !(from->frame && from->frame[c->first + i]))
+			*ret = TRIB_RAW_REFUSED;
+	return 0;
+}
+
+static int read_chunk(const struct trib_raw *from, const struct chunk *c, enum trib_raw_end *ret, struct trib_err *err)
+{
+	if (read_file(from, c, ret, err))
+		return -1;
+	for (uint32_t i = 0; i < c->n && from->frame; i++) {
+		uint32_t frame = from->frame[c->first + i];
+		sqlite3_int64 at = 32 + (sqlite3_int64)(frame - 1) * (24 + (sqlite3_int64)from->page_size) + 24;
+		if (!frame)
+			continue;
+		int rc = from->wal->pMethods->xRead(from->wal, c->p + (size_t)i * from->page_size, (int)from->page_size, at);
+		if (rc == SQLITE_IOERR_SHORT_READ)
+			*ret = TRIB_RAW_REFUSED;
+		else if (rc)
+			return trib_fail(err, TRIB_E_IO, "page %u cannot be read from the -wal (%s)", c->first + i, sqlite3_errstr(rc));
+	}
+	return 0;
+}
+
+static int empty_pages(struct trib_delta *d, struct trib_err *err)
+{
+	free(d->pgno);
+	free(d->offset);
+	d->pgno = NULL;
+	d->offset = NULL;
+	d->nchanged = 0;
+	if (ftruncate(d->fd, 0) || ftruncate(d->fd, TRIB_PENDING_HEAD))
+		return trib_fail_errno(err, "emptying %s", d->path);
+	return 0;
+}
+
+int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
+{
+	if (empty_pages(d, err))
+		return -1;
+	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size, .out_at = TRIB_PENDING_HEAD}};
+	uint32_t step = (uint32_t)(CHUNK / from->page_size);
+	int rc = pipe_start(&p, (uint64_t)from->page_count * from->page_size > ALONE_MAX, err);
+	*ret = TRIB_RAW_DONE;
+	for (uint64_t first = 1; first <= from->page_count && !rc && *ret == TRIB_RAW_DONE; first += step) {
+		struct chunk *c = next_chunk(&p);
+		c->first = (uint32_t)first;
+		c->n = from->page_count - c->first + 1 < step ? from->page_count - c->first + 1 : step;
+		rc = read_chunk(from, c, ret, err);
+		if (!rc && *ret == TRIB_RAW_DONE)
+			rc = hand_over(&p, err);
+	}
+	if (pipe_end(&p, rc, err))
+		return -1;
+	d->page_size = from->page_size;
+	d->page_count = from->page_count;
+	return more_room(&p.k, err); /* never NULL arrays */
+}
