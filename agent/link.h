@@ -17,4 +17,7 @@ int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_er
 /* What the kept receipts say: highest held and merged sequence, 0 when none. */
 int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* Renews the TLS certificate when two thirds of its life are over; push and pull call it. An error only when the old one is no longer good. */
+int trib_link_renew(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+
 #endif

@@ -20,6 +20,18 @@ static int insert_cert(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, 
 	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
+/* A TLS certificate signs nothing that lasts: it is a row, not a leaf. */
+static int renewed_row(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, const struct trib_peer *known, struct trib_err *err)
+{
+	struct trib_peer tls;
+	int found = trib_hubdb_peer(h, e->tls_sha256, &tls, err);
+	if (found)
+		return found < 0 ? -1 : 0;
+	if (strcmp(known->node, e->node) != 0 || strcmp(known->app, e->app) != 0 || known->incarnation != e->incarnation || !known->current || known->revoked_at)
+		return trib_fail(err, TRIB_E_CERT, "the certificates of %s/%s were revoked or replaced; ask the city for a new slip", e->node, e->app);
+	return insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, err);
+}
+
 /* Certificates made before a later machine was enrolled, but told only now, must not bring the office back to the machine before. */
 static int check_incarnation(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err)
 {
@@ -40,8 +52,8 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 {
 	struct trib_peer known;
 	int found = trib_hubdb_peer(h, e->sign_sha256, &known, err);
-	if (found)
-		return found < 0 ? -1 : 0; /* told before: the enrolment process was killed after we logged it */
+	if (found) /* told before: the enrolment process was killed after we logged it, or the TLS certificate was renewed */
+		return found < 0 ? -1 : renewed_row(h, e, &known, err);
 	if (check_incarnation(h, e, err))
 		return -1;
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};

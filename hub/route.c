@@ -19,9 +19,9 @@ void trib_route_parse(const char *path, const char *query, struct trib_route *re
 {
 	struct trib_route r = {.kind = TRIB_ROUTE_NONE};
 	*ret = r;
-	if (strcmp(path, "/") == 0 || strcmp(path, "/enrol") == 0 || strcmp(path, "/checkpoint") == 0) {
+	if (strcmp(path, "/") == 0 || strcmp(path, "/enrol") == 0 || strcmp(path, "/renew") == 0 || strcmp(path, "/checkpoint") == 0) {
 		if (query[0] == '\0')
-			ret->kind = path[1] == '\0' ? TRIB_ROUTE_HOME : path[1] == 'e' ? TRIB_ROUTE_ENROL : TRIB_ROUTE_CHECKPOINT;
+			ret->kind = path[1] == '\0' ? TRIB_ROUTE_HOME : path[1] == 'e' ? TRIB_ROUTE_ENROL : path[1] == 'r' ? TRIB_ROUTE_RENEW : TRIB_ROUTE_CHECKPOINT;
 		return;
 	}
 	const char *p = path;
@@ -56,8 +56,10 @@ int trib_route_allowed(const struct trib_route *r, const struct trib_ipc_who *wh
 		(void)snprintf(ret_why, size, "%s", who->reason[0] ? who->reason : "a client certificate is needed; enrol first: tributary-agent enrol");
 		return 403;
 	}
+	if (r->kind == TRIB_ROUTE_RENEW) /* an expired certificate is good for this alone */
+		return 0;
 	if (who->expired) {
-		(void)snprintf(ret_why, size, "the certificate has expired; enrol again with a new slip: tributary-agent enrol");
+		(void)snprintf(ret_why, size, "the certificate has expired; renew it: tributary-agent sync");
 		return 403;
 	}
 	if (r->kind == TRIB_ROUTE_CHECKPOINT)

@@ -61,12 +61,19 @@ static int hello(struct trib_worker *w, struct trib_err *err)
 
 /* Form only: the enrolment process decides about the code. Both requests must prove possession of a P-256 key before they reach the process that
  * holds the issuing key. */
-static int check_enrolment(struct trib_span body, struct trib_err *err)
+static int check_enrolment(struct trib_span body, bool renew, struct trib_err *err)
 {
 	struct trib_enrol_request r;
+	struct trib_renew_request n;
+	struct trib_csr *csr = NULL;
+	if (renew) {
+		if (trib_renew_request_parse(body, &n, err) || trib_csr_parse(n.tls_csr, &csr, err))
+			return -1;
+		trib_csr_free(csr);
+		return 0;
+	}
 	if (trib_enrol_request_parse(body, &r, err))
 		return -1;
-	struct trib_csr *csr = NULL;
 	if (trib_csr_parse(r.sign_csr, &csr, err))
 		return trib_ctx(err, "the signing key's request");
 	trib_csr_free(csr);
@@ -77,7 +84,7 @@ static int check_enrolment(struct trib_span body, struct trib_err *err)
 	return 0;
 }
 
-static int serve_enrol(struct trib_worker *w, struct trib_err *err)
+static int serve_enrol(struct trib_worker *w, bool renew, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf body = TRIB_BUF(TRIB_ENROL_BODY_MAX);
 	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(TRIB_ENROL_ANSWER_MAX + sizeof(struct trib_ipc_result));
@@ -86,7 +93,7 @@ static int serve_enrol(struct trib_worker *w, struct trib_err *err)
 	trib_http_body_max(w->http, TRIB_ENROL_BODY_MAX);
 	if (trib_http_body_all(w->http, &body, &why))
 		return trib_http_text(w->http, why.code == TRIB_E_LIMIT ? 413 : 400, err, "%s: %s", trib_code_name(why.code), why.msg);
-	if (check_enrolment(trib_buf_span(&body), &why))
+	if (check_enrolment(trib_buf_span(&body), renew, &why))
 		return trib_http_text(w->http, 400, err, "%s: %s", trib_code_name(why.code), why.msg);
 	if (trib_ipc_call(w->enrol_fd, TRIB_IPC_ENROL, trib_buf_span(&body), trib_span(NULL, 0), trib_span(NULL, 0), ENROL_MS, TRIB_IPC_ENROL_IS, &in, &why) ||
 	    in.len < sizeof(res)) {
@@ -117,7 +124,7 @@ static int serve_checkpoint(struct trib_worker *w, struct trib_err *err)
 /* 0, or an answer (405, 415) was given: 1; -1. */
 static int check_method(struct trib_worker *w, const struct trib_route *r, const struct trib_http_request *q, struct trib_err *err)
 {
-	bool post = r->kind == TRIB_ROUTE_ENROL || r->kind == TRIB_ROUTE_FETCH || r->kind == TRIB_ROUTE_PUSH;
+	bool post = r->kind == TRIB_ROUTE_ENROL || r->kind == TRIB_ROUTE_RENEW || r->kind == TRIB_ROUTE_FETCH || r->kind == TRIB_ROUTE_PUSH;
 	if (post != (q->method == TRIB_HTTP_POST))
 		return trib_http_text(w->http, 405, err, "this address wants %s", post ? "POST" : "GET") ? -1 : 1;
 	const char *type = r->kind == TRIB_ROUTE_FETCH ? TRIB_GIT_TYPE("upload-pack", "request")
@@ -145,7 +152,8 @@ static int dispatch(struct trib_worker *w, const struct trib_http_request *q, st
 		return trib_http_text(w->http, 200, err, "Tributary hub of %s. Histories are at /NODE/APP.git; a certificate of the city is needed.",
 				      w->hub->city);
 	case TRIB_ROUTE_ENROL:
-		return serve_enrol(w, err);
+	case TRIB_ROUTE_RENEW:
+		return serve_enrol(w, r.kind == TRIB_ROUTE_RENEW, err);
 	case TRIB_ROUTE_CHECKPOINT:
 		return serve_checkpoint(w, err);
 	case TRIB_ROUTE_REFS:

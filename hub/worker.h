@@ -22,7 +22,7 @@ struct trib_worker {
 };
 
 /* What a target names. */
-enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_CHECKPOINT, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH };
+enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH };
 struct trib_route {
 	enum trib_route_kind kind;
 	bool push; /* TRIB_ROUTE_REFS: for receive-pack */

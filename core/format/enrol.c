@@ -122,6 +122,49 @@ void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request 
 	trib_buf_put_span(b, r->tls_csr);
 }
 
+bool trib_is_renew_request(struct trib_span body) { return trib_span_starts(body, "format tributary-renew-1\n"); }
+
+int trib_renew_request_parse(struct trib_span body, struct trib_renew_request *ret, struct trib_err *err)
+{
+	if (body.n > TRIB_ENROL_BODY_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "renewal request of %zu bytes; at most %zu are taken", body.n, (size_t)TRIB_ENROL_BODY_MAX);
+	struct trib_kv kv = trib_kv(body);
+	struct trib_renew_request r = {0};
+	uint64_t len;
+	if (trib_kv_take_is(&kv, "format", "tributary-renew-1", err) || trib_kv_take_id(&kv, "node", r.node, sizeof(r.node), err) ||
+	    trib_kv_take_id(&kv, "app", r.app, sizeof(r.app), err) || trib_kv_take_u64(&kv, "tls-csr", &len, err) ||
+	    take_tail(&kv.rest, len, "tls-csr", &r.tls_csr, err) || tail_end(kv.rest, err))
+		return trib_ctx(err, "renewal request");
+	*ret = r;
+	return 0;
+}
+
+void trib_renew_request_put(struct trib_buf *b, const struct trib_renew_request *r)
+{
+	trib_buf_printf(b, "format tributary-renew-1\nnode %s\napp %s\ntls-csr %zu\n", r->node, r->app, r->tls_csr.n);
+	trib_buf_put_span(b, r->tls_csr);
+}
+
+int trib_renew_answer_parse(struct trib_span body, struct trib_span *ret_cert, struct trib_err *err)
+{
+	if (body.n > TRIB_ENROL_ANSWER_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "renewal answer of %zu bytes", body.n);
+	struct trib_kv kv = trib_kv(body);
+	struct trib_span cert;
+	uint64_t len;
+	if (trib_kv_take_is(&kv, "format", "tributary-renewed-1", err) || trib_kv_take_u64(&kv, "tls-cert", &len, err) ||
+	    take_tail(&kv.rest, len, "tls-cert", &cert, err) || tail_end(kv.rest, err))
+		return trib_ctx(err, "renewal answer");
+	*ret_cert = cert;
+	return 0;
+}
+
+void trib_renew_answer_put(struct trib_buf *b, struct trib_span cert)
+{
+	trib_buf_printf(b, "format tributary-renewed-1\ntls-cert %zu\n", cert.n);
+	trib_buf_put_span(b, cert);
+}
+
 static int take_origin(struct trib_kv *kv, char *ret, size_t size, struct trib_err *err)
 {
 	return take_text(kv, "origin", size - 1, ret, err);

@@ -30,6 +30,18 @@ struct trib_enrol_request {
 int trib_enrol_request_parse(struct trib_span body, struct trib_enrol_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request *r);
 
+/* A TLS certificate nearly or already over is made anew for the same key: `format tributary-renew-1 / node / app / tls-csr LEN`, then the request.
+ * The answer: `format tributary-renewed-1 / tls-cert LEN`, then the certificate. */
+struct trib_renew_request {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	struct trib_span tls_csr; /* PEM, borrowed */
+};
+bool trib_is_renew_request(struct trib_span body);
+int trib_renew_request_parse(struct trib_span body, struct trib_renew_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_renew_request_put(struct trib_buf *b, const struct trib_renew_request *r);
+int trib_renew_answer_parse(struct trib_span body, struct trib_span *ret_cert, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_renew_answer_put(struct trib_buf *b, struct trib_span cert);
+
 struct trib_enrol_answer {
 	bool issued; /* false: waiting for approval, all else unset */
 	char city[TRIB_TITLE_MAX + 1], name[TRIB_TITLE_MAX + 1];
