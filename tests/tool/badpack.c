@@ -122,7 +122,7 @@ static void make(const char *kind)
 
 int main(int argc, char **argv)
 {
-	struct trib_buf head = TRIB_BUF(4096);
+	TRIB_AUTO(trib_buf) struct trib_buf head = TRIB_BUF(4096);
 	if (argc != 4)
 		errx(2, "usage: badpack KIND OLD-OID NEW-OID");
 	trib_pkt_printf(&head, "%s %s refs/heads/main%c report-status side-band-64k agent=badpack", argv[2], argv[3], 0);
