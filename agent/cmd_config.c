@@ -13,8 +13,8 @@ static int show_cert(struct trib_cli *cli, const char *use, const struct trib_ce
 	char from[17], until[17];
 	if (trib_cert_identity(c, &id, &cli->err))
 		return -1;
-	agent_local(from, id.not_before);
-	agent_local(until, id.not_after);
+	trib_time_city(from, id.not_before);
+	trib_time_city(until, id.not_after);
 	char hex[TRIB_SHA256_HEX + 1];
 	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
 	trib_say(cli, _("%s\n  of          %s%s%s\n  valid       %s to %s%s\n  serial      %s\n  SHA-256     %s\n"), use, id.subject, id.id[0] ? "  " : "", id.id, from, until,

@@ -69,7 +69,7 @@ static int log_one(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const 
 	if (!touches(&m, trib_cli_opt(cli, "table")))
 		return 0;
 	trib_hex(hex, oid, TRIB_OID_LEN);
-	agent_local(when, m.captured_at);
+	trib_time_city(when, m.captured_at);
 	bool held = trib_held_find(r, oid);
 	trib_say(cli, "%.12s #%-5llu %s %s  %.*s\n", hex, (unsigned long long)m.seq, when, held ? _("held   ") : _("waiting"), (int)c.c.subject.n,
 		 (const char *)c.c.subject.p);
@@ -120,7 +120,7 @@ static int find_group(struct trib_cli *cli, const char *rev, struct group *ret, 
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	uint8_t oid[TRIB_OID_LEN];
-	if (trib_history_at(s->repo, MAIN_REF, rev, trib_now(), TRIB_ZONE_S, oid, ret_echo, &cli->err) || trib_commit_read(s->repo, oid, &c, &cli->err) ||
+	if (trib_history_at(s->repo, MAIN_REF, rev, trib_now(), TRIB_CITY_ZONE_S, oid, ret_echo, &cli->err) || trib_commit_read(s->repo, oid, &c, &cli->err) ||
 	    trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err))
 		return -1;
 	size_t n = (size_t)m.parts;
@@ -309,7 +309,7 @@ static int show_signer(struct trib_cli *cli, const struct trib_commit *c)
 static int show_head(struct trib_cli *cli, const struct part *last, const struct group *g, const char *echo)
 {
 	char when[17], hex[TRIB_SHA256_HEX + 1];
-	agent_local(when, last->m.captured_at);
+	trib_time_city(when, last->m.captured_at);
 	trib_hex(hex, last->m.digest, TRIB_SHA256_LEN);
 	trib_say(cli, _("%s\nsubject      %.*s\ncaptured     %s\n"), echo, (int)last->c.c.subject.n, (const char *)last->c.c.subject.p, when);
 	if (g->n > 1)

@@ -93,7 +93,7 @@ int agent_cmd_restore(struct trib_cli *cli)
 	uint8_t oid[TRIB_OID_LEN];
 	if (!at || !to)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("restore needs --at WHEN and --to FILE"));
-	if (trib_history_at(trib_cli_state(cli)->repo, MAIN_REF, at, trib_now(), TRIB_ZONE_S, oid, &echo, &cli->err) || check_target(cli, to))
+	if (trib_history_at(trib_cli_state(cli)->repo, MAIN_REF, at, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err) || check_target(cli, to))
 		return -1;
 	if (cli->dry_run) {
 		trib_say(cli, _("would restore %s to %s\n"), trib_buf_str(&echo), to);

@@ -49,7 +49,7 @@ static void say_seq(struct trib_cli *cli, const char *label, const char *key, ui
 {
 	char text[96], when[17] = "";
 	if (at)
-		agent_local(when, at);
+		trib_time_city(when, at);
 	if (seq)
 		(void)snprintf(text, sizeof(text), "#%llu  %s", (unsigned long long)seq, when);
 	else
@@ -70,9 +70,9 @@ static void say_cert(struct trib_cli *cli, const struct view *v)
 		return;
 	}
 	if (s->tls_cert && trib_cert_identity(s->tls_cert, &tls, &none) == 0)
-		agent_local(until, tls.not_after);
+		trib_time_city(until, tls.not_after);
 	else
-		agent_local(until, v->cert.not_after);
+		trib_time_city(until, v->cert.not_after);
 	(void)snprintf(text, sizeof(text), _("of %s, connection until %s%s"), s->node.city, until, tls.not_after < trib_now() ? _(" (expired)") : "");
 	line(cli, _("certificate"), text);
 	trib_json(cli, "enrolled", json_true());
@@ -116,7 +116,7 @@ static void say_last(struct trib_cli *cli, const struct view *v)
 		trib_json(cli, "last_capture", json_null());
 		return;
 	}
-	agent_local(when, l->at);
+	trib_time_city(when, l->at);
 	(void)snprintf(text, sizeof(text), _("%s, %s engine: %llu pages read, %llu changed, %llu rows found, %llu ms"), when, l->engine,
 		       (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
 	line(cli, _("last run"), text);
@@ -132,7 +132,7 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 	int64_t now = trib_now();
 	const char *word;
 	char when[17] = "";
-	agent_local(when, v->held == v->captured ? v->captured_at : v->held_at);
+	trib_time_city(when, v->held == v->captured ? v->captured_at : v->held_at);
 	if (v->known_capture && strcmp(v->last.outcome, "braked") == 0) {
 		word = "braked";
 		trib_say(cli, "%s\n", _("Held back: so many rows are gone that a person should look; if it is right: tributary-agent commit --accept-loss"));
@@ -141,14 +141,14 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		trib_say(cli, "%s\n", _("Nothing is captured yet; try: tributary-agent commit"));
 	} else if (!s->node.enrolled) {
 		word = "local";
-		agent_local(when, v->captured_at);
+		trib_time_city(when, v->captured_at);
 		trib_say(cli, _("Everything up to %s is kept in this office; no city has it yet: tributary-agent enrol --slip FILE\n"), when);
 	} else if (v->problem[0]) {
 		word = "out-of-step";
 		trib_say(cli, _("Call the city: it holds everything up to %s, but stopped taking it in (%s).\n"), when, v->problem);
 	} else if (now - v->captured_at > NIGHT) {
 		word = "late";
-		agent_local(when, v->captured_at);
+		trib_time_city(when, v->captured_at);
 		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
 	} else if (v->held == v->captured) {
 		word = v->merged == v->captured ? "in-city" : "held";
@@ -199,7 +199,7 @@ int agent_cmd_status(struct trib_cli *cli)
 	say_cert(cli, &v);
 	say_left_out(cli, &m);
 	say_last(cli, &v);
-	agent_local(when, trib_slot_after(s, trib_now()));
+	trib_time_city(when, trib_slot_after(s, trib_now()));
 	line(cli, _("next run"), when);
 	trib_json(cli, "next_run", agent_json_time(trib_slot_after(s, trib_now())));
 	sentence(cli, &v);

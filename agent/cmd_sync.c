@@ -143,7 +143,7 @@ static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	char when[17];
-	agent_local(when, s->tip.captured_at);
+	trib_time_city(when, s->tip.captured_at);
 	if (p->problem[0])
 		return trib_fail(&cli->err, TRIB_E_OUT_OF_STEP, _("the hub holds everything up to %s, but the city stopped taking it in (%s): call the city"), when, p->problem);
 	if (p->merged_seq >= s->tip.seq)
@@ -196,7 +196,7 @@ static bool is_due(struct trib_cli *cli)
 	char when[17];
 	if (!trib_cli_flag(cli, "if-due") || trib_record_last_sync(s) < trib_slot_before(s, now))
 		return true;
-	agent_local(when, trib_slot_after(s, now));
+	trib_time_city(when, trib_slot_after(s, now));
 	trib_say(cli, _("tonight's run has been; the next one is due at %s\n"), when);
 	trib_json(cli, "outcome", json_string("not-due"));
 	return false;

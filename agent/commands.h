@@ -56,8 +56,6 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c);
 
 /* Appends `text` and blanks up to `width` columns of a terminal (Chinese takes two). */
 void agent_pad(struct trib_buf *b, const char *text, size_t width);
-/* "2026-11-25 02:14" in the city's time zone. */
-void agent_local(char ret[17], int64_t t);
 /* A name for people: control bytes become `?`; a bag's prefix is kept out. */
 void agent_name(char *ret, size_t size, const char *folded);
 json_t *agent_json_time(int64_t t); /* null for 0 */

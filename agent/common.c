@@ -3,15 +3,6 @@
 #include "agent/link.h"
 #include "core/base/clock.h"
 
-void agent_local(char ret[17], int64_t t)
-{
-	char text[TRIB_TIME_LEN + 1];
-	trib_time_text(text, t + TRIB_ZONE_S);
-	text[10] = ' ';
-	text[16] = '\0';
-	memcpy(ret, text, 17);
-}
-
 void agent_name(char *ret, size_t size, const char *folded)
 {
 	const char *p = trib_is_bag(trib_span_str(folded)) ? folded + strlen(TRIB_BAG_PREFIX) : folded;

@@ -72,7 +72,7 @@ static void put_subject(struct trib_buf *b, const struct trib_node *node, const 
 	char day[TRIB_TIME_LEN + 1];
 	bool any = false;
 	trib_manifest_counts(m, &n[0], &n[1], &n[2]);
-	trib_time_text(day, m->captured_at + TRIB_ZONE_S);
+	trib_time_text(day, m->captured_at + TRIB_CITY_ZONE_S);
 	put_name(b, node->name);
 	trib_buf_printf(b, " %.10s: ", day);
 	for (size_t i = 0; i < TRIB_COUNT(n); i++) {

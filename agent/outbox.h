@@ -4,9 +4,6 @@
 
 #include "agent/capture/capture.h"
 
-/* The city's time zone: days in subjects and of reports (+08:00). */
-#define TRIB_ZONE_S 28800
-
 struct trib_committed {
 	size_t ncommits;
 	uint64_t first_seq, last_seq;

@@ -11,7 +11,7 @@
 
 static int64_t floor_day(int64_t t) { return t / DAY - (t % DAY < 0); }
 
-int64_t trib_local_day(int64_t t) { return floor_day(t + TRIB_ZONE_S); }
+int64_t trib_local_day(int64_t t) { return floor_day(t + TRIB_CITY_ZONE_S); }
 
 static int64_t slot_of_day(const struct trib_state *s, int64_t day)
 {
@@ -19,7 +19,7 @@ static int64_t slot_of_day(const struct trib_state *s, int64_t day)
 	uint8_t hash[TRIB_SHA256_LEN];
 	(void)snprintf(id, sizeof(id), "%s/%s", s->node.node, s->node.app);
 	trib_sha256(hash, trib_span_str(id));
-	return day * DAY - TRIB_ZONE_S + SLOT_FIRST + (int64_t)(trib_be32(hash) % SLOT_SPAN_MIN) * 60;
+	return day * DAY - TRIB_CITY_ZONE_S + SLOT_FIRST + (int64_t)(trib_be32(hash) % SLOT_SPAN_MIN) * 60;
 }
 
 int64_t trib_slot_before(const struct trib_state *s, int64_t now)

@@ -154,7 +154,7 @@ int hub_cmd_show(struct trib_cli *cli)
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	uint8_t oid[TRIB_OID_LEN];
 	char hex[TRIB_OID_HEX + 1], captured[TRIB_TIME_LEN + 1];
-	if (hub_cli_history(cli, &db, &h) || trib_history_at(h.repo, "refs/heads/main", cli->argv[0], trib_now(), TRIB_HUB_ZONE_S, oid, &echo, &cli->err) ||
+	if (hub_cli_history(cli, &db, &h) || trib_history_at(h.repo, "refs/heads/main", cli->argv[0], trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err) ||
 	    trib_commit_read(h.repo, oid, &c, &cli->err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err))
 		return -1;
 	trib_hex(hex, oid, TRIB_OID_LEN);

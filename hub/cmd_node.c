@@ -198,11 +198,11 @@ int hub_cmd_node_list(struct trib_cli *cli)
 	json_t *list = json_array();
 	int row;
 	while ((row = trib_db_step(db.db, st, &cli->err)) > 0) {
-		char when[TRIB_TIME_LEN + 1] = "-";
+		char when[17] = "-";
 		int64_t at = sqlite3_column_int64(st, 5);
 		if (at)
-			trib_time_text(when, at);
-		trib_say(cli, "%-14s %-12s %-9s %s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
+			trib_time_city(when, at);
+		trib_say(cli, "%-14s %-12s %-9s %-16s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
 			 (const char *)sqlite3_column_text(st, 3), when, (const char *)sqlite3_column_text(st, 2));
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1),
 						      "name", sqlite3_column_text(st, 2), "status", sqlite3_column_text(st, 3), "incarnation",

@@ -155,7 +155,7 @@ int hub_cmd_restore(struct trib_cli *cli)
 	uint8_t oid[TRIB_OID_LEN];
 	if (!trib_cli_opt(cli, "node") || !at || !to)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("restore needs --node ID, --at WHEN and --to FILE"));
-	if (hub_cli_history(cli, &db, &h) || trib_history_at(h.repo, "refs/heads/main", at, trib_now(), TRIB_HUB_ZONE_S, oid, &echo, &cli->err))
+	if (hub_cli_history(cli, &db, &h) || trib_history_at(h.repo, "refs/heads/main", at, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err))
 		return -1;
 	if (trib_hub_restore_check(to, trib_cli_flag(cli, "force"), &cli->err))
 		return -1;

@@ -3,16 +3,19 @@
 #include "hub/commands.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
+#define SHOWN 50            /* lines of each list on a screen; --json lists all */
 
-
-static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, const char *state)
+static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, const char *state, bool shown)
 {
-	char when[TRIB_TIME_LEN + 1] = "";
+	char when[TRIB_TIME_LEN + 1] = "", local[17] = "";
 	int64_t at = sqlite3_column_int64(st, 3);
-	if (at)
+	if (at) {
 		trib_time_text(when, at);
-	trib_say(cli, "  %-14s %-10s %-22s %s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
-		 at ? when : _("never"), state, (const char *)sqlite3_column_text(st, 2));
+		trib_time_city(local, at);
+	}
+	if (shown)
+		trib_say(cli, "  %-14s %-10s %-16s  %s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
+			 at ? local : _("never"), state, (const char *)sqlite3_column_text(st, 2));
 	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "name",
 					      sqlite3_column_text(st, 2), "state", state, "reported_at", at ? json_string(when) : json_null()));
 }
@@ -31,8 +34,10 @@ static int list_nodes(struct trib_cli *cli, struct trib_hubdb *db, const char *s
 	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {
 		if (++*ret_n == 1)
 			trib_say(cli, "%s\n", title);
-		print_node(cli, st, list, state);
+		print_node(cli, st, list, state, *ret_n <= SHOWN);
 	}
+	if (*ret_n > SHOWN)
+		trib_say(cli, _("  ... and %lld more; --json lists all\n"), (long long)(*ret_n - SHOWN));
 	trib_json(cli, key, list);
 	return row < 0 ? -1 : 0;
 }
@@ -46,12 +51,13 @@ static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 	int row;
 	bool any = false;
 	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {
-		char when[TRIB_TIME_LEN + 1];
+		char when[TRIB_TIME_LEN + 1], local[17];
 		trib_time_text(when, sqlite3_column_int64(st, 4));
+		trib_time_city(local, sqlite3_column_int64(st, 4));
 		if (!any)
 			trib_say(cli, "%s\n", _("Last refusals:"));
 		any = true;
-		trib_say(cli, "  %s %s/%s [%s] x%lld: %s\n", when, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
+		trib_say(cli, "  %s %s/%s [%s] x%lld: %s\n", local, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
 			 (const char *)sqlite3_column_text(st, 2), (long long)sqlite3_column_int64(st, 5), (const char *)sqlite3_column_text(st, 3));
 		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "code",
 						      sqlite3_column_text(st, 2), "message", sqlite3_column_text(st, 3), "at", when, "times",

@@ -5,8 +5,6 @@
 #include "core/replay/replay.h"
 #include "hub/hubdb.h"
 
-#define TRIB_HUB_ZONE_S 28800 /* the city's zone, for dates without one */
-
 /* Must not move while in use: `h` points into it. */
 struct trib_hub_history {
 	struct trib_hubdb *db;

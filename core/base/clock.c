@@ -39,6 +39,15 @@ void trib_time_text(char ret[TRIB_TIME_LEN + 1], int64_t t)
 	ret[TRIB_TIME_LEN] = '\0';
 }
 
+void trib_time_city(char ret[17], int64_t t)
+{
+	char text[TRIB_TIME_LEN + 1];
+	trib_time_text(text, t + TRIB_CITY_ZONE_S);
+	text[10] = ' ';
+	text[16] = '\0';
+	memcpy(ret, text, 17);
+}
+
 static bool two(const uint8_t *p, int *ret)
 {
 	if (p[0] < '0' || p[0] > '9' || p[1] < '0' || p[1] > '9')

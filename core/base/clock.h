@@ -10,6 +10,8 @@
 #include "core/base/span.h"
 
 #define TRIB_TIME_LEN 20
+/* The city's time zone: days begin, dates end and people read in it. China has one zone and no summer time. */
+#define TRIB_CITY_ZONE_S 28800
 
 /* Seconds since 1970, shifted by TRIBUTARY_CLOCK_OFFSET. */
 int64_t trib_now(void);
@@ -17,6 +19,8 @@ int64_t trib_now(void);
 int64_t trib_mono_ms(void);
 /* Writes 20 bytes and a NUL. Years outside 0000-9999 are written as the nearest end. */
 void trib_time_text(char ret[TRIB_TIME_LEN + 1], int64_t t);
+/* For people: "2026-11-26 03:00" in the city's zone and a NUL. Never for machines: JSON and formats take trib_time_text. */
+void trib_time_city(char ret[17], int64_t t);
 /* Strict inverse of trib_time_text: exactly 20 bytes, a real calendar date. */
 int trib_time_parse(struct trib_span s, int64_t *ret_t, struct trib_err *err) TRIB_MUST_CHECK;
 
