@@ -97,7 +97,7 @@ int trib_audit_find(struct trib_audit *a, const struct trib_where *w, struct tri
 		trib_hex(hex, w->oid, TRIB_OID_LEN);
 	a->totals.findings++;
 	return trib_audit_exec(a->own, err, "INSERT INTO finding(node, app, seq, oid, tbl, key, what) VALUES(?,?,?,?,?,?,?)", "ssissss", w->node ? w->node : "-",
-			       w->app ? w->app : "-", (int64_t)w->seq, hex, w->table ? w->table : "-", w->key ? w->key : "-", what);
+			       w->app ? w->app : "-", (int64_t)w->seq, hex, w->table && *w->table ? w->table : "-", w->key && *w->key ? w->key : "-", what);
 }
 
 static const char *text(sqlite3_stmt *st, int i)

@@ -52,23 +52,43 @@ static int name_damaged(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
+/* 1 the city's digest at `at` is `digest`, 0 not, 2 not provable, -1. A long report is told in several parts, each with a city commit of the same index and digest: what had
+ * no verdict by the last of them was not merged. Of the newest index the last part may still be on its way. */
+static int digest_is(struct trib_audit *a, uint64_t at, const uint8_t digest[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	uint8_t own[TRIB_SHA256_LEN];
+	if (trib_audit_sql(a->own, &st, err, "SELECT max(log_size), ?1 = (SELECT max(merged) FROM cc) FROM cc WHERE merged = ?1", "i", (int64_t)at) ||
+	    trib_db_step(a->own, st, err) < 0)
+		return -1;
+	int known = trib_audit_digest(a, at, (uint64_t)sqlite3_column_int64(st, 0), own, err);
+	if (known <= 0)
+		return known < 0 ? -1 : 2;
+	if (memcmp(own, digest, sizeof(own)) == 0)
+		return 1;
+	if (!sqlite3_column_int(st, 1))
+		return 0;
+	known = trib_audit_digest(a, at, TRIB_AUDIT_TOLD, own, err);
+	return known < 0 ? -1 : known && memcmp(own, digest, sizeof(own)) == 0;
+}
+
 static int check_commits(struct trib_audit *a, uint64_t at, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT seq, oid, log_size, digest FROM cc WHERE merged = ? ORDER BY seq", "i", (int64_t)at))
+	if (trib_audit_sql(a->own, &st, err, "SELECT seq, oid, digest FROM cc WHERE merged = ? ORDER BY seq", "i", (int64_t)at))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
-		uint8_t oid[TRIB_OID_LEN], digest[TRIB_SHA256_LEN], own[TRIB_SHA256_LEN];
+		uint8_t oid[TRIB_OID_LEN], digest[TRIB_SHA256_LEN];
 		struct trib_where w = {.seq = (uint64_t)sqlite3_column_int64(st, 0), .oid = oid};
 		trib_audit_bytes(st, 1, oid, sizeof(oid));
-		trib_audit_bytes(st, 3, digest, sizeof(digest));
-		int known = trib_audit_digest(a, at, (uint64_t)sqlite3_column_int64(st, 2), own, err);
-		if (known < 0)
+		trib_audit_bytes(st, 2, digest, sizeof(digest));
+		int is = digest_is(a, at, digest, err);
+		if (is < 0)
 			return -1;
-		if (!known ? trib_audit_find(a, &w, err, "city commit #%lld: its digest is not provable while a history is damaged", (long long)w.seq)
-			   : memcmp(own, digest, sizeof(own)) != 0 &&
-				     trib_audit_find(a, &w, err, "city commit #%lld: the city digest at leaf %llu is another one", (long long)w.seq, (unsigned long long)at))
+		if (is != 1 && trib_audit_find(a, &w, err, is == 2 ? "city commit #%lld: its digest, at leaf %llu, is not provable while a history is damaged"
+								  : "city commit #%lld: the city digest at leaf %llu is another one",
+					       (long long)w.seq, (unsigned long long)at))
 			return -1;
 	}
 	return row;

@@ -23,14 +23,14 @@ static int put_line(struct trib_audit *a, const char *node, const char *app, con
 	return trib_audit_exec(a->own, err, "INSERT OR REPLACE INTO line(text) VALUES(?)", "b", trib_buf_span(&b));
 }
 
-/* Histories whose last complete group below `merged` had no verdict in a log of `log_size`, or that are damaged now. */
+/* Histories whose last complete group below `merged` had no verdict in a log of `log_size` (TRIB_AUDIT_TOLD: all had), or that are damaged now. */
 static int list_late(struct trib_audit *a, uint64_t merged, uint64_t log_size, struct trib_err *err)
 {
 	return trib_db_exec(a->own, "CREATE TEMP TABLE IF NOT EXISTS late(node TEXT, app TEXT, seq INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID; DELETE FROM late", err) ||
 			       trib_audit_exec(a->own, err,
-					       "INSERT INTO late SELECT node, app, (SELECT max(v.seq) FROM v WHERE v.node = x.node AND v.app = x.app AND v.merged = 1 AND v.idx < ?2) FROM "
+					       "INSERT INTO late SELECT node, app, (SELECT max(v.seq) FROM v WHERE v.node = x.node AND v.app = x.app AND v.merged = 1 AND (?2 < 0 OR v.idx < ?2)) FROM "
 					       "(SELECT h.node, h.app, max(h.seq) AS seq, n.bad AS bad FROM h JOIN n USING(node, app) WHERE h.part = h.parts AND h.idx < ?1 GROUP BY h.node, "
-					       "h.app) x WHERE x.bad IS NOT NULL OR NOT EXISTS(SELECT 1 FROM v WHERE v.node = x.node AND v.app = x.app AND v.seq = x.seq AND v.idx < ?2)",
+					       "h.app) x WHERE x.bad IS NOT NULL OR (?2 >= 0 AND NOT EXISTS(SELECT 1 FROM v WHERE v.node = x.node AND v.app = x.app AND v.seq = x.seq AND v.idx < ?2))",
 					       "ii", (int64_t)merged, (int64_t)log_size)
 		       ? -1
 		       : 0;

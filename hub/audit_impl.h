@@ -54,6 +54,7 @@ int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
 /* Compares one real file with its derivation (audit_rows.c). */
 int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struct trib_city *made, struct trib_err *err) TRIB_MUST_CHECK;
+#define TRIB_AUDIT_TOLD UINT64_MAX
 /* The city digest (F7) as it should be when all up to `merged` was taken in and the log had `log_size` leaves: what the scratch files say, but of a history whose
  * last group had no verdict then, what the manifest of its last merged commit says. 1 known, 0 not (bytes are damaged), -1. */
 int trib_audit_digest(struct trib_audit *a, uint64_t merged, uint64_t log_size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK; /* audit_digest.c */

@@ -1,7 +1,8 @@
 /* One real city file against its derivation: schema, catalogue, ledger, marks, every row of every mirror, and the rows' digests. */
 #include "hub/audit_impl.h"
 
-#define SHOW_MAX 96 /* bytes of one value that a finding shows */
+#define SHOW_MAX 96      /* bytes of a text that a finding shows */
+#define SHOW_BLOB_MAX 32 /* a longer blob shows its beginning: hashes are shown whole */
 
 enum node_state {
 	NODE_FINE,       /* both files hold it: compare */
@@ -74,8 +75,8 @@ static void show(struct trib_buf *b, const struct trib_value *v)
 		break;
 	case TRIB_BLOB:
 		trib_buf_puts(b, "x'");
-		trib_buf_hex(b, v->s.p, v->s.n > SHOW_MAX / 2 ? SHOW_MAX / 2 : v->s.n);
-		if (v->s.n > SHOW_MAX / 2)
+		trib_buf_hex(b, v->s.p, v->s.n > SHOW_BLOB_MAX ? 8 : v->s.n);
+		if (v->s.n > SHOW_BLOB_MAX)
 			trib_buf_printf(b, "'... (%zu bytes)", v->s.n);
 		else
 			trib_buf_putc(b, '\'');

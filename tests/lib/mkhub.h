@@ -206,26 +206,39 @@ TRIB_UNUSED static void mkhub_publish(struct mkhub *h, size_t i, const uint8_t o
 	trib_tip_release(&before);
 }
 
-/* Node i changes its application and its commit is held; `sql` may be followed by mkhub_merge. */
-TRIB_UNUSED static void mkhub_commit(struct mkhub *h, size_t i, const char *sql)
+/* Prepares the commit of node i; a test may falsify the draft before mkhub_seal. */
+TRIB_UNUSED static void mkhub_draft(struct mkhub *h, size_t i, const char *sql, enum trib_kind kind, uint64_t part, uint64_t parts, struct mk_draft *d)
 {
-	struct mk_draft d;
-	uint8_t oid[TRIB_OID_LEN];
-	char email[64];
-	(void)snprintf(email, sizeof(email), "%s/" MK_APP "@tributary", h->id[i]);
-	mk_draft(&h->node[i], sql, TRIB_KIND_CHANGE, 1, 1, &d);
-	(void)snprintf(d.m.node, sizeof(d.m.node), "%s", h->id[i]);
-	d.email = email;
+	static char email[MKHUB_NODES][64];
+	(void)snprintf(email[i], sizeof(email[i]), "%s/" MK_APP "@tributary", h->id[i]);
+	mk_draft(&h->node[i], sql, kind, part, parts, d);
+	(void)snprintf(d->m.node, sizeof(d->m.node), "%s", h->id[i]);
+	d->email = email[i];
 	if (i) { /* the issuing certificate is the first node's */
-		trib_buf_reset(&d.signer);
-		HUB_OK(trib_cert_pem(h->node[i].cert, &d.signer, err));
-		HUB_OK(trib_cert_pem(h->hub.issuing, &d.signer, err));
-		d.cert = h->node[i].cert;
+		trib_buf_reset(&d->signer);
+		HUB_OK(trib_cert_pem(h->node[i].cert, &d->signer, err));
+		HUB_OK(trib_cert_pem(h->hub.issuing, &d->signer, err));
+		d->cert = h->node[i].cert;
 	}
-	mk_seal(&h->node[i], &d, oid);
-	mk_draft_release(&d);
+}
+
+TRIB_UNUSED static void mkhub_seal(struct mkhub *h, size_t i, struct mk_draft *d)
+{
+	uint8_t oid[TRIB_OID_LEN];
+	mk_seal(&h->node[i], d, oid);
+	mk_draft_release(d);
 	mkhub_publish(h, i, oid);
 }
+
+/* Node i changes its application and its commit is held. */
+TRIB_UNUSED static void mkhub_part(struct mkhub *h, size_t i, const char *sql, enum trib_kind kind, uint64_t part, uint64_t parts)
+{
+	struct mk_draft d;
+	mkhub_draft(h, i, sql, kind, part, parts, &d);
+	mkhub_seal(h, i, &d);
+}
+
+TRIB_UNUSED static void mkhub_commit(struct mkhub *h, size_t i, const char *sql) { mkhub_part(h, i, sql, TRIB_KIND_CHANGE, 1, 1); }
 
 /* The keeper's part for one verdict of the merger. */
 TRIB_UNUSED static void mkhub_verdict(struct mkhub *h, sqlite3_stmt *r)
@@ -239,9 +252,16 @@ TRIB_UNUSED static void mkhub_verdict(struct mkhub *h, sqlite3_stmt *r)
 	if (!merged) {
 		(void)snprintf(leaf.name, sizeof(leaf.name), "%s", (const char *)sqlite3_column_text(r, 4));
 		(void)snprintf(leaf.word, sizeof(leaf.word), "%s", (const char *)sqlite3_column_text(r, 6));
+		leaf.key_len = (size_t)sqlite3_column_bytes(r, 5);
+		assert_true(leaf.key_len <= sizeof(leaf.key));
+		if (leaf.key_len)
+			memcpy(leaf.key, sqlite3_column_blob(r, 5), leaf.key_len);
 	}
 	mkhub_append(h, &leaf, NULL);
-	HUB_OK(trib_db_prepare(h->db.db, "UPDATE held SET merged_at = CASE WHEN ?3 IS NULL THEN ?4 END, out_of_step = ?3 WHERE node = ?1 AND seq = ?2", &st, err));
+	HUB_OK(trib_db_prepare(h->db.db,
+			       "UPDATE held SET merged_at = CASE WHEN ?3 IS NULL THEN ?4 END, out_of_step = ?3 WHERE node = ?1 AND seq <= ?2 AND merged_at IS NULL AND "
+			       "seq > ?2 - (SELECT parts FROM held WHERE node = ?1 AND seq = ?2)",
+			       &st, err));
 	sqlite3_bind_text(st, 1, leaf.node, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, (int64_t)leaf.seq);
 	if (!merged)

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "core/format/gzip.h"
 #include "hub/audit.h"
 #include "tests/lib/mkhub.h"
 
@@ -300,6 +301,94 @@ static void a_missing_or_older_city_file_is_named(void **state)
 	assert_found(f, "-/" MK_APP " #0 - [-] the city database is missing");
 }
 
+/* Groups, a voided one, a reset, another key shape, new columns: all that a merge can meet, derived again. */
+static void whatever_a_history_may_hold_is_proven(void **state)
+{
+	(void)state;
+	struct found f;
+	mkhub_part(&hub, 0, "INSERT INTO person VALUES(10,'a',1)", TRIB_KIND_CHANGE, 1, 3);
+	mkhub_part(&hub, 0, "INSERT INTO person VALUES(11,'b',1)", TRIB_KIND_CHANGE, 2, 3);
+	mkhub_merge(&hub);
+	audit(&f);
+	assert_string_equal(f.text, "");
+	mkhub_part(&hub, 0, "INSERT INTO person VALUES(12,'c',1)", TRIB_KIND_CHANGE, 3, 3);
+	mkhub_merge(&hub);
+	mk_keep(&hub.node[0]);
+	mkhub_part(&hub, 0, "INSERT INTO person VALUES(20,'void',1)", TRIB_KIND_CHANGE, 1, 2);
+	mk_back(&hub.node[0]);
+	mkhub_commit(&hub, 0, "CREATE TABLE blobs(k REAL PRIMARY KEY, more); INSERT INTO blobs VALUES(1.0, x'00ff'), (2.5, NULL)");
+	mkhub_commit(&hub, 1, "DELETE FROM person");
+	mkhub_commit(&hub, 1, "DROP TABLE person; CREATE TABLE person(a TEXT, b TEXT, c, PRIMARY KEY(b, a)); INSERT INTO person VALUES('x','y',1.0)");
+	mkhub_merge(&hub);
+	mkhub_part(&hub, 0, "DELETE FROM note WHERE txt = 'a'", TRIB_KIND_RESET, 1, 1);
+	mkhub_merge(&hub);
+	struct trib_audit_totals t = audit(&f);
+	assert_string_equal(f.text, "");
+	assert_int_equal(t.commits, 4 + 3 + 1 + 1 + 2 + 1);
+	mkhub_sql(hub.merge.cities[0].db, "UPDATE _t_person_k2 SET c = 2.0");
+	audit(&f);
+	assert_found(f, "N2/" MK_APP " #4 person [b='y' a='x'] column c is 2 (real) in the city, and by the histories 1 (real)");
+}
+
+/* A commit of node 0 whose old value is not what the row has: right in itself, yet it does not fit. */
+static void commit_misfit(void)
+{
+	struct mk_draft d;
+	struct trib_lanes lanes = {0};
+	struct trib_schematext schema = {0};
+	struct trib_digester *dg;
+	mkhub_draft(&hub, 0, "UPDATE person SET name = 'Xx' WHERE id = 2", TRIB_KIND_CHANGE, 1, 1, &d);
+	uint8_t *old = memmem(d.raw.p, d.raw.len, "Li Na", 5);
+	assert_non_null(old);
+	old[1] = 'u';
+	trib_buf_reset(&d.gz);
+	HUB_OK(trib_gzip(trib_buf_span(&d.raw), &d.gz, err));
+	d.m.gz_len = d.gz.len;
+	dg = trib_digester_new(d.salt, MK_APP);
+	HUB_OK(trib_lanes_copy(&hub.node[0].tip.lanes, &lanes, err));
+	HUB_OK(trib_schematext_parse(trib_buf_span(&d.schema), &schema, err));
+	HUB_OK(trib_digest_changeset(dg, &lanes, &schema, trib_buf_span(&d.raw), NULL, err));
+	for (size_t i = 0; i < d.m.ntables; i++)
+		trib_digest_table(trib_lanes_get(&lanes, d.m.tables[i].name), d.m.tables[i].digest);
+	trib_digest_overall(&lanes, MK_APP, d.m.digest);
+	mkhub_seal(&hub, 0, &d);
+	trib_digester_free(dg);
+	trib_lanes_release(&lanes);
+	trib_schematext_release(&schema);
+}
+
+static void out_of_step_is_derived_too(void **state)
+{
+	(void)state;
+	struct found f;
+	commit_misfit();
+	mkhub_merge(&hub);
+	assert_int_equal(hub.merge.out_of_step, 1);
+	mkhub_commit(&hub, 1, "INSERT INTO person VALUES(9,'n',1)");
+	mkhub_merge(&hub);
+	audit(&f);
+	assert_string_equal(f.text, "");
+	/* The ledger and the verdict are derived, not believed. */
+	mkhub_sql(hub.merge.cities[0].db, "UPDATE _t_ledger SET reason = 'row-missing'; UPDATE _t_history SET out_of_step = NULL WHERE node <> 'N2'");
+	audit(&f);
+	assert_found(f, MK_NODE "/" MK_APP " #2 _t_ledger [leaf=11] column reason is 'row-missing' in the city, and by the histories 'old-value-differs'");
+	assert_found(f, MK_NODE "/" MK_APP " #2 _t_history [-] column out_of_step is NULL in the city, and by the histories 'out-of-step'");
+}
+
+/* A city that was changed by hand before a merge goes out of step for the wrong reason, and says so to the community. */
+static void a_verdict_that_nothing_derives_is_named(void **state)
+{
+	(void)state;
+	struct found f;
+	mkhub_sql(hub.merge.cities[0].db, "UPDATE person SET name = 'Mallory' WHERE _node = '" MK_NODE "' AND id = 1");
+	mkhub_commit(&hub, 0, "UPDATE person SET name = 'Wang' WHERE id = 1");
+	mkhub_merge(&hub);
+	audit(&f);
+	assert_found(f, MK_NODE "/" MK_APP " #3 - [-] the log says old-value-differs, the derivation says merged");
+	assert_found(f, MK_NODE "/" MK_APP " #3 person [id=1] column name is 'Mallory'");
+	assert_found(f, "the city digest at leaf 12 is another one");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +409,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_log_shorter_than_its_checkpoint_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(what_an_audit_has_proven_must_stay, start, stop),
 		cmocka_unit_test_setup_teardown(a_missing_or_older_city_file_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(whatever_a_history_may_hold_is_proven, start, stop),
+		cmocka_unit_test_setup_teardown(out_of_step_is_derived_too, start, stop),
+		cmocka_unit_test_setup_teardown(a_verdict_that_nothing_derives_is_named, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
