@@ -6,6 +6,7 @@ const struct trib_opt agent_opts_commit[] = {
 	{"message", 'm', "MSG", N_("a text for people, kept in the commit")},
 	{"accept-loss", 0, NULL, N_("commit although the brake holds back")},
 	{"engine", 0, "NAME", N_("how to find changes: full (default)")},
+	{"full-scan", 0, NULL, N_("read every page, though the file looks untouched")},
 	{0},
 };
 
@@ -121,14 +122,33 @@ static int make_report(struct trib_cli *cli, const struct trib_capture *c, struc
 	return 0;
 }
 
+/* The file's mark may spare the reading. Not for the first report of a day: that one says "nothing changed" to the city and must have looked. */
+static const struct trib_mark *known_mark(struct trib_cli *cli, bool report, struct trib_last_capture *room)
+{
+	const struct trib_state *s = trib_cli_state(cli);
+	bool new_day = !s->tip.exists || trib_local_day(s->tip.captured_at) != trib_local_day(trib_now());
+	return trib_cli_flag(cli, "full-scan") || (report && new_day) ? NULL : trib_record_known(s, room);
+}
+
+/* Written when it stands: `status` tells what is in the history, and the mark belongs to the commit that is the last one now. */
+static int note(struct trib_cli *cli, const struct trib_capture *c, const char *outcome)
+{
+	trib_json(cli, "snapshot", json_string(c->snapshot));
+	trib_json(cli, "engine", json_string(c->engine));
+	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));
+	trib_json(cli, "pages_changed", json_integer((json_int_t)c->pages_changed));
+	return trib_record_capture(trib_cli_state(cli), c, outcome, &cli->err);
+}
+
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
 	const struct trib_engine *engine;
 	struct trib_committed done;
 	struct trib_state *s = trib_cli_state(cli);
+	struct trib_last_capture last;
 	*ret = (struct agent_captured){0};
-	if (choose_engine(cli, &engine) || trib_capture_run(s, engine, &c, &cli->err))
+	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_mark(cli, report, &last), &c, &cli->err))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;
@@ -141,11 +161,9 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	}
 	const char *outcome = ret->braked ? "braked" : !c.changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";
 	trib_json(cli, "outcome", json_string(outcome));
-	if (trib_record_capture(s, &c, outcome, &cli->err))
-		return -1;
 	if (ret->braked || !c.changed)
-		return report ? make_report(cli, &c, ret) : 0;
-	if (trib_outbox_commit(s, &c, message, &done, &cli->err))
+		return (report && make_report(cli, &c, ret)) || note(cli, &c, outcome) ? -1 : 0;
+	if (trib_outbox_commit(s, &c, message, &done, &cli->err) || note(cli, &c, outcome))
 		return -1;
 	ret->changed = true;
 	return print_commit(cli, &done);

@@ -42,14 +42,54 @@ static int save(const struct trib_state *s, const char *name, struct trib_buf *b
 	return trib_buf_check(b, path, err) ? -1 : trib_fs_write(path, trib_buf_span(b), 0600, err);
 }
 
+static void put_mark(struct trib_buf *b, const struct trib_mark *m, const uint8_t tip[TRIB_OID_LEN])
+{
+	if (!m->set || m->dev > INT64_MAX || m->ino > INT64_MAX || m->size < 0 || m->mtime_s < 0 || m->ctime_s < 0)
+		return;
+	trib_buf_printf(b, "file %llu %llu %llu %llu %llu %llu %llu\nposition %u ", (unsigned long long)m->dev, (unsigned long long)m->ino,
+			(unsigned long long)m->size, (unsigned long long)m->mtime_s, (unsigned long long)m->mtime_ns, (unsigned long long)m->ctime_s,
+			(unsigned long long)m->ctime_ns, m->counter);
+	if (m->wal)
+		trib_buf_hex(b, m->salts, sizeof(m->salts));
+	else
+		trib_buf_putc(b, '-');
+	trib_buf_printf(b, " %u ", m->frames);
+	trib_buf_hex(b, tip, TRIB_OID_LEN);
+	trib_buf_putc(b, '\n');
+}
+
+static int take_mark(struct trib_kv *kv, struct trib_last_capture *l, struct trib_err *err)
+{
+	struct trib_span file[7], pos[4];
+	uint64_t v[7], counter, frames;
+	struct trib_mark *m = &l->mark;
+	if (!trib_kv_at(kv, "file"))
+		return 0;
+	if (trib_kv_take(kv, "file", TRIB_COUNT(file), file, err) || trib_kv_take(kv, "position", TRIB_COUNT(pos), pos, err))
+		return -1;
+	for (size_t i = 0; i < TRIB_COUNT(file); i++)
+		if (trib_kv_u64(kv, file[i], "file", &v[i], err))
+			return -1;
+	if (trib_kv_u64(kv, pos[0], "counter", &counter, err) || trib_kv_u64(kv, pos[2], "frames", &frames, err))
+		return -1;
+	*m = (struct trib_mark){.set = true, .wal = pos[1].n != 1, .dev = v[0], .ino = v[1], .size = (int64_t)v[2], .mtime_s = (int64_t)v[3],
+				.mtime_ns = (int64_t)v[4], .ctime_s = (int64_t)v[5], .ctime_ns = (int64_t)v[6], .counter = (uint32_t)counter,
+				.frames = (uint32_t)frames};
+	if ((m->wal && !trib_unhex(m->salts, sizeof(m->salts), pos[1])) || !trib_unhex(l->mark_tip, TRIB_OID_LEN, pos[3]))
+		return trib_fail(err, TRIB_E_FORMAT, "bad position");
+	return 0;
+}
+
 int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
 	char at[TRIB_TIME_LEN + 1];
 	trib_time_text(at, trib_now());
-	trib_buf_printf(&b, "format tributary-last-capture-1\nat %s\nengine %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
-			c->engine, outcome, (unsigned long long)c->pages_read, (unsigned long long)c->pages_changed, (unsigned long long)c->rows_found,
+	trib_buf_printf(&b, "format tributary-last-capture-2\nat %s\nengine %s\nsnapshot %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
+			c->engine, c->snapshot, outcome, (unsigned long long)c->pages_read, (unsigned long long)c->pages_changed, (unsigned long long)c->rows_found,
 			(unsigned long long)c->ms, c->nleft_out);
+	if (s->tip.exists && strcmp(outcome, "braked") != 0)
+		put_mark(&b, &c->mark, s->tip.oid);
 	for (size_t i = 0; i < c->nbraked && i < TRIB_RECORD_BRAKED_MAX; i++) {
 		trib_buf_puts(&b, "braked ");
 		trib_pct(&b, trib_span_str(c->braked[i].table));
@@ -93,14 +133,21 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 	if (!path || trib_fs_read(path, &b, &none))
 		return false;
 	struct trib_kv kv = trib_kv(trib_buf_span(&b));
-	if (trib_kv_take_is(&kv, "format", "tributary-last-capture-1", &none) || trib_kv_take_time(&kv, "at", &l.at, &none) ||
-	    take_word(&kv, "engine", l.engine, sizeof(l.engine), &none) || take_word(&kv, "outcome", l.outcome, sizeof(l.outcome), &none) ||
+	if (trib_kv_take_is(&kv, "format", "tributary-last-capture-2", &none) || trib_kv_take_time(&kv, "at", &l.at, &none) ||
+	    take_word(&kv, "engine", l.engine, sizeof(l.engine), &none) ||
+	    take_word(&kv, "snapshot", l.snapshot, sizeof(l.snapshot), &none) || take_word(&kv, "outcome", l.outcome, sizeof(l.outcome), &none) ||
 	    trib_kv_take_u64(&kv, "pages-read", &l.pages_read, &none) || trib_kv_take_u64(&kv, "pages-changed", &l.pages_changed, &none) ||
 	    trib_kv_take_u64(&kv, "rows", &l.rows, &none) || trib_kv_take_u64(&kv, "ms", &l.ms, &none) ||
-	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) || take_braked(&kv, &l, &none))
+	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
 		return false;
 	*ret = l;
 	return true;
+}
+
+const struct trib_mark *trib_record_known(const struct trib_state *s, struct trib_last_capture *l)
+{
+	bool known = s->tip.exists && trib_record_last_capture(s, l) && l->mark.set && memcmp(l->mark_tip, s->tip.oid, TRIB_OID_LEN) == 0;
+	return known ? &l->mark : NULL;
 }
 
 int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err)

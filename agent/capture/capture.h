@@ -29,6 +29,8 @@ struct trib_capture {
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms;
 	const char *engine;
+	const char *snapshot;       /* how the live file was read: wal-raw, optimistic, locked, backup; skipped: known by its mark as unchanged */
+	struct trib_mark mark;      /* what the live file was known by */
 };
 void trib_capture_release(struct trib_capture *c);
 static inline void trib_capture_cleanup(struct trib_capture *c) { trib_capture_release(c); }
@@ -45,6 +47,10 @@ extern const struct trib_engine trib_engine_full;
  * trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.
  * Brake: ret->braked is filled and the function still returns 0; the caller decides (accept-loss or report). */
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same, except that a live file still known by `known` (NULL: none), the mark of the capture that made the baseline, is not read at all:
+ * ret->snapshot is "skipped" and nothing else of *ret is filled. */
+int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *ret,
+			   struct trib_err *err) TRIB_MUST_CHECK;
 /* Per-table verdict without committing, for `init --dry-run` and `status`: reads only the schema of the database at `path`. */
 int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

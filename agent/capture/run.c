@@ -209,8 +209,9 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 }
 
 /* The delta against a baseline that is proven where it counts; a lost or damaged one is made again from the history first. */
-static int snapshot(struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+static int snapshot(struct trib_state *s, const struct trib_mark *known, struct trib_capture *c, struct trib_err *err)
 {
+	struct trib_snapshot_opts opts = {.known = known};
 	const char *why = NULL;
 	if (!s->tip.exists) {
 		if (trib_snapshot(s, &c->delta, &c->pages_read, err))
@@ -223,8 +224,10 @@ static int snapshot(struct trib_state *s, struct trib_capture *c, struct trib_er
 	for (int i = 0; i < 2; i++) {
 		if (why && trib_baseline_rebuild(s, why, err))
 			return -1;
+		if (why)
+			opts.known = NULL; /* a new baseline is worth a look */
 		trib_delta_release(&c->delta);
-		if (trib_snapshot(s, &c->delta, &c->pages_read, err) || trib_baseline_pages(s, &c->delta, &why, err))
+		if (trib_snapshot_by(s, &opts, &c->delta, &c->pages_read, err) || trib_baseline_pages(s, &c->delta, &why, err))
 			return -1;
 		if (!why)
 			return 0;
@@ -235,13 +238,22 @@ static int snapshot(struct trib_state *s, struct trib_capture *c, struct trib_er
 
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
 {
+	return trib_capture_run_known(s, engine, NULL, ret, err);
+}
+
+int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *ret,
+			   struct trib_err *err)
+{
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
 	int64_t start = trib_mono_ms();
 	sqlite3 *old_db = NULL, *new_db = NULL;
-	if (snapshot(s, &c, err))
+	if (snapshot(s, known, &c, err))
 		return -1;
 	c.pages_changed = c.delta.nchanged;
-	int rc = trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c.delta, &new_db, err) ||
+	c.snapshot = c.delta.way;
+	c.mark = c.delta.mark;
+	bool skipped = !c.delta.path;
+	int rc = skipped ? 0 : trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c.delta, &new_db, err) ||
 		 compare_states(s, engine, &c, old_db, new_db, err) ? -1 : 0;
 	sqlite3_close(old_db);
 	sqlite3_close(new_db);

@@ -81,6 +81,14 @@ check "the application's file was not touched" test "$before" = "$(sha256sum <"$
 check "the folder is private" test "$(stat -c %a "$dir/st")" = 700
 check "a second init refuses" refuses 2 "not empty" a init "$dir/office.db" --node 520303002001
 check "nothing changed is no commit" says "nothing changed" a commit
+skipped() { json commit "$@" && grep -q '"snapshot": "skipped"' "$dir/json"; }
+scanned() { json commit "$@" && grep -q '"snapshot": "optimistic"' "$dir/json"; }
+touched() { touch "$dir/office.db" && scanned; }
+check "a file known by its mark is not read" skipped
+check "--full-scan reads it" scanned --full-scan
+check "a new time of the file means a look" touched
+check "after which it is known again" skipped
+check "status says how the file was read" says "snapshot skipped" a status
 check "and exits 0 with the same tip" says "#1 " a log --limit 1
 
 sql "UPDATE resident SET note = '搬走了' WHERE id = 1; INSERT INTO demand VALUES('D3', '垃圾清运', 3); DELETE FROM demand WHERE code = 'D1'; INSERT INTO memo VALUES('x', 1);"
@@ -117,6 +125,7 @@ check "and it is what changeset prints" printed '#2'
 sql "DELETE FROM resident WHERE id > 50"
 check "a mass loss is braked" refuses 16 "--accept-loss" a commit
 check "status says so" says "Held back" a status
+check "and looks again each time" refuses 16 "--accept-loss" a commit
 check "the history stands where it was" says "#4 " a log --limit 1
 check "sync without a city still keeps the day's report" status 12 a sync
 check "a person may accept the loss" says "250 removed" a commit --accept-loss
