@@ -16,6 +16,11 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes every commit without receipt anew on top of the last receipted one, with the current certificate, city, incarnation and policy (D5.6); captured-at kept. */
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
+/* The last commit of the machine that this one replaced, once its history was fetched. */
+#define TRIB_REF_BEFORE "refs/tributary/before"
+/* A new machine of an office: puts all commits of this folder, of which none may have a receipt, after `oid`, the last one of the machine before;
+ * its history is in the repository already, under TRIB_REF_BEFORE. The first group becomes a reset (D6.3): all rows of this machine's database. */
+int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* True when the last commit has no receipt and was made under another certificate, city, incarnation or policy than those of now: an enrolment
  * that was cut off before trib_outbox_resign. */
 int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -16,6 +16,7 @@ struct anew {
 	uint8_t (*chain)[TRIB_OID_LEN]; /* the whole history, oldest first */
 	size_t n;
 	size_t base;  /* commits that stay */
+	bool heir;    /* the last of them is of the machine before */
 	size_t from;  /* the first to make anew; less than base when an open group is begun again */
 	struct trib_maker k;
 };
@@ -72,7 +73,7 @@ static int judge_base(struct anew *a, struct trib_tip *tip, struct trib_err *err
 static void find_start(struct anew *a, const struct trib_tip *tip)
 {
 	a->from = a->base;
-	if (trib_tip_open(tip) && (tip->policy != a->s->node.policy || tip->incarnation != a->s->node.incarnation))
+	if (!a->heir && trib_tip_open(tip) && (tip->policy != a->s->node.policy || tip->incarnation != a->s->node.incarnation))
 		a->from = a->base - (size_t)tip->part;
 }
 
@@ -96,7 +97,8 @@ static int take_blob(struct trib_state *s, const struct trib_commit *c, const ch
 	return 0;
 }
 
-static int make_one(struct anew *a, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+/* `reset`: as a reset, if it is of the first group. */
+static int make_one(struct anew *a, const uint8_t oid[TRIB_OID_LEN], bool reset, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
@@ -109,6 +111,8 @@ static int make_one(struct anew *a, const uint8_t oid[TRIB_OID_LEN], struct trib
 	TRIB_AUTO(trib_mem) char *text = text_of(&c);
 	if (!text)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (reset && m.seq == m.part) /* numbers begin at 1: only the first group's are those of its parts */
+		m.kind = TRIB_KIND_RESET;
 	d.m = m;
 	d.text = text;
 	d.idle = m.nbraked ? "held back by the brake" : says(&c, "schema changed") ? "schema changed" : "nothing changed";
@@ -143,13 +147,13 @@ static void own_put(struct trib_buf *b, const uint8_t (*oids)[TRIB_OID_LEN], siz
 	}
 }
 
-static int finish(struct anew *a, struct trib_err *err)
+static int finish(struct anew *a, const uint8_t *after, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf both = TRIB_BUF(OWN_MAX), only = TRIB_BUF(OWN_MAX);
 	TRIB_AUTO(trib_mem) uint8_t (*made)[TRIB_OID_LEN] = NULL;
 	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
 	size_t n = 0;
-	if (trib_repo_chain(a->s->repo, a->k.tip.oid, a->base ? a->chain[a->base - 1] : NULL, CHAIN_MAX, &made, &n, err) || own_read(a->s, &both, err))
+	if (trib_repo_chain(a->s->repo, a->k.tip.oid, after, CHAIN_MAX, &made, &n, err) || own_read(a->s, &both, err))
 		return -1;
 	own_put(&both, made, n);
 	own_put(&only, made, n);
@@ -162,13 +166,20 @@ static int finish(struct anew *a, struct trib_err *err)
 	return own_write(a->s, &only, err);
 }
 
-/* Everything up to the last commit with a receipt stays. */
+/* Everything up to the last commit with a receipt stays, and all that the machine before has made. */
 static int load(struct anew *a, struct trib_err *err)
 {
 	if (trib_held_load(a->s, false, &a->receipts, err) || trib_repo_chain(a->s->repo, a->s->tip.oid, NULL, CHAIN_MAX, &a->chain, &a->n, err))
 		return -1;
-	for (a->base = a->n; a->base > 0 && !trib_held_find(&a->receipts, a->chain[a->base - 1]);)
-		a->base--;
+	uint8_t before[TRIB_OID_LEN];
+	bool has_before = trib_repo_ref(a->s->repo, TRIB_REF_BEFORE, before, err) == 0;
+	if (!has_before && err->code != TRIB_E_NOT_FOUND)
+		return -1;
+	for (a->base = a->n; a->base > 0; a->base--) {
+		a->heir = has_before && memcmp(a->chain[a->base - 1], before, TRIB_OID_LEN) == 0;
+		if (a->heir || trib_held_find(&a->receipts, a->chain[a->base - 1]))
+			break;
+	}
 	return 0;
 }
 
@@ -200,10 +211,32 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		return -1;
 	find_start(&a, &tip);
 	for (size_t i = a.from; i < a.n; i++)
-		if (make_one(&a, a.chain[i], err))
+		if (make_one(&a, a.chain[i], false, err))
 			return trib_ctx(err, "making unsent commits anew (nothing was changed)");
-	if (finish(&a, err))
+	if (finish(&a, a.base ? a.chain[a.base - 1] : NULL, err))
 		return -1;
 	*ret_n = a.n - a.from;
 	return 0;
+}
+
+int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(anew) struct anew a = {.s = s};
+	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
+	if (trib_state_keys(s, err) || load(&a, err))
+		return -1;
+	if (a.base || a.receipts.n)
+		return trib_fail(err, TRIB_E_FORK, "this folder has receipts of its own: it is no new machine");
+	struct trib_history h = trib_own_history(s, &a.receipts);
+	h.ref = TRIB_REF_BEFORE;
+	if (trib_history_walk(&h, oid, &before, NULL, NULL, err))
+		return trib_ctx(err, "the history of the machine before");
+	if (before.incarnation >= s->node.incarnation)
+		return trib_fail(err, TRIB_E_FORK, "the hub's history is not of a machine before this one");
+	if (trib_maker_init(&a.k, s, &before, err))
+		return -1;
+	for (size_t i = 0; i < a.n; i++)
+		if (make_one(&a, a.chain[i], true, err))
+			return trib_ctx(err, "following the machine before (nothing was changed)");
+	return finish(&a, oid, err);
 }
