@@ -74,6 +74,11 @@ int trib_sandbox_cpu(struct trib_err *err)
 	return 0;
 }
 
+bool trib_sandbox_has_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
+}
+
 struct ll_ruleset { uint64_t fs, net, scoped; };
 
 static int ll_allow(int ruleset, const char *path, uint64_t access, bool may_miss, struct trib_err *err)

@@ -16,6 +16,7 @@ struct trib_sandbox {
 
 struct trib_sandbox_state { bool landlock, seccomp; int landlock_abi; };
 
+bool trib_sandbox_has_landlock(void);
 /* Memory, file size, descriptors, no core file. Under AddressSanitizer the address space stays unlimited (its shadow needs terabytes). */
 int trib_sandbox_limits(struct trib_err *err) TRIB_MUST_CHECK;
 /* Gives the process TRIB_WORKER_CPU_S more seconds of CPU from now on: called before each request, because the kernel counts the whole life. */

@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "hub/ipc.h"
+#include "hub/sandbox.h"
 
 #define DRAIN_MS 10000       /* what a running request gets after SIGTERM */
 #define CORE_STOP_MS 15000   /* the merger may be inside a batch */
@@ -339,6 +340,9 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 		return -1;
 	if (trib_lock_take(&s->lock, lock, 5000, err))
 		return trib_ctx(err, "another hub serves this folder");
+	/* Once and loud: without it a worker that a peer took over could read every file of the hub's user, its keys too. */
+	if (!trib_sandbox_has_landlock())
+		trib_log(TRIB_LOG_WARN, "this kernel has no Landlock: workers are held by their user's rights alone; enable it (boot with lsm=landlock,...)");
 	if (sweep_quarantine(s, err) || load_tls(s->h, &s->tls, err) || trib_listen(listen_addr, &s->listen_fd, name, sizeof(name), err) ||
 	    take_signals(s, err))
 		return -1;
