@@ -1,5 +1,8 @@
 #include "hub/audit_impl.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 
 #include "core/base/clock.h"
@@ -215,13 +218,34 @@ static int snapshot(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
+/* A killed audit leaves its folder behind; its number says whether it still runs. */
+static int sweep(const struct trib_hub *hub, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *run = trib_hub_path(hub, "run");
+	DIR *d = run ? opendir(run) : NULL;
+	if (!run)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!d)
+		return errno == ENOENT ? 0 : trib_fail_errno(err, "opening %s", run);
+	int rc = 0;
+	for (const struct dirent *e; !rc && (e = readdir(d));) {
+		long pid = strncmp(e->d_name, "audit-", 6) == 0 ? strtol(e->d_name + 6, NULL, 10) : 0;
+		if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+			continue;
+		TRIB_AUTO(trib_mem) char *path = trib_path(run, e->d_name);
+		rc = path ? trib_fs_remove_tree(path, err) : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	}
+	closedir(d);
+	return rc;
+}
+
 static int open_own(struct trib_audit *a, struct trib_err *err)
 {
 	a->dir = trib_pathf("%s/run/audit-%ld", a->hub->dir, (long)getpid());
 	TRIB_AUTO(trib_mem) char *path = a->dir ? trib_path(a->dir, "scratch.db") : NULL;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove_tree(a->dir, err) || trib_fs_mkdirs(a->dir, 0700, err) || trib_db_open_own(path, false, &a->own, err) ||
+	if (sweep(a->hub, err) || trib_fs_remove_tree(a->dir, err) || trib_fs_mkdirs(a->dir, 0700, err) || trib_db_open_own(path, false, &a->own, err) ||
 	    trib_db_exec(a->own, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA temp_store=FILE", err) || trib_db_exec(a->own, own_schema, err) ||
 	    trib_db_exec(a->own, "BEGIN", err))
 		return trib_ctx(err, "making the audit's scratch folder");
@@ -243,7 +267,7 @@ void trib_audit_free(struct trib_audit *a)
 	trib_hubdb_close(&a->db);
 	trib_buf_release(&a->note);
 	if (a->dir && trib_fs_remove_tree(a->dir, &ignored))
-		a->dir[0] = '\0'; /* under DIR/run: the next audit with this number, or `serve`, may clear it */
+		a->dir[0] = '\0'; /* the next audit sweeps it away */
 	free(a->dir);
 	free(a);
 }
@@ -272,7 +296,7 @@ static int run(const struct trib_hub *hub, uint64_t since, const char *city_dir,
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
-	    trib_audit_chain(a, err) || trib_audit_city(a, err) || totals(a, err))
+	    trib_audit_chain(a, err) || trib_audit_city(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;
 	a = NULL;

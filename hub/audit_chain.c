@@ -14,7 +14,7 @@ struct link { /* where the chain stands */
 	uint8_t oid[TRIB_OID_LEN], manifest[TRIB_SHA256_LEN];
 };
 
-static int check_signature(const struct trib_hub *hub, const struct trib_commit *c, struct trib_span pem, int64_t at, struct trib_err *err)
+int trib_audit_hub_signed(const struct trib_hub *hub, const struct trib_commit *c, struct trib_span pem, int64_t at, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf payload = TRIB_BUF(TRIB_COMMIT_MAX), sig = TRIB_BUF(TRIB_SIG_MAX);
 	struct trib_cert *certs[2] = {0};
@@ -66,7 +66,7 @@ static int judge(struct trib_audit *a, const struct link *l, const uint8_t oid[T
 		return trib_fail(err, TRIB_E_CHAIN, "it is of the city %s", ret->city);
 	if (ret->merged < l->merged || ret->log_size < l->log_size || ret->merged > ret->log_size)
 		return trib_fail(err, TRIB_E_CHAIN, "it goes back in the log");
-	return check_signature(a->hub, &c, trib_buf_span(&pem), ret->time, err);
+	return trib_audit_hub_signed(a->hub, &c, trib_buf_span(&pem), ret->time, err);
 }
 
 /* A commit that is right in itself: does the log agree? Commits younger than the snapshot are left to the next audit. */

@@ -50,6 +50,9 @@ int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */
 int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_city.c: derive, compare */
+int trib_audit_down(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_down.c: what the communities were told */
+/* The hub's signature on a commit of its own chains, as of `at`. */
+int trib_audit_hub_signed(const struct trib_hub *hub, const struct trib_commit *c, struct trib_span signer_pem, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
 /* Walks one history and records how much of it is proven; called again by the city step for one that --since had spared. */
 int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
 /* Compares one real file with its derivation (audit_rows.c). */

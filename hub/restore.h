@@ -26,7 +26,7 @@ int trib_hub_held_leaf(struct trib_hubdb *db, const uint8_t oid[TRIB_OID_LEN], s
 int trib_hub_restore_check(const char *to, bool force, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_hub_restore(struct trib_hub_history *h, const uint8_t oid[TRIB_OID_LEN], const char *table, const char *to, bool force,
 		     struct trib_restored *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Appends one line to DIR/restores.log: who looks at personal data is written down (D12.2). Called before the file is handed over. */
+/* Appends one line to DIR/restores.log: who looks at personal data is written down (D12.2). `r` NULL: the attempt failed. */
 int trib_hub_restore_note(const struct trib_hub *hub, const struct trib_hub_history *h, const char *as_of, const char *table, const char *to,
 			  const struct trib_restored *r, struct trib_err *err) TRIB_MUST_CHECK;
 

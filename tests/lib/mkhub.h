@@ -191,8 +191,17 @@ TRIB_UNUSED static void mkhub_publish(struct mkhub *h, size_t i, const uint8_t o
 	sqlite3_bind_blob(st, 10, leaf.signer, TRIB_SHA256_LEN, SQLITE_STATIC);
 	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
 	sqlite3_finalize(st);
+	HUB_OK(trib_db_prepare(h->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &st, err));
+	sqlite3_bind_int64(st, 1, (int64_t)index);
+	sqlite3_bind_text(st, 2, h->id[i], -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, MK_APP, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+	sqlite3_finalize(st);
 	trib_tip_put(&tip, &m->tip);
-	HUB_OK(trib_db_prepare(h->db.db, "INSERT OR REPLACE INTO history(node, app, oid, seq, tip) VALUES(?,?,?,?,?)", &st, err));
+	HUB_OK(trib_db_prepare(h->db.db,
+			       "INSERT INTO history(node, app, oid, seq, tip) VALUES(?,?,?,?,?) ON CONFLICT(node, app) DO UPDATE SET oid = excluded.oid, seq = excluded.seq, "
+			       "tip = excluded.tip",
+			       &st, err));
 	sqlite3_bind_text(st, 1, h->id[i], -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, MK_APP, -1, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 3, oid, TRIB_OID_LEN, SQLITE_STATIC);
@@ -269,6 +278,12 @@ TRIB_UNUSED static void mkhub_verdict(struct mkhub *h, sqlite3_stmt *r)
 	sqlite3_bind_int64(st, 4, leaf.time);
 	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
 	sqlite3_finalize(st);
+}
+
+/* Sends a node the receipts it is due. */
+TRIB_UNUSED static void mkhub_down(struct mkhub *h, size_t i)
+{
+	HUB_OK(trib_chain_down(&h->db, &h->signer, h->id[i], MK_APP, err));
 }
 
 /* Merges all there is, logs the verdicts, signs a city commit and a checkpoint. */

@@ -389,6 +389,36 @@ static void a_verdict_that_nothing_derives_is_named(void **state)
 	assert_found(f, "the city digest at leaf 12 is another one");
 }
 
+static void what_a_community_was_told_is_this_log(void **state)
+{
+	(void)state;
+	struct found f;
+	mkhub_down(&hub, 0);
+	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(30,'x',1)");
+	mkhub_down(&hub, 0);
+	audit(&f);
+	assert_string_equal(f.text, "");
+	mkhub_sql(hub.db.db, "UPDATE history SET down_size = down_size - 1 WHERE down_seq = 2");
+	audit(&f);
+	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] hub.db: number, manifest or log size of the last down commit are not its own");
+	mkhub_sql(hub.db.db, "UPDATE history SET down_size = down_size + 1 WHERE down_seq = 2");
+	/* A split view: the community sees a log in which one of its leaves is another. */
+	struct trib_buf was = TRIB_BUF(TRIB_LEAF_MAX);
+	HUB_OK(trib_log_leaf(&hub.db, 11, &was, err));
+	mkhub_sql(hub.db.db, "UPDATE leaf SET bytes = CAST(replace(CAST(bytes AS TEXT), 'crl 0', 'crl 1') AS BLOB) WHERE idx = 11;"
+			     "INSERT INTO due(idx, node, app) VALUES(11, '" MK_NODE "', '" MK_APP "')");
+	mkhub_down(&hub, 0);
+	sqlite3_stmt *st = NULL;
+	HUB_OK(trib_db_prepare(hub.db.db, "UPDATE leaf SET bytes = ? WHERE idx = 11", &st, err));
+	sqlite3_bind_blob(st, 1, was.p, (int)was.len, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+	sqlite3_finalize(st);
+	trib_buf_release(&was);
+	audit(&f);
+	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] down commit #3: its receipt for leaf 11 is not what the log says there");
+	assert_int_equal(f.n, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +442,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(whatever_a_history_may_hold_is_proven, start, stop),
 		cmocka_unit_test_setup_teardown(out_of_step_is_derived_too, start, stop),
 		cmocka_unit_test_setup_teardown(a_verdict_that_nothing_derives_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(what_a_community_was_told_is_this_log, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
