@@ -139,7 +139,7 @@ static int tip_of(sqlite3 *db, const char *node, struct trib_tip *ret, struct tr
 		return -1;
 	int row = trib_db_step(db, st, err);
 	if (row <= 0 || sqlite3_column_bytes(st, 0) == 0)
-		return row;
+		return row < 0 ? -1 : 0; /* a node that was stopped at its first commit has no tip */
 	return trib_tip_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret, err);
 }
 

@@ -67,6 +67,10 @@ static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 	return row < 0 ? -1 : 0;
 }
 
+/* Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
+static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND "
+				  "m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)";
+
 static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expected)
 {
 	int64_t commits, waiting;
@@ -75,7 +79,7 @@ static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expe
 	char hex[TRIB_SHA256_HEX + 1];
 	if (trib_db_int(db->db, "SELECT count(*) FROM node WHERE status <> 'closed'", 0, ret_expected, &cli->err) ||
 	    trib_db_int(db->db, "SELECT count(*) FROM held", 0, &commits, &cli->err) ||
-	    trib_db_int(db->db, "SELECT count(*) FROM held WHERE merged_at IS NULL", 0, &waiting, &cli->err) || trib_log_size(db, &size, &cli->err) ||
+	    trib_db_int(db->db, sql_waiting, 0, &waiting, &cli->err) || trib_log_size(db, &size, &cli->err) ||
 	    trib_log_root(db, size, root, &cli->err))
 		return -1;
 	trib_hex(hex, root, TRIB_SHA256_LEN);

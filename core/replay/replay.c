@@ -228,8 +228,8 @@ static int to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN
 int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *to,
 			struct trib_restored *ret, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *scratch = trib_pathf("%s.scratch", to);
-	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.new", to);
+	TRIB_AUTO(trib_mem) char *scratch = trib_pathf("%s.tributary-scratch", to);
+	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.tributary-new", to);
 	TRIB_AUTO(trib_mem) char *folded = table ? strdup(table) : NULL;
 	struct trib_err ignored = {0};
 	int rc;

@@ -56,7 +56,7 @@ static void compare_dump(sqlite3 *a, sqlite3 *b)
 
 static void no_scratch_left(struct mk *mk)
 {
-	static const char *const names[] = {"out.db.scratch", "out.db.scratch-journal", "out.db.new", "out.db.new-journal", "out.db-journal"};
+	static const char *const names[] = {"out.db.tributary-scratch", "out.db.tributary-scratch-journal", "out.db.tributary-new", "out.db.tributary-new-journal", "out.db-journal"};
 
 	for (size_t i = 0; i < TRIB_COUNT(names); i++) {
 		TRIB_AUTO(trib_mem) char *p = path_in(mk, names[i]);
