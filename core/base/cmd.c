@@ -185,6 +185,8 @@ static void report(struct trib_cli *cli)
 {
 	fflush(stdout);
 	int status = trib_exit_status(cli->err.code);
+	if (cli->err.code == TRIB_E_NO_SPACE)
+		trib_ctx(&cli->err, "%s", _("no room on a disk; nothing that was committed is lost; when there is room again, run the same command once more"));
 	if (cli->json) {
 		json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "message_type", "error", "code", trib_code_name(cli->err.code), "message",
 				      cli->err.msg, "exit_code", status);

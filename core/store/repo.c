@@ -6,6 +6,14 @@
 #include <git2/sys/odb_backend.h>
 #include <sys/stat.h>
 
+/* libgit2 puts the system's text at the end of its message; errno may have moved on by the time it returns. */
+static bool ends_like(const char *message, int number)
+{
+	const char *text = strerror(number);
+	size_t n = strlen(message), m = strlen(text);
+	return n >= m && strcmp(message + n - m, text) == 0;
+}
+
 int trib_git_fail(struct trib_err *err, int rc, const char *what)
 {
 	const git_error *last = git_error_last();
@@ -17,7 +25,7 @@ int trib_git_fail(struct trib_err *err, int rc, const char *what)
 	else if (last && last->klass == GIT_ERROR_NOMEMORY)
 		code = TRIB_E_NOMEM;
 	else if (last && last->klass == GIT_ERROR_OS)
-		code = errno == ENOSPC || errno == EDQUOT ? TRIB_E_NO_SPACE : TRIB_E_IO;
+		code = last->message && (ends_like(last->message, ENOSPC) || ends_like(last->message, EDQUOT)) ? TRIB_E_NO_SPACE : TRIB_E_IO;
 	return trib_fail(err, code, "%s: %s", what, last && last->message ? last->message : "libgit2 gives no reason");
 }
 
