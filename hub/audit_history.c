@@ -192,6 +192,36 @@ static int list(struct trib_audit *a, struct trib_err *err)
 	return row;
 }
 
+/* Published tip and ref of a history that --since spares: both are the last commit that the log holds. */
+static int glance(struct trib_audit *a, const char *node, const char *app, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *last = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(a->hub, node, app);
+	struct walk w = {.a = a, .node = node, .app = app};
+	struct trib_where at = {.node = node, .app = app};
+	struct trib_err why;
+	uint8_t oid[TRIB_OID_LEN], tip[TRIB_OID_LEN];
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_audit_sql(a->own, &last, err, "SELECT oid, seq FROM h WHERE node = ? AND app = ? ORDER BY seq DESC LIMIT 1", "ss", node, app) ||
+	    trib_db_step(a->own, last, err) < 0 || trib_audit_sql(a->db.db, &st, err, "SELECT oid FROM history WHERE node = ? AND app = ?", "ss", node, app))
+		return -1;
+	int row = trib_db_step(a->db.db, st, err);
+	if (row < 0)
+		return -1;
+	trib_audit_bytes(last, 0, oid, sizeof(oid));
+	at.seq = (uint64_t)sqlite3_column_int64(last, 1);
+	if ((!row || !trib_audit_bytes(st, 0, tip, sizeof(tip)) || memcmp(tip, oid, sizeof(tip)) != 0) &&
+	    trib_audit_find(a, &at, err, "the published tip is not the last commit that the log holds, #%llu", (unsigned long long)at.seq))
+		return -1;
+	if (trib_repo_open(path, false, &w.repo, &why))
+		return 0; /* the derivation meets it, and has it walked */
+	int rc = check_ref(&w, err);
+	trib_repo_free(w.repo);
+	return rc;
+}
+
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
@@ -201,8 +231,7 @@ int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
 	trib_progress_init(&p, _("histories"), a->quiet);
 	if (list(a, err) || trib_db_int(a->own, "SELECT count(*) FROM n", 0, &all, err) ||
 	    trib_audit_sql(a->own, &st, err,
-			   "SELECT node, app FROM n WHERE ?1 = 0 OR EXISTS(SELECT 1 FROM h WHERE h.node = n.node AND h.app = n.app AND h.idx >= ?1) OR commits = 0 ORDER BY node, "
-			   "app",
+			   "SELECT node, app, ?1 = 0 OR commits = 0 OR EXISTS(SELECT 1 FROM h WHERE h.node = n.node AND h.app = n.app AND h.idx >= ?1) FROM n ORDER BY node, app",
 			   "i", (int64_t)a->since))
 		return -1;
 	int row;
@@ -210,7 +239,8 @@ int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
 		char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 		(void)snprintf(node, sizeof(node), "%s", text(st, 0));
 		(void)snprintf(app, sizeof(app), "%s", text(st, 1));
-		if (trib_audit_history(a, node, app, err))
+		/* For `rebuild` (city_dir) refs do not matter: `serve` sets them again. */
+		if (sqlite3_column_int(st, 2) ? trib_audit_history(a, node, app, err) : !a->city_dir && glance(a, node, app, err))
 			return -1;
 		trib_progress_step(&p, ++done, (uint64_t)all);
 	}

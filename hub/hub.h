@@ -6,6 +6,7 @@
  *                    and by administrative commands in the same way (BEGIN IMMEDIATE)
  *   enrol.db         slips, requests, issued certificates; written by enrol and by `node` commands
  *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    policy.conf    run/
+ *   audited   where the last proven audit stood      restores.log   who restored what      damaged/   what `ingest` took away
  */
 #ifndef TRIB_HUB_H
 #define TRIB_HUB_H

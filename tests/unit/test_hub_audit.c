@@ -222,6 +222,13 @@ static void a_ref_that_was_moved_is_named(void **state)
 	free(oids);
 	audit(&f);
 	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] refs/heads/main: it points to another commit than the published one");
+	assert_int_equal(f.n, 1);
+	audit_since(100, &f);
+	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] refs/heads/main: it points to another commit than the published one");
+	assert_int_equal(f.n, 1);
+	mkhub_sql(hub.db.db, "UPDATE history SET oid = zeroblob(20) WHERE node = 'N2'");
+	audit_since(100, &f);
+	assert_found(f, "N2/" MK_APP " #2 - [-] the published tip is not the last commit that the log holds, #2");
 }
 
 static void a_city_history_that_was_cut_or_forged_is_named(void **state)
