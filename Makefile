@@ -42,7 +42,8 @@ all: $(BUILD)/tributary-agent $(BUILD)/tributary-hub $(BUILD)/locale/zh_CN/LC_ME
 
 # What the machine lacks, and nothing else, with apt. Named before another goal it also runs before it under -j.
 DEPS := gcc make pkg-config libsqlite3-dev libgit2-dev libssl-dev zlib1g-dev libjansson-dev libhttp-parser-dev libsmartcols-dev libseccomp-dev \
-	libcmocka-dev gettext git gpgsm gpg-agent openssl sqlite3 libnss3-tools python3 curl procps
+	libcmocka-dev gettext git gpgsm gpg-agent openssl sqlite3 libnss3-tools python3 curl procps \
+	fossil subversion bogofilter-sqlite newsboat
 DEPS_CI := clang libclang-rt-14-dev shellcheck strace
 FIRST := $(filter deps deps-ci,$(MAKECMDGOALS))
 .PHONY: deps deps-ci
