@@ -7,6 +7,7 @@
 struct view {
 	uint64_t captured, held, merged;
 	int64_t captured_at, held_at; /* captured-at of the last commit, and of the last one held */
+	uint64_t part, parts;         /* of the last one held: fewer than all while a large night is on its way */
 	bool known_capture;
 	struct trib_last_capture last;
 	struct trib_cert_id cert;
@@ -20,15 +21,19 @@ static void line(struct trib_cli *cli, const char *label, const char *text)
 	trib_say(cli, "%s %s\n", trib_buf_str(&b), text);
 }
 
-static int captured_at_seq(struct trib_state *s, uint64_t seq, int64_t *ret, struct trib_err *err)
+/* What the last held commit says of itself. */
+static int look_held(struct trib_state *s, struct view *v, struct trib_err *err)
 {
 	uint8_t at[TRIB_OID_LEN];
 	memcpy(at, s->tip.oid, sizeof(at));
-	for (uint64_t n = s->tip.seq; n >= seq && n > 0; n--) {
+	for (uint64_t n = s->tip.seq; n >= v->held && n > 0; n--) {
 		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
-		if (trib_commit_read(s->repo, at, &c, err))
+		TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+		if (trib_commit_read(s->repo, at, &c, err) || (n == v->held && trib_manifest_parse(trib_buf_span(&c.manifest), &m, err)))
 			return -1;
-		*ret = c.c.time;
+		v->held_at = c.c.time;
+		v->part = m.part;
+		v->parts = m.parts;
 		memcpy(at, c.c.parent, sizeof(at));
 	}
 	return 0;
@@ -40,7 +45,7 @@ static int look(struct trib_cli *cli, struct view *v)
 	v->captured = s->tip.seq;
 	v->captured_at = s->tip.captured_at;
 	v->known_capture = trib_record_last_capture(s, &v->last);
-	if (agent_progress(s, &v->held, &v->merged, v->problem, &cli->err) || (v->held && captured_at_seq(s, v->held, &v->held_at, &cli->err)))
+	if (agent_progress(s, &v->held, &v->merged, v->problem, &cli->err) || (v->held && look_held(s, v, &cli->err)))
 		return -1;
 	return trib_cert_identity(s->sign_cert, &v->cert, &cli->err);
 }
@@ -56,6 +61,24 @@ static void say_seq(struct trib_cli *cli, const char *label, const char *key, ui
 		(void)snprintf(text, sizeof(text), "%s", _("nothing yet"));
 	line(cli, label, text);
 	trib_json(cli, key, json_integer((json_int_t)seq));
+}
+
+/* "held 7/12": the receipts of a large night come part by part. */
+static void say_held(struct trib_cli *cli, const struct view *v)
+{
+	char text[128], when[17];
+	bool open = v->held && v->part < v->parts;
+	if (!open) {
+		say_seq(cli, _("held"), "held", v->held, v->held_at);
+		return;
+	}
+	trib_time_city(when, v->held_at);
+	(void)snprintf(text, sizeof(text), _("#%llu  %s, %llu/%llu of a large night"), (unsigned long long)v->held, when, (unsigned long long)v->part,
+		       (unsigned long long)v->parts);
+	line(cli, _("held"), text);
+	trib_json(cli, "held", json_integer((json_int_t)v->held));
+	trib_json(cli, "held_part", json_integer((json_int_t)v->part));
+	trib_json(cli, "held_parts", json_integer((json_int_t)v->parts));
 }
 
 static void say_cert(struct trib_cli *cli, const struct view *v)
@@ -190,7 +213,7 @@ int agent_cmd_status(struct trib_cli *cli)
 		return -1;
 	say_head(cli);
 	say_seq(cli, _("captured"), "captured", v.captured, v.captured_at);
-	say_seq(cli, _("held"), "held", v.held, v.held_at);
+	say_held(cli, &v);
 	say_seq(cli, _("in the city"), "merged", v.merged, v.merged == v.held ? v.held_at : 0);
 	(void)snprintf(text, sizeof(text), _("%llu commits"), (unsigned long long)(v.captured - v.held));
 	line(cli, _("waiting"), text);

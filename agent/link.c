@@ -15,7 +15,7 @@
 #define PUSH_REF "refs/tributary/push" /* a push needs a ref name as its source; it moves forward step by step */
 #define DOWN_NEW "refs/tributary/down" /* where a fetch puts what is not judged yet */
 #define STEP_COMMITS 256               /* a dropped line loses one step (D8.1) */
-#define STEP_BYTES (32 * TRIB_MIB)
+#define STEP_BYTES (8 * TRIB_MIB)      /* two or three parts; on the poorest line met it takes minutes, well within TRIB_REQUEST_MS */
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
