@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "agent/capture/measure.h"
 #include "agent/commands.h"
 #include "core/base/clock.h"
 #include "core/base/embed.h"
@@ -10,7 +11,6 @@
 
 /* The community model: tables, reference data, divisions (schema/README.md). */
 static const char *const community_sql[] = {"schema/community/0001_community.sql", "schema/community/0002_reference.sql", "schema/community/0003_divisions.sql"};
-#define CAPTURE_BYTES_S (8.0 * 1024 * 1024) /* a first capture on an old PC; measured faster on all of ours */
 
 const struct trib_opt agent_opts_init[] = {
 	{"node", 0, "ID", N_("the community's code, as the city uses it")},
@@ -118,26 +118,38 @@ static void print_verdict(struct trib_cli *cli, const struct trib_schema *s)
 	trib_json(cli, "tables_verdict", list);
 }
 
+static double mib(uint64_t bytes) { return (double)bytes / (double)TRIB_MIB; }
+
+/* Measured on the file itself: its pages, and a sample of them read, compressed and hashed as the first commit will. */
 static int print_needs(struct trib_cli *cli, const char *db_path)
 {
-	struct stat st;
+	struct trib_measure m;
 	uint64_t free_bytes = 0;
 	struct trib_err none;
 	TRIB_AUTO(trib_mem) char *probe = strdup(cli->state);
-	if (stat(db_path, &st))
-		return trib_fail_errno(&cli->err, "%s", db_path);
+	if (trib_capture_measure(db_path, &m, &cli->err))
+		return -1;
 	while (probe && !trib_fs_exists(probe) && strrchr(probe, '/') > probe) /* the nearest folder that exists */
 		*strrchr(probe, '/') = '\0';
 	bool known = probe && trib_fs_free(probe, &free_bytes, &none) == 0;
-	double mib = (double)st.st_size / (double)TRIB_MIB;
-	trib_say(cli, _("disk: baseline about %.1f MiB, at worst as much again during a commit, first history about %.1f MiB\n"), mib, mib / 3);
+	uint64_t need = 2 * m.bytes + m.history_bytes;
+	trib_say(cli, _("the database: %.1f MiB, %llu pages of %llu bytes\n"), mib(m.bytes), (unsigned long long)m.pages, (unsigned long long)m.page_size);
+	trib_say(cli, _("disk: baseline %.1f MiB, pending at worst as much again during a commit, first history about %.1f MiB\n"), mib(m.bytes), mib(m.history_bytes));
 	if (known)
-		trib_say(cli, _("free there: %.1f MiB\n"), (double)free_bytes / (double)TRIB_MIB);
-	trib_say(cli, _("the first commit will take about %.0f s; the application may go on working\n"), 1 + (double)st.st_size / CAPTURE_BYTES_S);
-	trib_json(cli, "baseline_bytes", json_integer(st.st_size));
-	trib_json(cli, "pending_bytes", json_integer(st.st_size));
+		trib_say(cli, need > free_bytes ? _("free there: %.1f MiB: that is too little\n") : _("free there: %.1f MiB\n"), mib(free_bytes));
+	trib_say(cli, _("the first commit will take about %llu s (a sample of %.1f MiB was tried in %.2f s); the application may go on working\n"),
+		 (unsigned long long)m.seconds, mib(m.sampled), (double)m.sample_us / 1e6);
+	trib_json(cli, "database_bytes", json_integer((json_int_t)m.bytes));
+	trib_json(cli, "pages", json_integer((json_int_t)m.pages));
+	trib_json(cli, "page_size", json_integer((json_int_t)m.page_size));
+	trib_json(cli, "baseline_bytes", json_integer((json_int_t)m.bytes));
+	trib_json(cli, "pending_bytes", json_integer((json_int_t)m.bytes));
+	trib_json(cli, "history_bytes", json_integer((json_int_t)m.history_bytes));
 	trib_json(cli, "free_bytes", known ? json_integer((json_int_t)free_bytes) : json_null());
-	trib_json(cli, "seconds", json_integer((json_int_t)(1 + (double)st.st_size / CAPTURE_BYTES_S)));
+	trib_json(cli, "enough", known ? json_boolean(need <= free_bytes) : json_null());
+	trib_json(cli, "sampled_bytes", json_integer((json_int_t)m.sampled));
+	trib_json(cli, "sample_us", json_integer((json_int_t)m.sample_us));
+	trib_json(cli, "seconds", json_integer((json_int_t)m.seconds));
 	return 0;
 }
 

@@ -75,6 +75,18 @@ check "without a folder, commands say to init" refuses 10 "init" a status
 check "a node is asked for" refuses 2 "--node" a init "$dir/office.db"
 check "a missing database is named" refuses 1 "nothing was changed" a init "$dir/none.db" --node 520303002001
 check "--dry-run says what init would do" says "captured as a bag" a init "$dir/office.db" --node 520303002001 --dry-run
+measured() {
+	json init "$dir/office.db" --node 520303002001 --dry-run && python3 - "$dir/json" "$(sql "SELECT page_size * page_count FROM pragma_page_size, pragma_page_count")" <<'END'
+import json, sys
+m = json.load(open(sys.argv[1]))
+assert m["database_bytes"] == m["baseline_bytes"] == m["pending_bytes"] == m["pages"] * m["page_size"] == int(sys.argv[2]), m
+assert 0 < m["history_bytes"] < m["database_bytes"] and 0 < m["sampled_bytes"] <= m["database_bytes"], m
+assert m["sample_us"] > 0 and 1 <= m["seconds"] < 10 and m["enough"] is True and m["free_bytes"] > 0, m
+v = {t["table"]: (t["verdict"], t["reason"]) for t in m["tables_verdict"]}
+assert v["resident"] == ("captured", "") and v["memo"][0] == "bag" and v["search"][0] == "left-out" and v["memo"][1] and v["search"][1], v
+END
+}
+check "--dry-run measures disk and time on the database itself" measured
 check "and does nothing" test ! -e "$dir/st"
 check "init tells what is left out" says "left out" a init "$dir/office.db" --node 520303002001 --name 洗马社区
 check "the application's file was not touched" test "$before" = "$(sha256sum <"$dir/office.db")"
