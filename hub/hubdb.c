@@ -213,6 +213,7 @@ int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err
 	if (strcmp(peer.node, gate->node) != 0 || strcmp(peer.app, gate->app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate belongs to %s/%s, not to %s/%s", peer.node, peer.app, gate->node, gate->app);
 	/* What was held in the second of the revocation came before it: the keeper takes nothing after. */
+	/* A commit that was held within the second of the revocation came before it: after it the keeper takes none. */
 	if (peer.revoked_at && peer.revoked_at < gate->at)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate was revoked; ask the city for a new enrolment slip");
 	return 0;
