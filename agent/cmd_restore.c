@@ -149,10 +149,34 @@ static int compare_lanes(const struct trib_lanes *proven, const struct trib_lane
 	return 0;
 }
 
+/* From here on no commit may move the baseline; one that was made since the folder was opened is told. */
+static int stand_still(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_mem) char *lock = trib_state_path(s, "lock");
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "tip");
+	TRIB_AUTO(trib_mem) char *pending = trib_state_path(s, "pending");
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(2 * TRIB_LANES_MAX + 64 * TRIB_KIB);
+	TRIB_AUTO(trib_tip) struct trib_tip now = {0};
+	if (!lock || !path || !pending)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_lock_take(&s->lock, lock, TRIB_LOCK_WAIT_MS, &cli->err) || trib_fs_read(path, &bytes, &cli->err) ||
+	    trib_tip_parse(trib_buf_span(&bytes), &now, &cli->err))
+		return -1;
+	if (memcmp(now.oid, s->tip.oid, TRIB_OID_LEN) != 0)
+		return trib_fail(&cli->err, TRIB_E_LOCKED, _("a commit was made while this ran; try again: tributary-agent check"));
+	if (trib_fs_exists(pending))
+		return trib_fail(&cli->err, TRIB_E_INCOMPLETE, _("a commit was cut off; nothing is lost; finish it first: tributary-agent commit"));
+	return 0;
+}
+
 static int check_tip(struct trib_cli *cli, const struct trib_tip *walked)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	if (walked->seq != s->tip.seq || memcmp(walked->oid, s->tip.oid, TRIB_OID_LEN) != 0)
+	bool same = walked->seq == s->tip.seq && memcmp(walked->oid, s->tip.oid, TRIB_OID_LEN) == 0;
+	if (!same && stand_still(cli))
+		return -1;
+	if (!same)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the history stands at #%llu, but this folder remembers #%llu; something else wrote to repo.git or tip"),
 				 (unsigned long long)walked->seq, (unsigned long long)s->tip.seq);
 	return compare_lanes(&walked->lanes, &s->tip.lanes, _("the remembered state"), &cli->err);
@@ -161,8 +185,8 @@ static int check_tip(struct trib_cli *cli, const struct trib_tip *walked)
 /* The baseline is a cache of the history, so whatever is wrong with it the next commit mends. */
 static int bad_baseline(struct trib_cli *cli, const char *why)
 {
-	return trib_fail(&cli->err, TRIB_E_VERIFY, _("the baseline %s; the history is proven and the database is not touched; the next commit makes the baseline again: "
-						     "tributary-agent commit"), why);
+	return trib_fail(&cli->err, TRIB_E_VERIFY, _("the baseline %s; the history is proven and the database is not touched; a commit that reads every page makes the baseline again: "
+						     "tributary-agent commit --full-scan"), why);
 }
 
 static int scan_baseline(struct trib_cli *cli)
@@ -192,7 +216,7 @@ static int read_data(struct trib_cli *cli, const struct trib_history *h)
 	struct trib_restored r = {0};
 	if (!scratch)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove(scratch, &cli->err))
+	if (stand_still(cli) || trib_fs_remove(scratch, &cli->err))
 		return -1;
 	int rc = trib_replay_to_file(h, s->tip.oid, NULL, scratch, &r, &cli->err);
 	trib_restored_release(&r);

@@ -136,6 +136,8 @@ int trib_baseline_pages(const struct trib_state *s, const struct trib_delta *d, 
 	TRIB_AUTO(trib_fd) int sums = -1;
 	if (open_both(s, &base, &sums, ret_why, err) || *ret_why)
 		return *ret_why ? 0 : -1;
+	if (d && !d->path) /* the live file is untouched and was not read: nobody asks the baseline */
+		return 0;
 	TRIB_AUTO(trib_mem) uint8_t *page = malloc(base.page_size);
 	if (!page)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");

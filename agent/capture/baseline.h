@@ -18,7 +18,7 @@ int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], 
 
 /* *ret_why: NULL, or words that say why the baseline cannot be that of s->tip. Reads headers and sizes only. */
 int trib_baseline_shape(const struct trib_state *s, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;
-/* Hashes the baseline's pages that `d` did not find equal to the live file (d NULL: every page). */
+/* Hashes the baseline's pages that `d` did not find equal to the live file (d NULL: every page; d without a pages file: none). */
 int trib_baseline_pages(const struct trib_state *s, const struct trib_delta *d, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 /* Replays the history up to s->tip into a new baseline, proven by digest, and logs one line. The old one stays until then. Loads the keys. */
 int trib_baseline_rebuild(struct trib_state *s, const char *why, struct trib_err *err) TRIB_MUST_CHECK;

@@ -50,7 +50,7 @@ rm "$st/baseline"
 finds "was missing" "check finds that it is missing, and says what mends it"
 ok "a missing baseline: exactly the edit is committed" edit_and_commit
 truncate -s 5000 "$st/baseline"
-finds "tributary-agent commit" "check finds that it is cut inside a page"
+finds "tributary-agent commit --full-scan" "check finds that it is cut inside a page"
 ok "a baseline cut inside a page: exactly the edit" edit_and_commit
 truncate -s 8192 "$st/baseline"
 finds "tributary-agent commit" "check finds that it is cut between pages"
@@ -77,6 +77,9 @@ ok "sums that are lost: exactly the edit" edit_and_commit
 rm "$st/baseline"
 nothing() { agent $a commit >"$dir/said" 2>&1 && grep -q "nothing changed" "$dir/said" && whole; }
 ok "a baseline made again when nothing changed makes no commit" nothing
+flip "$st/baseline" "$(place_of 居民88)"
+mends() { agent $a commit --full-scan >"$dir/said" 2>&1 && grep -q "proven by digest" "$dir/said" && grep -q "nothing changed" "$dir/said" && whole || { cat "$dir/said"; return 1; }; }
+ok "a full scan mends a damaged one though nothing changed" mends
 sql $a "UPDATE pair SET c = 6 WHERE b = 2; DELETE FROM loose WHERE b = 2; INSERT INTO journal VALUES('同一行')"
 three() { agent $a commit >"$dir/said" 2>&1 && grep -q ": 0 added, 2 changed, 1 removed" "$dir/said" && whole || { cat "$dir/said"; return 1; }; }
 ok "and the commit after it holds what changed" three
@@ -95,6 +98,31 @@ for point in baseline-replayed baseline-summed; do
 	sql $a "DELETE FROM demand WHERE id = 'n$((row + 1))'"
 	ok "the next commit begins again: exactly the edit" edit_and_commit
 done
+
+# A check while commits are made is right, or says that it was overtaken; it never calls a sound baseline damaged.
+beside() {
+	(for i in 1 2 3 4 5 6 7 8; do sql $a "INSERT INTO demand VALUES('b$i', '停水', 'reported', $i)" && agent $a commit; done) >"$dir/commits" 2>&1 &
+	commits=$!
+	bad=0
+	for i in 1 2 3 4 5 6 7 8; do
+		agent $a check --read-data >"$dir/said" 2>&1
+		got=$?
+		[ $got -eq 0 ] || [ $got -eq 11 ] || { cat "$dir/said"; bad=1; }
+	done
+	wait $commits && same "$(grep -c "1 added" "$dir/commits")" 16 && [ $bad -eq 0 ]
+}
+ok "a check beside commits" beside
+
+cut_off() {
+	sql $a "INSERT INTO demand VALUES('cut', '停水', 'reported', 0)"
+	TRIBUTARY_CRASH_AT=ref-moved agent $a commit >"$dir/said" 2>&1
+	same $? 137
+}
+ok "a commit is cut off after its commit point" cut_off
+refuses 3 "finish it first: tributary-agent commit" "a check says so, and suspects nobody" agent $a check
+refuses 3 "finish it first: tributary-agent commit" "nor with --read-data" agent $a check --read-data
+ok "the next commit finishes it" agent $a commit
+ok "and all is proven" whole
 
 # When the history itself is damaged, nothing is made up.
 rm "$st/baseline"

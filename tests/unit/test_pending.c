@@ -286,7 +286,7 @@ static void every_page_has_its_sum(void **state)
 {
 	struct scratch *x = *state;
 	uint32_t two[] = {2};
-	struct trib_delta d = {.page_size = 4096, .page_count = 1000, .nchanged = 1, .pgno = two, .fd = -1}; /* all but page 2 equal the live file */
+	struct trib_delta d = {.page_size = 4096, .page_count = 1000, .nchanged = 1, .pgno = two, .fd = -1, .path = x->db}; /* all but page 2 equal the live file */
 	assert_null(why_wrong(x, NULL));
 	flip(x, "baseline", 4096 + 4095);
 	assert_non_null(why_wrong(x, NULL));
@@ -301,6 +301,8 @@ static void every_page_has_its_sum(void **state)
 	d.page_count = 1000;
 	d.page_size = 512;             /* no page can be equal */
 	assert_non_null(why_wrong(x, &d));
+	struct trib_delta skipped = {.fd = -1}; /* the live file was not read */
+	assert_null(why_wrong(x, &skipped));
 	flip(x, "baseline", 2 * 4096);
 	assert_null(why_wrong(x, &d));
 	flip(x, "baseline.sums", 20); /* of another commit */
