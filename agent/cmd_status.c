@@ -143,7 +143,8 @@ static void say_last(struct trib_cli *cli, const struct view *v)
 	(void)snprintf(text, sizeof(text), _("%s, %s engine, snapshot %s: %llu pages read, %llu changed, %llu rows found, %llu ms"), when, l->engine, l->snapshot,
 		       (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
 	line(cli, _("last run"), text);
-	trib_json(cli, "last_capture", json_pack("{s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "at", agent_json_time(l->at), "engine", l->engine, "snapshot",
+	trib_json(cli, "last_capture", json_pack("{s:o, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "at", agent_json_time(l->at), "engine", l->engine,
+						 "full_tables", (json_int_t)l->full_tables, "snapshot",
 						 l->snapshot, "outcome", l->outcome,
 						 "pages_read", (json_int_t)l->pages_read, "pages_changed", (json_int_t)l->pages_changed, "rows", (json_int_t)l->rows, "ms",
 						 (json_int_t)l->ms));

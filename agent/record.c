@@ -88,6 +88,8 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 	trib_buf_printf(&b, "format tributary-last-capture-2\nat %s\nengine %s\nsnapshot %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
 			c->engine, c->snapshot, outcome, (unsigned long long)c->pages_read, (unsigned long long)c->pages_changed, (unsigned long long)c->rows_found,
 			(unsigned long long)c->ms, c->nleft_out);
+	if (c->full_tables)
+		trib_buf_printf(&b, "full-tables %llu\n", (unsigned long long)c->full_tables);
 	if (s->tip.exists && strcmp(outcome, "braked") != 0)
 		put_mark(&b, &c->mark, s->tip.oid);
 	for (size_t i = 0; i < c->nbraked && i < TRIB_RECORD_BRAKED_MAX; i++) {
@@ -138,7 +140,8 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 	    take_word(&kv, "snapshot", l.snapshot, sizeof(l.snapshot), &none) || take_word(&kv, "outcome", l.outcome, sizeof(l.outcome), &none) ||
 	    trib_kv_take_u64(&kv, "pages-read", &l.pages_read, &none) || trib_kv_take_u64(&kv, "pages-changed", &l.pages_changed, &none) ||
 	    trib_kv_take_u64(&kv, "rows", &l.rows, &none) || trib_kv_take_u64(&kv, "ms", &l.ms, &none) ||
-	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
+	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) ||
+	    (trib_kv_at(&kv, "full-tables") && trib_kv_take_u64(&kv, "full-tables", &l.full_tables, &none)) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
 		return false;
 	*ret = l;
 	return true;

@@ -14,6 +14,7 @@ struct trib_last_capture {
 	struct trib_mark mark;        /* what the live file was known by; set only when the baseline is that state */
 	uint8_t mark_tip[TRIB_OID_LEN]; /* the commit that stood then */
 	uint64_t pages_read, pages_changed, rows, ms, left_out;
+	uint64_t full_tables;         /* tables for which the full engine stepped in */
 	struct { char table[TRIB_NAME_MAX + 16]; uint64_t lost; } braked[TRIB_RECORD_BRAKED_MAX];
 	size_t nbraked;
 };

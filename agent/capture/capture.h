@@ -1,8 +1,8 @@
 /* capture.h: what changed since the last commit (D4): the engines' common interface.
  *
  * An engine is given both states as open read-only connections and emits changes; it neither knows git nor signatures. The full engine
- * (full.c) compares everything; the page engine of D4.2 will implement the same function pointer. Output is canonical (F3), cut into parts, so engines
- * can be compared byte for byte. */
+ * (full.c) compares everything; the page engine (page_engine.c, D4.2) reads pages that differ, and lets the full engine step in table by table where
+ * it refuses. Output is canonical (F3), cut into parts, so engines can be compared byte for byte. */
 #ifndef TRIB_CAPTURE_H
 #define TRIB_CAPTURE_H
 
@@ -25,10 +25,12 @@ struct trib_capture {
 	struct trib_mf_sequence *sequences; size_t nsequences; /* folded, rising */
 	struct trib_mf_renamed *renamed; size_t nrenamed;
 	struct trib_mf_left_out *left_out; size_t nleft_out;
+	struct trib_mf_left_out *left_out_before; size_t nleft_out_before; /* what the commit before says */
 	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms;
-	const char *engine;
+	const char *engine;         /* "full", "page", "page+full:REASON": the full engine stepped in for full_tables tables; static */
+	uint64_t full_tables;
 	const char *snapshot;       /* how the live file was read: wal-raw, optimistic, locked, backup; skipped: known by its mark as unchanged */
 	struct trib_mark mark;      /* what the live file was known by */
 };
@@ -41,7 +43,7 @@ struct trib_engine {
 	int (*compare)(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
 		       const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err);
 };
-extern const struct trib_engine trib_engine_full;
+extern const struct trib_engine trib_engine_full, trib_engine_page;
 
 /* Snapshot, compare, brake. A baseline that is lost or damaged is made again from the history first (baseline.h). Does not commit anything:
  * trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.

@@ -1,7 +1,6 @@
-/* full.c: the engine that compares everything (D4.3). Both states are streamed in one order and rows that are equal at the same place
- * cancel; what is left is paired by key bytes in the store. The order only saves work: no result depends on it. */
-#include "agent/capture/emit.h"
-#include "agent/capture/rows.h"
+/* full.c: from two states to parts, for all engines, and the engine that compares everything (D4.3). Both states are streamed in one order and rows
+ * that are equal at the same place cancel; what is left is paired by key bytes in the store. The order only saves work: no result depends on it. */
+#include "agent/capture/compare.h"
 
 enum what {
 	WIPE,  /* old rows go: dropped table, changed key (part one) */
@@ -27,6 +26,12 @@ struct full {
 	struct trib_value row[TRIB_COLUMNS_MAX];
 	int map[TRIB_COLUMNS_MAX];   /* of the table's columns to those of the other state */
 	struct trib_buf key_bytes, row_bytes;
+	const struct trib_matcher *matcher; /* NULL: everything is read */
+};
+
+struct trib_gather {
+	struct full *f;
+	const struct unit *u;
 };
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -160,9 +165,10 @@ static int count_left_out(struct trib_capture *c, const char *table, const char 
 }
 
 /* One row in the layout of the table that is written. */
-static int put(struct full *f, const struct unit *u, enum trib_side side, const struct trib_table *t, const struct trib_value *v, struct trib_err *err)
+static int put(struct full *f, const struct unit *u, enum trib_side side, const struct trib_table *t, const struct trib_value *v, bool *ret_twice,
+	       struct trib_err *err)
 {
-	bool twice = false;
+	*ret_twice = false;
 	trib_buf_reset(&f->row_bytes);
 	for (size_t i = 0; i < t->ncols; i++)
 		trib_value_put(&f->row_bytes, &v[i]);
@@ -172,12 +178,22 @@ static int put(struct full *f, const struct unit *u, enum trib_side side, const 
 		return trib_store_bag(f->store, side, trib_buf_span(&f->row_bytes), err);
 	trib_buf_reset(&f->key_bytes);
 	trib_key_put(&f->key_bytes, t->ncols, f->head.pk, v);
-	if (trib_buf_check(&f->key_bytes, "key", err) ||
-	    trib_store_row(f->store, side, trib_buf_span(&f->key_bytes), trib_buf_span(&f->row_bytes), &twice, err))
+	if (trib_buf_check(&f->key_bytes, "key", err))
 		return -1;
-	if (twice && side == TRIB_NEW)
-		return count_left_out(f->ret, t->name, "key-collision", err);
-	return 0;
+	return trib_store_row(f->store, side, trib_buf_span(&f->key_bytes), trib_buf_span(&f->row_bytes), ret_twice, err);
+}
+
+int trib_gather_put(struct trib_gather *g, enum trib_side side, const struct trib_value *v, bool *ret_twice, struct trib_err *err)
+{
+	return put(g->f, g->u, side, side == TRIB_OLD ? g->u->old : g->u->new, v, ret_twice, err);
+}
+
+static int put_counted(struct full *f, const struct unit *u, enum trib_side side, const struct trib_table *t, const struct trib_value *v, struct trib_err *err)
+{
+	bool twice;
+	if (put(f, u, side, t, v, &twice, err))
+		return -1;
+	return twice && side == TRIB_NEW ? count_left_out(f->ret, t->name, "key-collision", err) : 0;
 }
 
 /* The current row of one side goes to the store, unless it is left out. */
@@ -190,10 +206,10 @@ static int put_current(struct full *f, const struct unit *u, enum trib_side side
 	if (why)
 		return side == TRIB_NEW ? count_left_out(f->ret, r->t->name, why, err) : 0;
 	if (r->t == t)
-		return put(f, u, side, t, r->v, err);
+		return put_counted(f, u, side, t, r->v, err);
 	for (size_t i = 0; i < t->ncols; i++)
 		f->row[i] = f->map[i] < 0 ? (struct trib_value){.type = TRIB_NULL} : r->v[f->map[i]];
-	return put(f, u, side, t, f->row, err);
+	return put_counted(f, u, side, t, f->row, err);
 }
 
 static enum trib_rows_part part_of(const struct unit *u, const struct trib_table *t)
@@ -238,7 +254,7 @@ static int gather_blank(struct full *f, const struct unit *u, struct trib_err *e
 			f->row[i] = f->map[i] < 0 ? (struct trib_value){.type = TRIB_NULL} : r.v[i];
 			blank = blank || (f->map[i] < 0 && r.v[i].type != TRIB_NULL);
 		}
-		if (blank && (put(f, u, TRIB_OLD, o, r.v, err) || put(f, u, TRIB_NEW, o, f->row, err)))
+		if (blank && (put_counted(f, u, TRIB_OLD, o, r.v, err) || put_counted(f, u, TRIB_NEW, o, f->row, err)))
 			return -1;
 	}
 	return row;
@@ -277,6 +293,12 @@ static int gather_match(struct full *f, const struct unit *u, struct trib_err *e
 {
 	TRIB_AUTO(trib_rows) struct trib_rows a = {0};
 	TRIB_AUTO(trib_rows) struct trib_rows b = {0};
+	struct trib_gather g = {f, u};
+	int done = f->matcher ? f->matcher->match(f->matcher->ctx, u->old, u->new, part_of(u, u->new), &g, err) : 0;
+	if (done)
+		return done < 0 ? -1 : 0;
+	if (f->matcher && trib_store_reset(f->store, err))
+		return -1;
 	for (size_t i = 0; i < u->new->ncols; i++)
 		f->map[i] = column_of(u->old, u->new->cols[i].name);
 	if (order_of(u) == TRIB_ORDER_ANY)
@@ -356,15 +378,15 @@ static int check_keys(const struct trib_schema *s, struct trib_err *err)
 	return 0;
 }
 
-static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
-		   const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err)
+int trib_compare_states(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
+			const struct trib_matcher *matcher, struct trib_capture *ret, struct trib_err *err)
 {
-	(void)delta; /* which pages differ is of no interest here */
 	TRIB_AUTO(trib_mem) struct full *f = calloc(1, sizeof(*f));
 	if (!f)
 		return oom(err);
 	if (check_keys(old_schema, err) || check_keys(new_schema, err) || trib_store_new(&f->store, err))
 		return -1;
+	f->matcher = matcher;
 	f->db[TRIB_OLD] = old_db;
 	f->db[TRIB_NEW] = new_db;
 	f->s[TRIB_OLD] = old_schema;
@@ -377,6 +399,13 @@ static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite
 	trib_buf_release(&f->row_bytes);
 	trib_buf_release(&f->key_bytes);
 	return rc;
+}
+
+static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
+		   const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err)
+{
+	(void)delta; /* which pages differ is of no interest here */
+	return trib_compare_states(old_db, old_schema, new_db, new_schema, NULL, ret, err);
 }
 
 const struct trib_engine trib_engine_full = {"full", compare};

@@ -25,14 +25,14 @@ int trib_geometry_parse(struct trib_span page1, uint32_t page_count, struct trib
 	return 0;
 }
 
-bool trib_page_is_lock(const struct trib_geometry *g, uint32_t pgno) { return pgno == TRIB_LOCK_BYTE_AT / g->page_size + 1; }
+uint32_t trib_page_lock(const struct trib_geometry *g) { return TRIB_LOCK_BYTE_AT / g->page_size + 1; }
 
 bool trib_page_is_map(const struct trib_geometry *g, uint32_t pgno)
 {
 	if (!g->auto_vacuum || pgno < 2)
 		return false;
 	uint32_t each = g->usable / 5 + 1, map = (pgno - 2) / each * each + 2;
-	return pgno == map + trib_page_is_lock(g, map);
+	return pgno == map + (map == trib_page_lock(g));
 }
 
 int trib_page_open(struct trib_span bytes, uint32_t pgno, const struct trib_geometry *g, struct trib_page *ret, struct trib_err *err)
@@ -197,7 +197,7 @@ int trib_record_next(struct trib_record *r, struct trib_value *ret, struct trib_
 	if (++r->fields > TRIB_FIELDS_MAX || !take_varint(&r->head, &type) || type == 10 || type == 11)
 		return bad_record(err);
 	uint64_t n = type < 10 ? sizes[type] : (type - 12) / 2;
-	if (n > r->body.rest.n)
+	if (n > r->body.rest.n || (!r->head.rest.n && n < r->body.rest.n)) /* nor may bytes be left over */
 		return bad_record(err);
 	struct trib_span s = trib_read(&r->body, (size_t)n);
 	if (type == 0)

@@ -27,8 +27,8 @@ struct trib_geometry {
 };
 /* Reads the first 100 bytes of page 1. `page_count` is the caller's: the header's field is not believed. */
 int trib_geometry_parse(struct trib_span page1, uint32_t page_count, struct trib_geometry *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* True for the pages that belong to no tree by their number: the lock byte's and, with auto_vacuum, the pointer maps. */
-bool trib_page_is_lock(const struct trib_geometry *g, uint32_t pgno);
+/* The pages that belong to no tree by their number: the lock byte's and, with auto_vacuum, the pointer maps. */
+uint32_t trib_page_lock(const struct trib_geometry *g);
 bool trib_page_is_map(const struct trib_geometry *g, uint32_t pgno);
 
 /* A b-tree page. */

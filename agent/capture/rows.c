@@ -3,7 +3,6 @@
 #include "core/store/utf16.h"
 
 #define SQL_MAX (4 * TRIB_MIB)
-#define BAG_COUNT_BYTES 9 /* an encoded integer more in a bag's record */
 #define CELL_MIN 4        /* bytes that a row takes in a page at least */
 
 static int fail(struct trib_err *err, sqlite3 *db, const struct trib_table *t, const char *what)
@@ -67,19 +66,29 @@ static void put_select(struct trib_buf *b, const struct trib_rows *r)
 	}
 }
 
-int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
-		   struct trib_rows *ret, struct trib_err *err)
+void trib_row_fit_init(struct trib_row_fit *f, const char *encoding)
 {
 	const uint16_t one = 1;
 	bool little = *(const uint8_t *)&one == 1;
+	*f = (struct trib_row_fit){.utf16 = strcmp(encoding, "UTF-8") != 0, .text = TRIB_BUF(TRIB_ROW_MAX + 3), .units = TRIB_BUF(2 * TRIB_ROW_MAX)};
+	f->swap = f->utf16 && (strcmp(encoding, "UTF-16le") == 0) != little;
+}
+
+void trib_row_fit_release(struct trib_row_fit *f)
+{
+	trib_buf_release(&f->text);
+	trib_buf_release(&f->units);
+}
+
+int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
+		   struct trib_rows *ret, struct trib_err *err)
+{
 	int64_t pages = 0;
 	if (order == TRIB_ORDER_ANY && part != TRIB_ROWS_BAG && t->rowid_name)
 		order = TRIB_ORDER_ROWID;
-	TRIB_AUTO(trib_rows) struct trib_rows r = {.db = db, .t = t, .part = part, .order = order, .text = TRIB_BUF(TRIB_ROW_MAX + 3),
-						   .units = TRIB_BUF(2 * TRIB_ROW_MAX)};
+	TRIB_AUTO(trib_rows) struct trib_rows r = {.db = db, .t = t, .part = part, .order = order};
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
-	r.utf16 = strcmp(s->text.encoding, "UTF-8") != 0;
-	r.swap = r.utf16 && (strcmp(s->text.encoding, "UTF-16le") == 0) != little;
+	trib_row_fit_init(&r.fit, s->text.encoding);
 	r.first = order == TRIB_ORDER_ROWID;
 	r.v = calloc(t->ncols + 1, sizeof(*r.v));
 	if (!r.v || !find_key(&r))
@@ -102,8 +111,7 @@ void trib_rows_close(struct trib_rows *r)
 	sqlite3_finalize(r->st);
 	free(r->key);
 	free(r->v);
-	trib_buf_release(&r->text);
-	trib_buf_release(&r->units);
+	trib_row_fit_release(&r->fit);
 	*r = (struct trib_rows){0};
 }
 
@@ -154,17 +162,17 @@ static struct trib_span raw(const struct trib_rows *r, size_t col)
 }
 
 /* Appends the UTF-8 form of a UTF-16 text; false when it has none. */
-static bool convert(struct trib_rows *r, struct trib_span s)
+static bool convert(struct trib_row_fit *f, struct trib_span s)
 {
-	if (!r->swap || s.n % 2)
-		return trib_utf16_to_wtf8(s, &r->text);
-	trib_buf_reset(&r->units);
-	uint8_t *to = trib_buf_grow(&r->units, s.n);
+	if (!f->swap || s.n % 2)
+		return trib_utf16_to_wtf8(s, &f->text);
+	trib_buf_reset(&f->units);
+	uint8_t *to = trib_buf_grow(&f->units, s.n);
 	for (size_t i = 0; to && i < s.n; i += 2) {
 		to[i] = s.p[i + 1];
 		to[i + 1] = s.p[i];
 	}
-	return to && trib_utf16_to_wtf8(trib_buf_span(&r->units), &r->text);
+	return to && trib_utf16_to_wtf8(trib_buf_span(&f->units), &f->text);
 }
 
 static size_t varint_len(uint64_t n)
@@ -175,57 +183,73 @@ static size_t varint_len(uint64_t n)
 	return len;
 }
 
-/* One value; text of a UTF-16 file lies in r->text (which may still move). False: its text does not convert. */
-static bool take_value(struct trib_rows *r, size_t i, struct trib_value *v, size_t *size)
+/* One value; text of a UTF-16 file lies in f->text (which may still move). False: its text does not convert. */
+static bool fit_value(struct trib_row_fit *f, struct trib_value *v, size_t *size)
 {
-	int at = r->first + (int)i, type = sqlite3_column_type(r->st, at);
-	*v = (struct trib_value){.type = TRIB_NULL};
 	*size += 1;
-	if (type == SQLITE_NULL)
+	if (v->type == TRIB_NULL)
 		return true;
-	if (type == SQLITE_INTEGER || type == SQLITE_FLOAT) {
+	if (v->type == TRIB_INT || v->type == TRIB_REAL) {
 		*size += 8;
-		v->type = type == SQLITE_INTEGER ? TRIB_INT : TRIB_REAL;
-		if (type == SQLITE_INTEGER)
-			v->i = sqlite3_column_int64(r->st, at);
-		else
-			v->r = sqlite3_column_double(r->st, at);
 		return true;
 	}
-	v->type = type == SQLITE_TEXT ? TRIB_TEXT : TRIB_BLOB;
-	v->s = raw(r, i);
-	if (type == SQLITE_TEXT && r->utf16) {
-		size_t start = r->text.len;
-		if (v->s.n <= 2 * TRIB_ROW_MAX && !convert(r, v->s))
+	if (v->type == TRIB_TEXT && f->utf16) {
+		size_t start = f->text.len;
+		if (v->s.n <= 2 * TRIB_ROW_MAX && !convert(f, v->s))
 			return false;
-		v->s = trib_span(NULL, v->s.n > 2 * TRIB_ROW_MAX ? v->s.n : r->text.len - start);
+		v->s = trib_span(NULL, v->s.n > 2 * TRIB_ROW_MAX ? v->s.n : f->text.len - start);
 	}
 	*size += varint_len(v->s.n) + v->s.n;
 	return true;
 }
 
-int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err *err)
+int trib_row_fit(struct trib_row_fit *f, struct trib_value *v, size_t n, size_t room, const char **ret_why, struct trib_err *err)
 {
-	size_t size = 0, max = TRIB_ROW_MAX - (r->part == TRIB_ROWS_KEYED ? 0 : BAG_COUNT_BYTES);
+	size_t size = 0, at = 0;
 	bool fits = true;
-	trib_buf_reset(&r->text);
-	for (size_t i = 0; i < r->t->ncols && size <= max; i++)
-		fits = take_value(r, i, &r->v[i], &size) && fits;
-	if (sqlite3_errcode(r->db) == SQLITE_NOMEM || r->text.nomem || r->units.nomem)
-		return trib_fail(err, TRIB_E_NOMEM, "table %s: out of memory", r->t->name);
-	if (size > max || r->text.failed) {
+	trib_buf_reset(&f->text);
+	for (size_t i = 0; i < n && size <= room; i++)
+		fits = fit_value(f, &v[i], &size) && fits;
+	if (f->text.nomem || f->units.nomem)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (size > room || f->text.failed) {
 		*ret_why = "row-too-large";
 		return 0;
 	}
 	*ret_why = fits ? NULL : "text-not-convertible";
-	size_t at = 0;
-	for (size_t i = 0; fits && r->utf16 && i < r->t->ncols; i++) {
-		if (r->v[i].type != TRIB_TEXT)
+	for (size_t i = 0; fits && f->utf16 && i < n; i++) {
+		if (v[i].type != TRIB_TEXT)
 			continue;
-		r->v[i].s.p = r->text.p ? r->text.p + at : (const uint8_t *)"";
-		at += r->v[i].s.n;
+		v[i].s.p = f->text.p ? f->text.p + at : (const uint8_t *)"";
+		at += v[i].s.n;
 	}
 	return 0;
+}
+
+static struct trib_value raw_value(const struct trib_rows *r, size_t i)
+{
+	int at = r->first + (int)i, type = sqlite3_column_type(r->st, at);
+	if (type == SQLITE_INTEGER)
+		return (struct trib_value){.type = TRIB_INT, .i = sqlite3_column_int64(r->st, at)};
+	if (type == SQLITE_FLOAT)
+		return (struct trib_value){.type = TRIB_REAL, .r = sqlite3_column_double(r->st, at)};
+	if (type == SQLITE_NULL)
+		return (struct trib_value){.type = TRIB_NULL};
+	return (struct trib_value){.type = type == SQLITE_TEXT ? TRIB_TEXT : TRIB_BLOB, .s = raw(r, i)};
+}
+
+int trib_rows_raw(struct trib_rows *r, struct trib_err *err)
+{
+	for (size_t i = 0; i < r->t->ncols; i++)
+		r->v[i] = raw_value(r, i);
+	return sqlite3_errcode(r->db) == SQLITE_NOMEM ? trib_fail(err, TRIB_E_NOMEM, "table %s: out of memory", r->t->name) : 0;
+}
+
+int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err *err)
+{
+	if (trib_rows_raw(r, err))
+		return -1;
+	return trib_row_fit(&r->fit, r->v, r->t->ncols, trib_row_room(r->part), ret_why, err) ? trib_ctx(err, "table %s", r->t->name) : 0;
 }
 
 static int class_of(int type) { return type == SQLITE_NULL ? 0 : type == SQLITE_TEXT ? 2 : type == SQLITE_BLOB ? 3 : 1; }
@@ -273,11 +297,11 @@ static bool same_value(const struct trib_rows *a, size_t i, const struct trib_ro
 		double x = sqlite3_column_double(a->st, ai), y = sqlite3_column_double(b->st, bi);
 		return memcmp(&x, &y, sizeof(x)) == 0;
 	}
-	if (type == SQLITE_TEXT && (a->utf16 != b->utf16 || a->swap != b->swap))
+	if (type == SQLITE_TEXT && (a->fit.utf16 != b->fit.utf16 || a->fit.swap != b->fit.swap))
 		return false;
 	struct trib_span x = raw(a, i), y = raw(b, j);
 	*size += x.n;
-	return trib_span_eq(x, y) && !(type == SQLITE_TEXT && a->utf16 && x.n % 2);
+	return trib_span_eq(x, y) && !(type == SQLITE_TEXT && a->fit.utf16 && x.n % 2);
 }
 
 bool trib_rows_same(const struct trib_rows *a, const struct trib_rows *b, const int *map)

@@ -12,7 +12,21 @@ enum trib_rows_part {
 	TRIB_ROWS_KEYED, /* rows of a keyed table without NULL in the key */
 	TRIB_ROWS_BAG,   /* the others */
 };
+#define TRIB_BAG_COUNT_BYTES 9 /* an encoded integer more in a bag's record */
+static inline size_t trib_row_room(enum trib_rows_part part) { return TRIB_ROW_MAX - (part == TRIB_ROWS_KEYED ? 0 : TRIB_BAG_COUNT_BYTES); }
 enum trib_rows_order { TRIB_ORDER_ANY, TRIB_ORDER_ROWID, TRIB_ORDER_KEY };
+
+/* From values as a file has them to values as they travel: text of UTF-16 files becomes UTF-8. */
+struct trib_row_fit {
+	bool utf16, swap;        /* the file's text is UTF-16; not in this machine's byte order */
+	struct trib_buf text, units;
+};
+/* `encoding` as in schema.sql. */
+void trib_row_fit_init(struct trib_row_fit *f, const char *encoding);
+void trib_row_fit_release(struct trib_row_fit *f);
+/* Converts v[0..n) in place; text then lies in f->text until the next call. *ret_why: NULL, or why a row of these values is left out
+ * ("row-too-large": more than `room` encoded bytes; "text-not-convertible"); v is then unspecified. */
+int trib_row_fit(struct trib_row_fit *f, struct trib_value *v, size_t n, size_t room, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 
 struct trib_rows {
 	sqlite3 *db;
@@ -20,7 +34,6 @@ struct trib_rows {
 	const struct trib_table *t;
 	enum trib_rows_part part;
 	enum trib_rows_order order;
-	bool utf16, swap;        /* the file's text is UTF-16; not in this machine's byte order */
 	uint64_t room;           /* rows that the file can hold at most: a tree that leads into itself has no end */
 	bool any;                /* a row was read, with this rowid */
 	int64_t rowid;
@@ -28,8 +41,7 @@ struct trib_rows {
 	int *key;                /* columns of the key, in its order */
 	size_t nkey;
 	struct trib_value *v;    /* the current row after trib_rows_values; borrowed until the next step */
-	struct trib_buf text;    /* converted text of the current row */
-	struct trib_buf units;
+	struct trib_row_fit fit;
 };
 
 /* TRIB_ORDER_ANY reads in rowid order where there is one: that costs nothing, and damage shows. */
@@ -39,6 +51,8 @@ void trib_rows_close(struct trib_rows *r);
 static inline void trib_rows_cleanup(struct trib_rows *r) { trib_rows_close(r); }
 /* 1 a row, 0 the end, -1. A damaged database is TRIB_E_SCHEMA. */
 int trib_rows_next(struct trib_rows *r, struct trib_err *err) TRIB_MUST_CHECK;
+/* Fills r->v with the values as the file has them (text not converted). */
+int trib_rows_raw(struct trib_rows *r, struct trib_err *err) TRIB_MUST_CHECK;
 /* Fills r->v. *ret_why: NULL, or the reason why this row is left out ("row-too-large", "text-not-convertible"); r->v is then unspecified. */
 int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 /* The order of both current rows in the streams' common order: a hint, nothing depends on it. */

@@ -25,12 +25,15 @@ void trib_capture_release(struct trib_capture *c)
 	}
 	for (size_t i = 0; i < c->nleft_out; i++)
 		free(c->left_out[i].name);
+	for (size_t i = 0; i < c->nleft_out_before; i++)
+		free(c->left_out_before[i].name);
 	for (size_t i = 0; i < c->nbraked; i++)
 		free(c->braked[i].table);
 	free(c->parts);
 	free(c->sequences);
 	free(c->renamed);
 	free(c->left_out);
+	free(c->left_out_before);
 	for (size_t i = 0; i < c->nreturned; i++)
 		free(c->returned[i].table);
 	free(c->braked);
@@ -236,6 +239,24 @@ static int snapshot(struct trib_state *s, const struct trib_mark *known, struct 
 			 "as it was; move the state folder to another disk", s->dir, why);
 }
 
+/* What the last commit left out. A manifest that cannot be read is the commit's to refuse, not the comparison's. */
+static int read_left_out_before(const struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_err none;
+	if (!s->tip.exists || trib_commit_read(s->repo, s->tip.oid, &last, &none) || trib_manifest_parse(trib_buf_span(&last.manifest), &m, &none) ||
+	    !m.nleft_out)
+		return 0;
+	if (!(c->left_out_before = calloc(m.nleft_out, sizeof(*c->left_out_before))))
+		return oom(err);
+	for (size_t i = 0; i < m.nleft_out; i++) {
+		c->left_out_before[c->nleft_out_before++] = m.left_out[i];
+		m.left_out[i].name = NULL;
+	}
+	return 0;
+}
+
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
 {
 	return trib_capture_run_known(s, engine, NULL, ret, err);
@@ -247,7 +268,7 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
 	int64_t start = trib_mono_ms();
 	sqlite3 *old_db = NULL, *new_db = NULL;
-	if (snapshot(s, known, &c, err))
+	if (snapshot(s, known, &c, err) || read_left_out_before(s, &c, err))
 		return -1;
 	c.pages_changed = c.delta.nchanged;
 	c.snapshot = c.delta.way;

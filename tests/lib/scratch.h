@@ -58,19 +58,27 @@ TRIB_UNUSED static void scratch_free(struct scratch *x)
 	OK(trib_fs_remove_tree(x->dir, err));
 }
 
-/* A commit object that nothing judges: capture only needs a chain. */
-TRIB_UNUSED static void scratch_commit_object(struct scratch *x, unsigned n, uint8_t ret[TRIB_OID_LEN])
+/* A commit object that nothing judges: capture only needs a chain, and what `c` (or NULL) left out. */
+TRIB_UNUSED static void scratch_commit_of(struct scratch *x, unsigned n, const struct trib_capture *c, uint8_t ret[TRIB_OID_LEN])
 {
 	uint8_t tree[TRIB_OID_LEN], zero[TRIB_SHA256_LEN] = {0};
-	char text[32];
-	(void)snprintf(text, sizeof(text), "%u", n);
-	struct trib_blob_in blob = {"manifest", trib_span_str(text)};
-	struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
+	struct trib_manifest m = {.city = "-", .incarnation = 1, .seq = n, .part = 1, .parts = 1, .captured_at = 1764000000};
+	struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX), text = TRIB_BUF(TRIB_MANIFEST_MAX);
+	(void)snprintf(m.node, sizeof(m.node), "%s", x->s.node.node);
+	(void)snprintf(m.app, sizeof(m.app), "%s", x->s.node.app);
+	for (size_t i = 0; c && i < c->nleft_out; i++)
+		OK(trib_manifest_add_left_out(&m, c->left_out[i].name, c->left_out[i].reason, c->left_out[i].count, err));
+	trib_manifest_put(&text, &m);
+	trib_manifest_release(&m);
+	struct trib_blob_in blob = {"manifest", trib_buf_span(&text)};
 	OK(trib_repo_write_tree(x->s.repo, &blob, 1, tree, err));
 	trib_commitraw_put(&raw, tree, x->s.tip.exists ? x->s.tip.oid : NULL, "n", "n/a@tributary", 1, "test", "", zero);
 	OK(trib_repo_write(x->s.repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret, err));
 	trib_buf_release(&raw);
+	trib_buf_release(&text);
 }
+
+TRIB_UNUSED static void scratch_commit_object(struct scratch *x, unsigned n, uint8_t ret[TRIB_OID_LEN]) { scratch_commit_of(x, n, NULL, ret); }
 
 /* The tip that a commit of `c` leads to: lanes advanced by every part. */
 TRIB_UNUSED static void scratch_next_tip(struct scratch *x, const struct trib_capture *c, const uint8_t oid[TRIB_OID_LEN], struct trib_tip *ret)
@@ -102,7 +110,7 @@ TRIB_UNUSED static bool scratch_commit(struct scratch *x, struct trib_capture *r
 	if (!ret_c->changed)
 		return false;
 	memcpy(was, x->s.tip.oid, sizeof(was));
-	scratch_commit_object(x, (unsigned)x->s.tip.seq + 1, oid);
+	scratch_commit_of(x, (unsigned)x->s.tip.seq + 1, ret_c, oid);
 	scratch_next_tip(x, ret_c, oid, &tip);
 	OK(trib_pending_commit(&x->s, &ret_c->delta, had ? was : NULL, oid, &tip, err));
 	OK(trib_pending_recover(&x->s, err));

@@ -1,0 +1,349 @@
+/* test_page_engine.c: each rule that comparing by pages needs, with a case that goes wrong without it. The full engine says what is right. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/lib/edits.h"
+
+static int setup(void **state)
+{
+	struct scratch *x = calloc(1, sizeof(*x));
+	scratch_make(x);
+	open_app(x, false);
+	*state = x;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	scratch_free(*state);
+	free(*state);
+	return 0;
+}
+
+struct seen { uint64_t rows, pages, full_tables; };
+
+/* Captures what was done since the last time: both engines must agree, and the page engine call itself `engine`. */
+static struct seen see(struct scratch *x, const char *engine)
+{
+	struct trib_capture page = {.delta.fd = -1}, full = {.delta.fd = -1};
+	OK(trib_capture_run(&x->s, &trib_engine_page, &page, err));
+	trib_delta_release(&page.delta);
+	(void)scratch_commit(x, &full);
+	same_capture(&full, &page);
+	assert_string_equal(page.engine, engine);
+	struct seen s = {page.rows_found, page.pages_changed, page.full_tables};
+	trib_capture_release(&page);
+	trib_capture_release(&full);
+	return s;
+}
+
+static void start(struct scratch *x, const char *sql)
+{
+	sql_run(x->app, sql);
+	(void)see(x, "full");
+}
+
+#define ROWS(n) "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM s WHERE i < " #n ") "
+
+static void write_blob(struct scratch *x, const char *table, const char *column, int64_t rowid, int at)
+{
+	sqlite3_blob *b = NULL;
+	assert_int_equal(sqlite3_blob_open(x->app, "main", table, column, rowid, 1, &b), SQLITE_OK);
+	assert_int_equal(sqlite3_blob_write(b, "!", 1, at), SQLITE_OK);
+	assert_int_equal(sqlite3_blob_close(b), SQLITE_OK);
+}
+
+static void a_chain_may_change_under_an_identical_leaf(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=1024; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE z(id INTEGER PRIMARY KEY, v);"
+	      ROWS(50) "INSERT INTO a SELECT i, zeroblob(9000) FROM s; INSERT INTO z SELECT id, v FROM a");
+	write_blob(x, "z", "v", 17, 8999);
+	struct seen s = see(x, "page");
+	assert_int_equal(s.rows, 1);
+	assert_true(s.pages <= 2);
+	/* The first page of the chain, and one in a table without integer key. */
+	sql_run(x->app, "CREATE TABLE k(k TEXT PRIMARY KEY, v); INSERT INTO k SELECT 'k' || id, v FROM a");
+	(void)see(x, "page");
+	write_blob(x, "k", "v", 3, 1500);
+	write_blob(x, "a", "v", 50, 4000);
+	assert_int_equal(see(x, "page").rows, 2);
+}
+
+static void an_overflowing_index_entry_is_no_row(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); CREATE INDEX i ON a(v);" ROWS(40)
+	      "INSERT INTO a SELECT i, printf('%04d', i) || substr(hex(zeroblob(2000)), 1, 3000) FROM s");
+	sql_run(x->app, "UPDATE a SET v = v || 'x' WHERE id % 10 = 0");
+	assert_int_equal(see(x, "page").rows, 4);
+}
+
+static void moved_chains_are_no_change(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=512; PRAGMA auto_vacuum=1; CREATE TABLE gone(v); INSERT INTO gone VALUES(zeroblob(60000));"
+	      "CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(30) "INSERT INTO a SELECT i, zeroblob(5000) FROM s");
+	sql_run(x->app, "DROP TABLE gone"); /* pages of a's chains fill the gap */
+	assert_int_equal(see(x, "page").rows, 1); /* the row of `gone` */
+}
+
+static void rows_lie_in_interior_pages_of_a_table_without_rowid(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=512; CREATE TABLE w(k TEXT PRIMARY KEY, v INT) WITHOUT ROWID;"
+	      ROWS(3000) "INSERT INTO w SELECT 'key' || (i * 7919 % 3001), 1 FROM s");
+	sql_run(x->app, "UPDATE w SET v = 2");
+	assert_int_equal(see(x, "page").rows, 3000);
+	sql_run(x->app, "DELETE FROM w WHERE rowid_of(k) % 3 = 0");
+	assert_int_equal(see(x, "page").rows, 1000);
+}
+
+static void sql_rowid_of(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	(void)n;
+	sqlite3_result_int(ctx, (int)strtol((const char *)sqlite3_value_text(v[0]) + 3, NULL, 10));
+}
+
+static void tables_that_change_names_change_all_rows(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE \"a\"(id INTEGER PRIMARY KEY, v); CREATE TABLE \"b\"(id INTEGER PRIMARY KEY, v);"
+	      ROWS(400) "INSERT INTO a SELECT i, 'a' FROM s; INSERT INTO b SELECT id, 'b' FROM a");
+	sql_run(x->app, "ALTER TABLE a RENAME TO c; ALTER TABLE b RENAME TO a; ALTER TABLE c RENAME TO b");
+	struct seen s = see(x, "page");
+	assert_int_equal(s.rows, 800);
+	assert_true(s.pages < 4);
+}
+
+static void columns_that_change_names_change_all_rows(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE a(id INTEGER PRIMARY KEY, x, y); CREATE TABLE b(id INTEGER PRIMARY KEY, x, y);"
+	      ROWS(200) "INSERT INTO a SELECT i, 'x', 'y' FROM s; INSERT INTO b SELECT * FROM a");
+	sql_run(x->app, "ALTER TABLE a RENAME x TO z; ALTER TABLE a RENAME y TO x; ALTER TABLE a RENAME z TO y; UPDATE b SET x = 1 WHERE id = 7");
+	struct seen s = see(x, "page+full:schema");
+	assert_int_equal(s.rows, 201);
+	assert_int_equal(s.full_tables, 1); /* b is still compared by pages */
+}
+
+static void a_short_record_takes_the_default_as_it_reads(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;"
+	      ROWS(300) "INSERT INTO a SELECT i, i FROM s; INSERT INTO w SELECT id, v FROM a");
+	sql_run(x->app, "ALTER TABLE a ADD COLUMN n INT DEFAULT 7.0; ALTER TABLE a ADD COLUMN r REAL DEFAULT 3; ALTER TABLE a ADD COLUMN t TEXT DEFAULT 5;"
+		"ALTER TABLE w ADD COLUMN n INT DEFAULT 7.0; ALTER TABLE w ADD COLUMN b BLOB DEFAULT x'0102'");
+	assert_int_equal(see(x, "page+full:schema").rows, 600);
+	/* One old row is rewritten: its neighbours on the page are not. 7.0 becomes 7 by this. */
+	sql_run(x->app, "UPDATE a SET v = -1 WHERE id = 100; UPDATE w SET v = -1 WHERE k = 100; DELETE FROM a WHERE id = 200; INSERT INTO a(id) VALUES(1000)");
+	assert_int_equal(see(x, "page").rows, 4);
+	/* Moving rows to other pages does not rewrite them. */
+	sql_run(x->app, "VACUUM");
+	assert_int_equal(see(x, "page").rows, 0);
+}
+
+static void whole_numbers_of_real_columns_are_reals(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE a(id INTEGER PRIMARY KEY, r REAL, f FLOAT, d \"double\", n NUMERIC, p \"FLOATING POINT\", c);" ROWS(100)
+	      "INSERT INTO a SELECT i, i, i, i, i, i, i FROM s");
+	sql_run(x->app, "UPDATE a SET c = 1.0 WHERE id < 4; UPDATE a SET r = r + 1, n = 2.0 WHERE id = 50; UPDATE a SET id = -id WHERE id = 60");
+	assert_int_equal(see(x, "page").rows, 6);
+}
+
+static void texts_of_utf16_files_travel_exactly(void **state)
+{
+	struct scratch *x = *state;
+	static const uint16_t lone[] = {0x41, 0xd800, 0x42, 0xdc00, 0xd83d, 0xde00}, other[] = {0x41, 0xd801, 0x42, 0xdc00, 0xd83d, 0xde00};
+	sqlite3_stmt *st = NULL;
+	start(x, "PRAGMA encoding='UTF-16be'; CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE w(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
+	      ROWS(100) "INSERT INTO a SELECT i, '值' || i FROM s; INSERT INTO w SELECT v, id FROM a");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(sqlite3_prepare_v2(x->app, "REPLACE INTO a VALUES(?1, ?2)", -1, &st, NULL), 0);
+		sqlite3_bind_int(st, 1, 5);
+		sqlite3_bind_text16(st, 2, i ? other : lone, sizeof(lone), SQLITE_STATIC);
+		assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+		sqlite3_finalize(st);
+		assert_int_equal(see(x, "page").rows, 1);
+	}
+	sql_run(x->app, "INSERT INTO w SELECT v, 0 FROM a WHERE id = 5");
+	assert_int_equal(see(x, "page").rows, 1);
+}
+
+static void renumbered_and_moved_rows_are_no_change(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE k(k TEXT PRIMARY KEY, v); CREATE TABLE u(a, b); CREATE TABLE c(a, b, v, PRIMARY KEY(a, b));"
+	      ROWS(900) "INSERT INTO k SELECT 'k' || i, i FROM s; INSERT INTO u SELECT v, k FROM k; INSERT INTO c SELECT v % 7, nullif(v % 50, 3), v FROM k GROUP BY 1, 2");
+	sql_run(x->app, "DELETE FROM k WHERE v % 3 = 0; DELETE FROM u WHERE a % 3 = 0; DELETE FROM c WHERE v % 5 = 0");
+	(void)see(x, "page");
+	sql_run(x->app, "VACUUM"); /* gives new rowids */
+	assert_int_equal(see(x, "page").rows, 0);
+	sql_run(x->app, "CREATE TEMP TABLE keep AS SELECT * FROM main.u; DELETE FROM main.u; INSERT INTO main.u SELECT * FROM keep ORDER BY b DESC;"
+		"REPLACE INTO k SELECT * FROM k WHERE v < 300; INSERT INTO k VALUES(NULL, 1), (NULL, 1), (NULL, 2)");
+	assert_int_equal(see(x, "page").rows, 2);
+}
+
+static void another_page_size_is_no_change(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;"
+	      ROWS(300) "INSERT INTO a SELECT i, zeroblob(i * 9) FROM s; INSERT INTO w SELECT id, v FROM a");
+	sql_run(x->app, "PRAGMA page_size=8192; PRAGMA auto_vacuum=2; VACUUM; UPDATE w SET v = 1 WHERE k = 9; DELETE FROM a WHERE id = 3");
+	assert_int_equal(see(x, "page").rows, 2);
+}
+
+static void cells_of_free_pages_are_no_rows(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=512; PRAGMA secure_delete=0; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);"
+	      ROWS(500) "INSERT INTO a SELECT i, 'a' || i FROM s");
+	sql_run(x->app, "DELETE FROM a WHERE id > 10"); /* leaves of a go to the freelist as they are */
+	assert_int_equal(see(x, "page").rows, 490);
+	sql_run(x->app, ROWS(400) "INSERT INTO b SELECT i, 'a' || i FROM s"); /* and become b's */
+	assert_int_equal(see(x, "page").rows, 400);
+}
+
+/* ---- damaged files ---- */
+
+static void poke(struct scratch *x, size_t at, const void *p, size_t n)
+{
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	sqlite3_close(x->app);
+	x->app = NULL;
+	OK(trib_fs_read(x->db, &whole, err));
+	assert_true(at + n <= whole.len);
+	memcpy(whole.p + at, p, n);
+	OK(trib_fs_write(x->db, trib_buf_span(&whole), 0644, err));
+	trib_buf_release(&whole);
+}
+
+/* SQLite itself keeps UTF-16 text even; a text of an odd length is what other programs, or disks, make. */
+static void cut_text(struct scratch *x, const char *record, size_t n)
+{
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	OK(trib_fs_read(x->db, &whole, err));
+	const uint8_t *at = memmem(whole.p, whole.len, record, n);
+	assert_non_null(at);
+	poke(x, (size_t)(at - whole.p), "\x06\x03\x03\x00\x13", 5);
+	trib_buf_release(&whole);
+	open_app(x, false);
+}
+
+/* A row that cannot travel is counted in every commit, also when its page did not change. */
+static void rows_left_out_are_counted_by_the_full_engine(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_capture c = {.delta.fd = -1};
+	start(x, "PRAGMA encoding='UTF-16le'; PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);" ROWS(200)
+	      "INSERT INTO a SELECT i, 'v' FROM s; INSERT INTO b SELECT * FROM a");
+	sql_run(x->app, "UPDATE a SET v = 'QZ' WHERE id = 3; UPDATE b SET v = 2 WHERE id = 3");
+	cut_text(x, "\x07\x03\x03\x00\x15Q\0Z", 8);
+	struct seen s = see(x, "page+full:left-out");
+	assert_int_equal(s.full_tables, 1);
+	sql_run(x->app, "UPDATE a SET v = 'w' WHERE id = 200");
+	OK(trib_capture_run(&x->s, &trib_engine_page, &c, err));
+	assert_int_equal(c.nleft_out, 1);
+	assert_int_equal(c.left_out[0].count, 1);
+	trib_capture_release(&c);
+	assert_int_equal(see(x, "page+full:left-out").rows, 1);
+	sql_run(x->app, "UPDATE a SET v = 'x' WHERE id = 3");
+	assert_int_equal(see(x, "page+full:left-out").rows, 1);
+	sql_run(x->app, "UPDATE a SET v = 'y' WHERE id = 3");
+	assert_int_equal(see(x, "page").rows, 1);
+}
+
+static size_t root_of(struct scratch *x, const char *table)
+{
+	sqlite3_stmt *st = NULL;
+	assert_int_equal(sqlite3_prepare_v2(x->app, "SELECT rootpage FROM sqlite_schema WHERE name = ?1", -1, &st, NULL), 0);
+	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	size_t root = (size_t)sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return root;
+}
+
+static void refused(struct scratch *x)
+{
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_err err = {0};
+	assert_int_equal(trib_capture_run(&x->s, &trib_engine_page, &c, &err), -1);
+	assert_int_equal(err.code, TRIB_E_SCHEMA);
+}
+
+static void a_tree_that_leads_into_itself_is_refused(void **state)
+{
+	struct scratch *x = *state;
+	uint8_t number[4];
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "a");
+	trib_put_be32(number, (uint32_t)root);
+	poke(x, (root - 1) * 512 + 8, number, 4); /* its last child is itself */
+	refused(x);
+}
+
+static void numbers_outside_the_file_are_refused(void **state)
+{
+	struct scratch *x = *state;
+	uint8_t number[4];
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "a");
+	trib_put_be32(number, 0x7fffffff);
+	poke(x, (root - 1) * 512 + 8, number, 4);
+	refused(x);
+}
+
+/* Pages alone show this one: SQLite reads both tables without a word. */
+static void a_leaf_of_two_trees_goes_to_the_full_engine(void **state)
+{
+	struct scratch *x = *state;
+	uint8_t number[4];
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);"
+	      ROWS(300) "INSERT INTO a SELECT i, 'a' || i FROM s; INSERT INTO b SELECT id, 'b' || id FROM a");
+	size_t a = root_of(x, "a"), b = root_of(x, "b");
+	OK(trib_fs_read(x->db, &whole, err));
+	memcpy(number, whole.p + (b - 1) * 512 + 8, 4);
+	trib_buf_release(&whole);
+	poke(x, (a - 1) * 512 + 8, number, 4);
+	struct trib_capture full = {.delta.fd = -1}, page = {.delta.fd = -1};
+	OK(trib_capture_run(&x->s, &trib_engine_full, &full, err));
+	trib_delta_release(&full.delta);
+	OK(trib_capture_run(&x->s, &trib_engine_page, &page, err));
+	assert_string_equal(page.engine, "page+full:damaged");
+	assert_int_equal(page.full_tables, 2);
+	same_capture(&full, &page);
+	trib_capture_release(&full);
+	trib_capture_release(&page);
+}
+
+static int setup_rowid_of(void **state)
+{
+	(void)setup(state);
+	return sqlite3_create_function(((struct scratch *)*state)->app, "rowid_of", 1, SQLITE_UTF8, NULL, sql_rowid_of, NULL, NULL);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	struct trib_err err;
+	if (trib_repo_lib_init(&err))
+		return 1;
+	const struct CMUnitTest tests[] = {
+		T(a_chain_may_change_under_an_identical_leaf), T(an_overflowing_index_entry_is_no_row), T(moved_chains_are_no_change),
+		cmocka_unit_test_setup_teardown(rows_lie_in_interior_pages_of_a_table_without_rowid, setup_rowid_of, teardown),
+		T(tables_that_change_names_change_all_rows), T(columns_that_change_names_change_all_rows),
+		T(a_short_record_takes_the_default_as_it_reads), T(whole_numbers_of_real_columns_are_reals), T(texts_of_utf16_files_travel_exactly),
+		T(renumbered_and_moved_rows_are_no_change), T(another_page_size_is_no_change), T(cells_of_free_pages_are_no_rows),
+		T(rows_left_out_are_counted_by_the_full_engine), T(a_tree_that_leads_into_itself_is_refused), T(numbers_outside_the_file_are_refused),
+		T(a_leaf_of_two_trees_goes_to_the_full_engine),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
