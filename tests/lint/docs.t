@@ -27,6 +27,15 @@ for side in agent:docs/man/tributary-agent.1 hub:docs/man/tributary-hub.8; do
 		grep -qxF -- "$c" "$dir/commands" || grep -qxF -- "${c%% *}" "$dir/commands" || echo "$c"
 	done | none "${side#*:} names no command that does not exist"
 done
+# Options: the long names in the tables of struct trib_opt.
+for side in agent:docs/man/tributary-agent.1 hub:docs/man/tributary-hub.8; do
+	grep -hoE "^[ 	{]*\{\"[a-z-]+\", ('.'|0), (NULL|\"[^\"]*\"), N_\(" "${side%%:*}"/*.c | sed -E 's/^[^"]*"([^"]*)".*/\1/' | sort -u >"$dir/options"
+	some "${side%%:*} has options" <"$dir/options"
+	tr -d '\\' <"${side#*:}" >"$dir/man"
+	while read -r o; do
+		grep -qE -e "--$o\b" "$dir/man" || echo "--$o"
+	done <"$dir/options" | none "${side#*:} names every option"
+done
 sed -n 's/.*X(TRIB_E_[A-Z_]*, \([0-9]*\),.*/\1/p' core/base/err.h | sort -un >"$dir/codes"
 some 'there are exit statuses' <"$dir/codes"
 for man in docs/man/tributary-agent.1 docs/man/tributary-hub.8; do
