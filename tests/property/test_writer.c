@@ -1,0 +1,233 @@
+/* test_writer.c: captures beside a program that writes all the time: every captured state is one that stood between two of its transactions, and
+ * the program meets no SQLITE_BUSY that is ours. PROPERTY_ROUNDS / 40 captures (64 to 500), over four journal settings, with and without busy_timeout.
+ *
+ * The invariant: the accounts sum up to 0, and `meta` holds the number of notes and the sum of their lengths. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "tests/lib/scratch.h"
+
+#define ACCOUNTS 300
+
+struct counts { _Atomic uint64_t tries, busy, commits, odd; };
+
+struct setting {
+	const char *pragma;
+	bool wal;
+	unsigned pause_us, rest_ms; /* after each transaction; at random after one in twenty */
+};
+static const struct setting settings[] = {
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=1000", true, 500, 0},
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=50", true, 0, 0},
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=5; PRAGMA journal_size_limit=0", true, 200, 0},
+	{"PRAGMA journal_mode=DELETE", false, 1000, 150},
+};
+
+/* ---- the program ---- */
+
+static uint32_t rnd(uint64_t *s, uint32_t n)
+{
+	*s ^= *s << 13;
+	*s ^= *s >> 7;
+	*s ^= *s << 17;
+	return (uint32_t)((*s >> 11) % n);
+}
+
+static void nap(unsigned us)
+{
+	struct timespec ts = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000L};
+	nanosleep(&ts, NULL);
+}
+
+static int step(sqlite3 *db, struct counts *c, const char *sql)
+{
+	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	if ((rc & 0xff) == SQLITE_BUSY)
+		c->busy++;
+	else if (rc)
+		c->odd++;
+	return rc;
+}
+
+/* One transaction: a transfer, notes that come and go, or all of it taken back. */
+static void transact(sqlite3 *db, struct counts *c, uint64_t *s)
+{
+	char sql[768];
+	unsigned from = 1 + rnd(s, ACCOUNTS), to = 1 + rnd(s, ACCOUNTS), n = 1 + rnd(s, 100), notes = rnd(s, 4), size = rnd(s, 3000);
+	c->tries++;
+	if (step(db, c, "BEGIN IMMEDIATE"))
+		return;
+	(void)snprintf(sql, sizeof(sql),
+		"UPDATE account SET v=v-%u WHERE id=%u; UPDATE account SET v=v+%u WHERE id=%u;"
+		"INSERT INTO note(body) WITH RECURSIVE k(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM k WHERE i<%u) SELECT randomblob(%u) FROM k WHERE i>0;"
+		"DELETE FROM note WHERE id %% 5 = %u AND id < (SELECT max(id) FROM note) - 40;"
+		"UPDATE meta SET n=(SELECT count(*) FROM note), bytes=(SELECT coalesce(sum(length(body)),0) FROM note)",
+		n, from, n, to, notes, size, rnd(s, 5));
+	int rc = step(db, c, sql);
+	if (!rc && rnd(s, 10) && !step(db, c, "COMMIT"))
+		c->commits++;
+	else if (!sqlite3_get_autocommit(db))
+		(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static void write_for_ever(const char *path, const struct setting *set, bool patient, struct counts *c)
+{
+	uint64_t s = 88172645463325252u;
+	sqlite3 *db = NULL;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (sqlite3_open(path, &db))
+		_exit(1);
+	sqlite3_busy_timeout(db, patient ? 5000 : 0);
+	/* A small cache spills unfinished transactions into the file. */
+	(void)sqlite3_exec(db, set->pragma, NULL, NULL, NULL);
+	(void)sqlite3_exec(db, "PRAGMA synchronous=OFF; PRAGMA cache_size=12", NULL, NULL, NULL);
+	for (;;) {
+		transact(db, c, &s);
+		nap(set->pause_us);
+		if (set->rest_ms && !rnd(&s, 20))
+			nap(1000 * rnd(&s, set->rest_ms));
+	}
+}
+
+/* ---- the captures ---- */
+
+static int64_t one(sqlite3 *db, const char *sql)
+{
+	sqlite3_stmt *st = NULL;
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) || sqlite3_step(st) != SQLITE_ROW)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	int64_t v = sqlite3_column_type(st, 0) == SQLITE_TEXT ? strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0 : sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return v;
+}
+
+static void is_a_state(sqlite3 *db)
+{
+	assert_int_equal(one(db, "PRAGMA integrity_check"), 0);
+	assert_int_equal(one(db, "SELECT sum(v) FROM account"), 0);
+	assert_int_equal(one(db, "SELECT count(*) FROM account"), ACCOUNTS);
+	assert_int_equal(one(db, "SELECT (SELECT count(*) FROM note) - n FROM meta"), 0);
+	assert_int_equal(one(db, "SELECT (SELECT coalesce(sum(length(body)),0) FROM note) - bytes FROM meta"), 0);
+	sqlite3_close(db);
+}
+
+struct ways { unsigned wal, optimistic, locked, backup; };
+
+static void count_way(struct ways *w, const char *way)
+{
+	unsigned *n = strcmp(way, "wal-raw") == 0 ? &w->wal : strcmp(way, "optimistic") == 0 ? &w->optimistic : strcmp(way, "locked") == 0 ? &w->locked : &w->backup;
+	++*n;
+}
+
+/* Every other capture is committed, so that the baseline advances by the differing pages alone. */
+static void capture(struct scratch *x, bool commit, struct ways *w)
+{
+	sqlite3 *db = NULL;
+	if (commit) {
+		struct trib_capture c = {.delta.fd = -1};
+		(void)scratch_commit(x, &c);
+		count_way(w, c.snapshot);
+		trib_capture_release(&c);
+		OK(trib_delta_open_old(&x->s, &db, err));
+		is_a_state(db);
+		return;
+	}
+	struct trib_delta d = {.fd = -1};
+	uint64_t pages;
+	OK(trib_snapshot(&x->s, &d, &pages, err));
+	count_way(w, d.way);
+	OK(trib_delta_open_new(&x->s, &d, &db, err));
+	is_a_state(db);
+	trib_delta_release(&d);
+}
+
+static void make(const char *path, unsigned ballast)
+{
+	char sql[512];
+	sqlite3 *db = sql_open(path);
+	(void)snprintf(sql, sizeof(sql),
+		"BEGIN; CREATE TABLE account(id INTEGER PRIMARY KEY, v INT NOT NULL); CREATE TABLE note(id INTEGER PRIMARY KEY, body BLOB);"
+		"CREATE TABLE meta(n INT, bytes INT); INSERT INTO meta VALUES(0, 0);"
+		"INSERT INTO account WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM k WHERE i<%d) SELECT i, 0 FROM k;"
+		"CREATE TABLE ballast(id INTEGER PRIMARY KEY, b); INSERT INTO ballast WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM k WHERE i<%u)"
+		" SELECT i, zeroblob(3500) FROM k; COMMIT", ACCOUNTS, ballast);
+	sql_run(db, sql);
+	sqlite3_close(db);
+}
+
+static void beside(const struct setting *set, bool patient, unsigned captures, struct counts *c)
+{
+	struct scratch x;
+	struct ways w = {0};
+	int status;
+	scratch_make(&x);
+	make(x.db, captures % 2 ? 2000 : 20); /* with 8 MB two threads compare */
+	*c = (struct counts){0};
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		write_for_ever(x.db, set, patient, c);
+	while (c->commits < 20)
+		nap(1000);
+	uint64_t tries = c->tries, busy = c->busy;
+	nap(200000);
+	double alone = c->tries > tries ? (double)(c->busy - busy) * 100 / (double)(c->tries - tries) : 0;
+	tries = c->tries, busy = c->busy;
+	for (unsigned i = 0; i < captures; i++) {
+		capture(&x, i % 2, &w);
+		nap(2000);
+	}
+	tries = c->tries - tries;
+	busy = c->busy - busy;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	print_message("# %s, %s: %u captures (wal-raw %u, optimistic %u, locked %u, backup %u); %llu transactions, SQLITE_BUSY %llu (%.2f %% alone)\n", set->pragma,
+		      patient ? "patient" : "no busy_timeout", captures, w.wal, w.optimistic, w.locked, w.backup, (unsigned long long)tries,
+		      (unsigned long long)busy, alone);
+	assert_true(tries > 0);
+	assert_int_equal(c->odd, 0);
+	if (patient)
+		assert_int_equal(busy, 0);
+	if (set->wal) /* any reader that finds a torn wal-index header takes the write lock for a moment: rare, and SQLite's own */
+		assert_true(busy <= captures);
+	if (set->wal)
+		assert_int_equal(w.locked, 0);
+	else
+		assert_int_equal(w.wal + w.backup, 0);
+	scratch_free(&x);
+}
+
+static void every_capture_is_one_state(void **state)
+{
+	(void)state;
+	const char *text = getenv("PROPERTY_ROUNDS");
+	unsigned long rounds = text ? strtoul(text, NULL, 10) / 40 : 64;
+	unsigned each = (unsigned)(rounds < 64 ? 64 : rounds > 500 ? 500 : rounds) / (2 * TRIB_COUNT(settings));
+	struct counts *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(c, MAP_FAILED);
+	for (size_t i = 0; i < TRIB_COUNT(settings); i++) {
+		beside(&settings[i], true, each + 1, c);
+		beside(&settings[i], false, each + i % 2, c);
+	}
+	munmap(c, sizeof(*c));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(every_capture_is_one_state)};
+	struct trib_err err;
+	if (trib_repo_lib_init(&err))
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
