@@ -185,7 +185,7 @@ accounts() { # accounts MODE
 transfers() { # without an end: one transfer a transaction, and some milliseconds of reading between two
 	echo ".timeout 20000"
 	awk 'BEGIN { srand(7); for (;;) { a = int(rand() * 200); b = int(rand() * 200); n = int(rand() * 1000);
-		printf "BEGIN; UPDATE account SET saldo = saldo - %d WHERE id = %d; INSERT INTO transfer(a, b, n) VALUES(%d, %d, %d); UPDATE account SET saldo = saldo + %d WHERE id = %d; COMMIT; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 5000) SELECT max(i) FROM c WHERE i < 0;\n", n, a, a, b, n, n, b } }'
+		printf "BEGIN; UPDATE account SET saldo = saldo - %d WHERE id = %d; INSERT INTO transfer(a, b, n) VALUES(%d, %d, %d); UPDATE account SET saldo = saldo + %d WHERE id = %d; COMMIT; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 40000) SELECT max(i) FROM c WHERE i < 0;\n", n, a, a, b, n, n, b } }'
 }
 hammered() {
 	accounts "$1" || return 1
