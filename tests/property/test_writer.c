@@ -213,7 +213,7 @@ static void every_capture_is_one_state(void **state)
 	(void)state;
 	const char *text = getenv("PROPERTY_ROUNDS");
 	unsigned long rounds = text ? strtoul(text, NULL, 10) / 40 : 64;
-	unsigned each = (unsigned)(rounds < 64 ? 64 : rounds > 500 ? 500 : rounds) / (2 * TRIB_COUNT(settings));
+	unsigned each = (unsigned)((rounds < 64 ? 64 : rounds > 500 ? 500 : rounds) / (2 * TRIB_COUNT(settings)));
 	struct counts *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(c, MAP_FAILED);
 	for (size_t i = 0; i < TRIB_COUNT(settings); i++) {

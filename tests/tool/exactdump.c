@@ -51,7 +51,7 @@ static void keep(struct lines *l, char *line)
 	l->kept[l->n++] = line;
 }
 
-static void keepf(struct lines *l, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void keepf(struct lines *l, const char *format, ...)
 {
 	va_list ap;
 	char *line = NULL;
