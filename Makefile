@@ -131,6 +131,7 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $
 JOBS ?= 2
 FUZZ_SECONDS ?= 30
 PROPERTY_ROUNDS ?= 20000
+ATTACK_STRIDE ?= 1
 RUN := BUILD='$(abspath $(BUILD))' PYTHON='$(PYTHON)' JOBS='$(JOBS)' sh tests/run
 .PHONY: tests check asan clang lint property attack fuzz fuzz-build demo bench
 tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
@@ -145,7 +146,7 @@ lint:
 property: tests
 	@PROPERTY_ROUNDS=$(PROPERTY_ROUNDS) TEST_TIMEOUT=7200 $(RUN) $(filter $(BUILD)/tests/property/%,$(TEST_BIN)) $(filter tests/property/%,$(TEST_SH))
 attack: tests
-	@$(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/%,$(TEST_SH))
+	@ATTACK_STRIDE=$(ATTACK_STRIDE) TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/%,$(TEST_SH))
 fuzz-build: $(FUZZ_BIN)
 fuzz:
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build

@@ -165,7 +165,8 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 	if (strcmp(slip.node, s->node.node) != 0 || strcmp(slip.app, s->node.app) != 0)
 		return trib_fail(err, TRIB_E_USAGE, "this slip is for %s/%s, and this folder is %s/%s; nothing was sent", slip.node, slip.app, s->node.node, s->node.app);
 	if (s->node.enrolled)
-		return trib_fail(err, TRIB_E_USAGE, "this office is enrolled already with %s", s->node.city);
+		return trib_fail(err, TRIB_E_USAGE, "this folder is enrolled already with %s; nothing was sent. A replacement slip is for a new folder: move this one away, then tributary-agent init and enrol again",
+				 s->node.city);
 	/* A slip that this folder has used already serves it beyond its end: the answer may have been lost, or cut off by a power cut. */
 	TRIB_AUTO(trib_mem) char *asked = trib_state_path(s, "keys/tls.csr");
 	if (!asked)

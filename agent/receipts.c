@@ -175,6 +175,21 @@ static int judge_consistency(struct trib_state *s, const struct trib_down_tip *t
 	return trib_merkle_verify_consistency(first, tip->root, second, cp->root, (const uint8_t(*)[TRIB_SHA256_LEN])proof, n, err);
 }
 
+/* What the leaf says of the commit beside its bytes is what its manifest says. */
+static int judge_words(struct trib_state *s, const struct trib_leaf *leaf, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	uint8_t sha[TRIB_SHA256_LEN];
+	if (trib_commit_read(s->repo, leaf->oid, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err))
+		return -1;
+	trib_sha256(sha, trib_buf_span(&c.manifest));
+	if (memcmp(sha, leaf->manifest, sizeof(sha)) == 0 && m.seq == leaf->seq && m.part == leaf->part && m.parts == leaf->parts && m.incarnation == leaf->incarnation)
+		return 0;
+	return trib_fail(err, TRIB_E_VERIFY, "the receipt of #%llu is for a commit that says #%llu of itself: the hub's word is false; keep this folder, and tell the city",
+			 (unsigned long long)leaf->seq, (unsigned long long)m.seq);
+}
+
 /* A held leaf must be about the very bytes that this folder has under that id. */
 static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct trib_err *err)
 {
@@ -191,7 +206,9 @@ static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct 
 		return -1;
 	}
 	trib_sha256(sha, trib_buf_span(&raw));
-	return memcmp(sha, leaf->commit, sizeof(sha)) == 0 ? 0 : trib_fail(err, TRIB_E_VERIFY, "the receipt of #%llu is about other bytes", (unsigned long long)leaf->seq);
+	if (memcmp(sha, leaf->commit, sizeof(sha)) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the receipt of #%llu is about other bytes", (unsigned long long)leaf->seq);
+	return judge_words(s, leaf, err);
 }
 
 static int judge_receipts(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_commit *c, struct trib_down_judged *j, struct trib_err *err)

@@ -145,7 +145,28 @@ static int check_certs(struct trib_audit *a, struct trib_err *err)
 	return l < 0 || h < 0 ? -1 : 0;
 }
 
+/* A history's incarnation is that of its newest certificate in the log. */
+static int check_incarnations(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *node = NULL;
+	if (trib_db_prepare(a->db.db, "SELECT node, app, incarnation FROM node ORDER BY node, app", &node, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->db.db, node, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *leaf = NULL;
+		struct trib_where w = {.node = text(node, 0), .app = text(node, 1)};
+		if (trib_audit_sql(a->own, &leaf, err, "SELECT coalesce(max(incarnation), 0) FROM c WHERE node = ? AND app = ?", "ss", w.node, w.app) ||
+		    trib_db_step(a->own, leaf, err) < 0)
+			return -1;
+		if (sqlite3_column_int64(leaf, 0) != sqlite3_column_int64(node, 2) &&
+		    trib_audit_find(a, &w, err, "hub.db says incarnation %lld, the log %lld", (long long)sqlite3_column_int64(node, 2),
+				    (long long)sqlite3_column_int64(leaf, 0)))
+			return -1;
+	}
+	return row;
+}
+
 int trib_audit_held(struct trib_audit *a, struct trib_err *err)
 {
-	return spread_verdicts(a, err) || check_twice(a, err) || check_held(a, err) || check_certs(a, err) ? -1 : 0;
+	return spread_verdicts(a, err) || check_twice(a, err) || check_held(a, err) || check_certs(a, err) || check_incarnations(a, err) ? -1 : 0;
 }

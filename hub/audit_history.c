@@ -118,8 +118,8 @@ static int check_tip(struct walk *w, struct trib_err *err)
 	return 0;
 }
 
-/* Outside of the snapshot: a ref may run ahead of it, but hub.db and ref must meet. */
-static int check_ref(struct walk *w, struct trib_err *err)
+/* Outside of the snapshot: a ref may run ahead of it, but hub.db and ref must meet. `sql` gives the commit that hub.db says; NULL: no ref is due. */
+static int check_ref(struct walk *w, const char *ref_name, const char *sql, struct trib_err *err)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb now = {0};
 	struct trib_where at = {.node = w->node, .app = w->app};
@@ -130,20 +130,27 @@ static int check_ref(struct walk *w, struct trib_err *err)
 		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 		struct timespec t = {.tv_nsec = 50 * 1000 * 1000};
 		uint8_t ref[TRIB_OID_LEN], oid[TRIB_OID_LEN];
-		if (trib_audit_sql(now.db, &st, err, "SELECT oid FROM history WHERE node = ? AND app = ?", "ss", w->node, w->app))
+		if (trib_audit_sql(now.db, &st, err, sql, "ss", w->node, w->app))
 			return -1;
 		int row = trib_db_step(now.db, st, err);
-		if (row <= 0)
-			return row; /* named by check_tip */
-		trib_audit_bytes(st, 0, oid, sizeof(oid));
-		if (trib_repo_ref(w->repo, "refs/heads/main", ref, &why) == 0) {
+		if (row <= 0 || !trib_audit_bytes(st, 0, oid, sizeof(oid)))
+			return row < 0 ? -1 : 0; /* a missing row is named by check_tip */
+		if (trib_repo_ref(w->repo, ref_name, ref, &why) == 0) {
 			if (memcmp(ref, oid, sizeof(oid)) == 0)
 				return 0;
 			(void)trib_fail(&why, TRIB_E_CHAIN, "it points to another commit than the published one");
 		}
 		nanosleep(&t, NULL);
 	}
-	return trib_audit_find(w->a, &at, err, "refs/heads/main: %s; it is set again when `serve` starts", why.msg);
+	return trib_audit_find(w->a, &at, err, "%s: %s; it is set again when `serve` starts", ref_name, why.msg);
+}
+
+static int check_refs(struct walk *w, struct trib_err *err)
+{
+	return check_ref(w, "refs/heads/main", "SELECT oid FROM history WHERE node = ? AND app = ?", err) ||
+			       check_ref(w, "refs/heads/down", "SELECT down_oid FROM history WHERE node = ? AND app = ?", err)
+		       ? -1
+		       : 0;
 }
 
 static int open_and_walk(struct walk *w, uint64_t *ret_proven, struct trib_err *err)
@@ -160,7 +167,7 @@ static int open_and_walk(struct walk *w, uint64_t *ret_proven, struct trib_err *
 				       trib_audit_exec(w->a->own, err, "UPDATE n SET bad = 1 WHERE node = ? AND app = ?", "ss", w->node, w->app)
 			       ? -1
 			       : 0;
-	if (judge_all(w, ret_proven, &whole, err) || check_ref(w, err))
+	if (judge_all(w, ret_proven, &whole, err) || check_refs(w, err))
 		return -1;
 	return whole ? check_tip(w, err) : 0;
 }
@@ -217,7 +224,7 @@ static int glance(struct trib_audit *a, const char *node, const char *app, struc
 		return -1;
 	if (trib_repo_open(path, false, &w.repo, &why))
 		return 0; /* the derivation meets it, and has it walked */
-	int rc = check_ref(&w, err);
+	int rc = check_refs(&w, err);
 	trib_repo_free(w.repo);
 	return rc;
 }

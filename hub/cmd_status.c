@@ -3,6 +3,7 @@
 #include "hub/commands.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
+#define CLOCK_SLACK 600 /* seconds that a community's clock may be off before it is named */
 #define SHOWN 50            /* lines of each list on a screen; --json lists all */
 
 static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, const char *state, bool shown)
@@ -67,6 +68,38 @@ static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 	return row < 0 ? -1 : 0;
 }
 
+/* A clock that lies (D7.8): the last commit says a time after its receipt, or before the commit before it. Nothing depends on it: order is the log's. */
+static const char sql_clocks[] = "SELECT h.node, h.app, h.captured_at, h.held_at, h.captured_at > h.held_at + ?1 FROM held h LEFT JOIN held b ON b.node = h.node AND "
+				 "b.app = h.app AND b.seq = h.seq - 1 WHERE h.seq = (SELECT max(l.seq) FROM held l WHERE l.node = h.node AND l.app = h.app) AND "
+				 "(h.captured_at > h.held_at + ?1 OR h.captured_at < b.captured_at - ?1) ORDER BY h.node, h.app";
+
+static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db->db, sql_clocks, &st, &cli->err))
+		return -1;
+	sqlite3_bind_int64(st, 1, CLOCK_SLACK);
+	json_t *list = json_array();
+	int row;
+	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {
+		char said[TRIB_TIME_LEN + 1], held[TRIB_TIME_LEN + 1], said_here[17], held_here[17];
+		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
+		bool ahead = sqlite3_column_int(st, 4);
+		trib_time_text(said, sqlite3_column_int64(st, 2));
+		trib_time_text(held, sqlite3_column_int64(st, 3));
+		trib_time_city(said_here, sqlite3_column_int64(st, 2));
+		trib_time_city(held_here, sqlite3_column_int64(st, 3));
+		if (!json_array_size(list))
+			trib_say(cli, "%s\n", _("Clock wrong (nothing is lost: order and receipts have the city's time):"));
+		if (json_array_size(list) < SHOWN)
+			trib_say(cli, ahead ? _("  %-14s %-10s says %s, received %s\n") : _("  %-14s %-10s says %s, which is before its commit before; received %s\n"), node, app,
+				 said_here, held_here);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "node", node, "app", app, "captured_at", said, "held_at", held));
+	}
+	trib_json(cli, "clocks", list);
+	return row < 0 ? -1 : 0;
+}
+
 /* Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
 static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND "
 				  "m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)";
@@ -108,7 +141,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
-	    list_refusals(cli, &db) || totals(cli, &db, &expected))
+	    list_clocks(cli, &db) || list_refusals(cli, &db) || totals(cli, &db, &expected))
 		return -1;
 	if (expected == 0)
 		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));

@@ -1,0 +1,9 @@
+#!/bin/sh
+# The hub changes when it received a commit.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+hubsql "UPDATE held SET held_at=held_at-86400 WHERE node='$a' AND seq=2"
+audit_says "held_at of the held commit is not what log leaf" "commit and leaf are named"
+mended
+finish

@@ -1,0 +1,9 @@
+#!/bin/sh
+# The hub drops a table of the city database.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+city_write "DROP TABLE demand"
+audit_says "demand the city database has no such table" "the table is named"
+mended
+finish

@@ -1,0 +1,12 @@
+#!/bin/sh
+# The hub takes the last commit of a history back: its ref points to the night before.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+git -C "$(repo $a)" update-ref refs/heads/main main~1
+audit_says "refs/heads/main: it points to another commit than the published one" "history and ref are named"
+audit_says "^$a/community:" "under its community"
+ok "the hub starts" hub_start
+ok "and the ref stands where the log says" same "$(tip $a)" "$(head_of $a)"
+unharmed
+finish

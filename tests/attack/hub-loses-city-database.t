@@ -1,0 +1,9 @@
+#!/bin/sh
+# The hub deletes the city database.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+rm "$dir/hub/city/community.db"
+audit_says "the city database is missing, though a signed city commit has taken in 4 groups" "it is named"
+mended
+finish

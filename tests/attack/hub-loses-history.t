@@ -1,0 +1,14 @@
+#!/bin/sh
+# The hub deletes the repository of a community.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+rm -rf "$(repo $a)"
+audit_says "#1 there is no repository" "it is named"
+refuses 15 "^$a/community:" "under its community" hub audit
+ok "stock git makes a bundle at the office" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/a.bundle" main down
+ok "ingest brings the history back" hub ingest "$dir/a.bundle"
+ok "the office has a history at the hub again" same "$(tip $a)" "$(head_of $a)"
+ok "the hub starts" hub_start
+ok "down chain and receipts too: all is proven" hub audit
+finish

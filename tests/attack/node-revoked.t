@@ -1,0 +1,16 @@
+#!/bin/sh
+# A revoked office: what was held before stays proven, what comes after is refused.
+. "$(dirname "$0")/../lib/attack.sh"
+
+ok "A is revoked" hub node revoke $a --app community --reason disk-stolen
+sql $a "INSERT INTO demand VALUES('d9','太迟','reported',9)"
+refuses 12 "revoked" "its agent is told" agent $a sync
+refuses 128 "403" "stock git gets no history" office_git $a clone -q "$url/$a/community.git" "$dir/gone"
+refuses 128 "403" "and pushes none" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/main
+stays() { same "$(city community "SELECT count(*) FROM demand WHERE _node='$a'")" 3; }
+ok "what was held stays in the city" stays
+ok "and is proven, although its signer is revoked now" hub audit
+verify() { git -c gpg.format=x509 -c gpg.x509.program="$top/certs/tributary-verify" -c tributary.ca="$dir/$a/state/keys/root.crt" -C "$(repo $a)" verify-commit main; }
+ok "stock git still verifies it" verify
+ok "the other office goes on" agent $b sync
+finish

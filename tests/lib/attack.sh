@@ -1,0 +1,75 @@
+# attack.sh: what attack scripts share, on top of harness.sh: a city with two offices and two nights, every step of it real.
+#
+# A script is one threat by one actor (docs/THREATS.md). It shows that all is proven before, attacks, and asserts the exact finding and exit status.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+b=520303001011
+forge=$bin/tests/tool/forge
+LC_ALL=C.UTF-8
+export LC_ALL
+
+quiet() { "$@" >"$dir/quiet" 2>&1 || { cat "$dir/quiet"; return 1; }; }
+
+# Leaves $dir/$a/night1 and $dir/$b/night1 behind: the offices' folders as they were after the first night; and $dir/hub-night1, the hub's.
+two_offices() {
+	quiet city_init && quiet hub_start || return 1
+	for o in $a $b; do
+		quiet office $o community "社区 $o" && quiet enrol $o community "社区 $o" && quiet agent $o sync && cp -a "$dir/$o/state" "$dir/$o/night1" && cp "$dir/$o/office.db" "$dir/$o/night1.db" || return 1
+	done
+	# What is merged after the hub stopped is merged when it starts: the copy is one of a hub at rest.
+	eventually 4 community "SELECT count(*) FROM demand" && hub_stop && cp -a "$dir/hub" "$dir/hub-night1" && quiet hub_start || return 1
+	for o in $a $b; do
+		sql $o "UPDATE demand SET status='closed' WHERE id='d1'; INSERT INTO demand VALUES('d3','停水','reported',3);" && quiet agent $o sync || return 1
+	done
+	eventually 6 community "SELECT count(*) FROM demand" && quiet hub audit
+}
+ok "a city of two offices after two nights, all proven" two_offices
+
+repo() { echo "$dir/hub/repos/$1/community.git"; }
+tip() { git -C "$(repo $1)" rev-parse main; }
+head_of() { git -C "$dir/$1/state/repo.git" rev-parse main; }
+leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM leaf"; }
+hubsql() { sqlite3 "$dir/hub/hub.db" "$1"; }
+# Every byte that the hub keeps of A's and B's histories.
+kept() { find "$(repo $a)" "$(repo $b)" "$dir/hub/quarantine" -type f | grep -v -e /down -e '/logs/' | sort | xargs sha256sum | sha256sum; }
+
+# as ID CURL-ARGS...: a raw request with an office's TLS certificate; prints the status of the answer, its body is in $dir/answer
+as() {
+	who=$1
+	shift
+	curl -sS --max-time 60 --cacert "$dir/$who/state/keys/root.crt" --cert "$dir/$who/state/keys/tls.crt" --key "$dir/$who/state/keys/tls.key" -o "$dir/answer" -w '%{http_code}\n' "$@"
+}
+
+# What stock git says of a hub that answers 403, or ends the handshake.
+shut_out='403\|unknown ca\|certificate\|alert\|SSL\|not connected'
+
+# The honest offices go on, and the city proves all: nothing of the attack stayed.
+unharmed() {
+	for o in $a $b; do
+		sql $o "INSERT INTO demand VALUES('later','以后','reported',9)"
+		ok "office $o goes on" agent $o sync
+	done
+	ok "both are in the city" eventually 2 community "SELECT count(*) FROM demand WHERE id='later'"
+	ok "and all is proven" hub audit
+}
+
+# forged CODE NAME KIND [ARG...]: a thief with A's disk makes a wrong commit with A's keys; stock git pushes it. Refused as CODE; nothing of it stays.
+forged() {
+	code=$1
+	what=$2
+	shift 2
+	rm -rf "$dir/thief"
+	before="$(tip $a) $(kept)"
+	cp -a "$dir/$a/state" "$dir/thief"
+	ok "$what: forged" "$forge" "$dir/thief" "$@"
+	refuses 1 "$code" "$what: refused as $code" office_git $a -C "$dir/thief/repo.git" push "$url/$a/community.git" main:refs/heads/main
+	ok "$what: nothing stays" same "$(tip $a) $(kept)" "$before"
+	ok "$what: the refusal is on record" on_record "$code"
+}
+on_record() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT code FROM refusal" | grep -qx -e "$1"; }
+
+# The operator of the hub is the attacker: he works on the folder while the hub is stopped, with every key that lies there.
+city_write() { sqlite3 "$dir/hub/city/community.db" "$1"; }
+# audit_says TEXT NAME: the audit ends with status 15 and names it.
+audit_says() { refuses 15 "$1" "$2" hub audit; }
+mended() { ok "rebuild mends it" quiet hub rebuild && ok "and all is proven again" hub audit; }
