@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 
 #include "core/base/clock.h"
-#include "core/trust/hash.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
+#include "hub/tiles.h"
 
 #define HUB_LEAF_LIFE (10 * 365 * 86400LL)
 #define BACKDATE 3600LL
@@ -115,10 +115,12 @@ static int open_log(const struct trib_hub *hub, const struct city_keys *k, int64
 	(void)snprintf(first.name, sizeof(first.name), "%s", hub->city);
 	memcpy(first.cert, root.sha256, sizeof(first.cert));
 	memcpy(first.cert2, sign.sha256, sizeof(first.cert2));
-	trib_sha256(policy.sha256, trib_buf_span(&text));
+	if (trib_named_write(hub, trib_buf_span(&text), policy.sha256, err))
+		return -1;
 	uint64_t size;
 	if (trib_hubdb_open(hub, true, &db, err) || trib_hubdb_begin(&db, err) || trib_log_append(&db, &first, NULL, err) ||
-	    trib_log_append(&db, &policy, NULL, err) || trib_hubdb_commit(&db, err) || trib_log_checkpoint(&db, k->log, &note, &size, err))
+	    trib_log_append(&db, &policy, NULL, err) || trib_hubdb_commit(&db, err) || trib_log_checkpoint(&db, k->log, &note, &size, err) ||
+	    trib_tiles_publish(&db, k->log, err))
 		return trib_ctx(err, "opening the log");
 	TRIB_AUTO(trib_db) sqlite3 *enrol = NULL;
 	return trib_enroldb_open(hub, &enrol, err);

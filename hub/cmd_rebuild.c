@@ -1,6 +1,18 @@
 /* cmd_rebuild.c: `rebuild`. */
 #include "hub/commands.h"
 #include "hub/rebuild.h"
+#include "hub/tiles.h"
+
+static int remake_tiles(struct trib_cli *cli)
+{
+	struct trib_hub *hub = trib_cli_hub(cli);
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "keys/log.key");
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	if (!path)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	return trib_key_load(path, &key, &cli->err) || trib_hubdb_open(hub, true, &db, &cli->err) || trib_tiles_remake(&db, key, &cli->err) ? -1 : 0;
+}
 
 int hub_cmd_rebuild(struct trib_cli *cli)
 {
@@ -10,10 +22,10 @@ int hub_cmd_rebuild(struct trib_cli *cli)
 	if (trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err))
 		return -1;
 	if (cli->dry_run) {
-		trib_say(cli, "%s\n", _("would derive the city databases and the caches of hub.db again from log and histories"));
+		trib_say(cli, "%s\n", _("would derive the city databases, the caches of hub.db and the published log again from log and histories"));
 		return 0;
 	}
-	if (trib_rebuild(trib_cli_hub(cli), cli->quiet || cli->json, &r, &cli->err))
+	if (trib_rebuild(trib_cli_hub(cli), cli->quiet || cli->json, &r, &cli->err) || remake_tiles(cli))
 		return -1;
 	trib_hex(hex, r.digest, TRIB_SHA256_LEN);
 	trib_json(cli, "leaves", json_integer((json_int_t)r.leaves));

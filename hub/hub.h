@@ -5,6 +5,7 @@
  *   hub.db           enduring: nodes, certificates, histories, log leaves and subtree hashes, held, refusals (hub/hubdb.h); written by the keeper,
  *                    and by administrative commands in the same way (BEGIN IMMEDIATE)
  *   enrol.db         slips, requests, issued certificates; written by enrol and by `node` commands
+ *   checkpoint       the newest signed one        log/        the log as static files (hub/tiles.h), a cache of hub.db
  *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    policy.conf    run/
  *   audited   where the last proven audit stood      restores.log   who restored what      damaged/   what `ingest` took away
  */

@@ -35,6 +35,7 @@ struct keeper {
 	struct conn conns[PEERS_MAX];
 	size_t nconns, turn;
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
+	struct trib_keeper_log log;
 	struct trib_buf in;
 };
 
@@ -608,7 +609,7 @@ static int loop(struct keeper *k)
 		p[2] = (struct pollfd){.fd = k->enrol_fd, .events = POLLIN};
 		for (size_t i = 0; i < n; i++)
 			p[3 + i] = (struct pollfd){.fd = k->conns[i].fd, .events = POLLIN};
-		if (poll(p, (nfds_t)(3 + n), -1) < 0) {
+		if (poll(p, (nfds_t)(3 + n), trib_keeper_log_turn(&k->db, &k->signer, &k->log)) < 0) {
 			if (errno == EINTR)
 				continue;
 			return 1;
@@ -637,6 +638,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	}
 	wake_merger(&k);
 	int status = loop(&k);
+	(void)trib_keeper_log_turn(&k.db, &k.signer, &k.log);
 	trib_hub_signer_release(&k.signer);
 	trib_hubdb_close(&k.db);
 	return status;

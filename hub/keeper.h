@@ -2,7 +2,7 @@
 #ifndef TRIB_HUB_KEEPER_H
 #define TRIB_HUB_KEEPER_H
 
-#include "hub/hubdb.h"
+#include "hub/chain.h"
 #include "hub/ipc.h"
 
 /* In the caller's transaction. Told twice, both change nothing. TRIB_E_CERT when a later machine of the office was enrolled meanwhile. */
@@ -10,5 +10,12 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 int trib_keeper_verdict(struct trib_hubdb *h, const struct trib_ipc_merge_result *r, struct trib_err *err) TRIB_MUST_CHECK;
 /* One transaction. Counts the refusal; it is a leaf once for an object and code, and not in a storm. */
 int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* What the clock asks of the log. Called in every round of the keeper's loop; tells how many milliseconds it may wait at most. */
+struct trib_keeper_log {
+	uint64_t published; /* leaves of the published log */
+	int64_t publish_at; /* monotonic: not before */
+};
+int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k);
 
 #endif

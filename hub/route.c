@@ -15,6 +15,19 @@ static bool take_name(const char **p, const char *end_mark, char *ret, size_t si
 	return true;
 }
 
+/* The log's files beside the checkpoint. A history's address never ends like one of them. */
+static bool parse_log(const char *path, struct trib_route *ret)
+{
+	if (trib_tile_parse(trib_span_str(path), &ret->tile)) {
+		ret->kind = TRIB_ROUTE_TILE;
+		return true;
+	}
+	if (strncmp(path, "named/", 6) != 0 || strlen(path + 6) != TRIB_SHA256_HEX || !trib_unhex(ret->sha256, TRIB_SHA256_LEN, trib_span_str(path + 6)))
+		return false;
+	ret->kind = TRIB_ROUTE_NAMED;
+	return true;
+}
+
 void trib_route_parse(const char *path, const char *query, struct trib_route *ret)
 {
 	struct trib_route r = {.kind = TRIB_ROUTE_NONE};
@@ -24,6 +37,8 @@ void trib_route_parse(const char *path, const char *query, struct trib_route *re
 			ret->kind = path[1] == '\0' ? TRIB_ROUTE_HOME : path[1] == 'e' ? TRIB_ROUTE_ENROL : path[1] == 'r' ? TRIB_ROUTE_RENEW : TRIB_ROUTE_CHECKPOINT;
 		return;
 	}
+	if (path[0] == '/' && query[0] == '\0' && parse_log(path + 1, ret))
+		return;
 	const char *p = path;
 	/* An app may itself hold ".git": the service follows the last one, which the rest below makes sure of. */
 	if (*p++ != '/' || !take_name(&p, "/", r.node, sizeof(r.node)) || !take_name(&p, ".git/", r.app, sizeof(r.app)))
@@ -62,8 +77,13 @@ int trib_route_allowed(const struct trib_route *r, const struct trib_ipc_who *wh
 		(void)snprintf(ret_why, size, "the certificate has expired; renew it: tributary-agent sync");
 		return 403;
 	}
-	if (r->kind == TRIB_ROUTE_CHECKPOINT)
+	if (r->kind == TRIB_ROUTE_CHECKPOINT || (r->kind == TRIB_ROUTE_TILE && !r->tile.entries))
 		return 0;
+	bool log = r->kind == TRIB_ROUTE_TILE || r->kind == TRIB_ROUTE_NAMED;
+	if (log && who->role == TRIB_ROLE_NODE) { /* leaves speak of every office (D7.5) */
+		(void)snprintf(ret_why, size, "the log's entries are for auditors and administrators; an office may read checkpoint and hash tiles");
+		return 403;
+	}
 	switch ((enum trib_role)who->role) {
 	case TRIB_ROLE_NODE:
 		if (strcmp(who->node, r->node) == 0 && strcmp(who->app, r->app) == 0)

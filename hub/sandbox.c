@@ -118,8 +118,8 @@ static int enter_landlock(const struct trib_sandbox *s, struct trib_sandbox_stat
 	uint64_t read = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
 	if (ll_allow(fd, s->read_dir, read, false, err))
 		return -1;
-	/* The signed checkpoint, for GET /checkpoint. */
-	if (s->read_file && ll_allow(fd, s->read_file, LANDLOCK_ACCESS_FS_READ_FILE, true, err))
+	/* The published log. */
+	if (s->read_more && ll_allow(fd, s->read_more, read, true, err))
 		return -1;
 	/* Own quarantine: the pack, its index, and their removal; regular files and directories only, nothing to execute. */
 	uint64_t own = read | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |

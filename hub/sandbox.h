@@ -10,7 +10,7 @@
 
 struct trib_sandbox {
 	const char *read_dir;  /* histories: files and directories below may be read */
-	const char *read_file; /* one more file that may be read, by inode; may be NULL or missing */
+	const char *read_more; /* one more such directory; may be NULL or missing */
 	const char *write_dir; /* own quarantine: everything below */
 };
 

@@ -8,6 +8,7 @@
 #include "hub/sandbox.h"
 #include "hub/smart_fetch.h"
 #include "hub/smart_push.h"
+#include "hub/tiles.h"
 
 #define WHO_MS 30000   /* the keeper may be in the middle of another peer's publication */
 #define ENROL_MS 30000
@@ -109,16 +110,25 @@ static int serve_enrol(struct trib_worker *w, bool renew, struct trib_err *err)
 
 static int serve_checkpoint(struct trib_worker *w, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(w->hub, "checkpoint");
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(w->hub, "log/checkpoint");
 	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
 	struct trib_err why;
-	/* The sandbox knows the file that was there when the connection began. The keeper replaces it: then a new connection sees the new one. */
-	trib_http_close_after(w->http);
 	if (path && trib_fs_read(path, &note, &why) == 0)
 		return trib_http_answer(w->http, 200, "text/plain; charset=utf-8", trib_buf_span(&note), err);
-	if (path && why.code == TRIB_E_NOT_FOUND)
-		return trib_http_text(w->http, 404, err, "there is no checkpoint yet");
-	return trib_http_text(w->http, 503, err, "a newer checkpoint was just made; ask again");
+	return trib_http_text(w->http, path && why.code == TRIB_E_NOT_FOUND ? 404 : 503, err, "there is no checkpoint to be read now");
+}
+
+static int serve_log_file(struct trib_worker *w, const struct trib_route *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_BUNDLE_LEAVES_MAX);
+	struct trib_err why;
+	if (r->kind == TRIB_ROUTE_TILE ? trib_tiles_read(w->hub->dir, &r->tile, &b, &why) : trib_named_read(w->hub->dir, r->sha256, &b, &why)) {
+		if (why.code == TRIB_E_NOT_FOUND)
+			return trib_http_text(w->http, 404, err, "the published log has nothing there");
+		trib_log(TRIB_LOG_ERROR, "reading the published log: %s", why.msg);
+		return trib_http_text(w->http, 500, err, "the hub cannot read this part of its log");
+	}
+	return trib_http_answer(w->http, 200, "application/octet-stream", trib_buf_span(&b), err);
 }
 
 /* 0, or an answer (405, 415) was given: 1; -1. */
@@ -156,6 +166,9 @@ static int dispatch(struct trib_worker *w, const struct trib_http_request *q, st
 		return serve_enrol(w, r.kind == TRIB_ROUTE_RENEW, err);
 	case TRIB_ROUTE_CHECKPOINT:
 		return serve_checkpoint(w, err);
+	case TRIB_ROUTE_TILE:
+	case TRIB_ROUTE_NAMED:
+		return serve_log_file(w, &r, err);
 	case TRIB_ROUTE_REFS:
 		return r.push ? trib_push_refs(w, &r, err) : trib_fetch_refs(w, &r, err);
 	case TRIB_ROUTE_FETCH:
@@ -207,10 +220,10 @@ static int make_quarantine(struct trib_worker *w, struct trib_err *err)
 static int enter_sandbox(struct trib_worker *w, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *repos = trib_hub_path(w->hub, "repos");
-	TRIB_AUTO(trib_mem) char *checkpoint = trib_hub_path(w->hub, "checkpoint");
-	if (!repos || !checkpoint)
+	TRIB_AUTO(trib_mem) char *log = trib_hub_path(w->hub, "log");
+	if (!repos || !log)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	struct trib_sandbox s = {.read_dir = repos, .read_file = checkpoint, .write_dir = w->quarantine};
+	struct trib_sandbox s = {.read_dir = repos, .read_more = log, .write_dir = w->quarantine};
 	struct trib_sandbox_state st;
 	if (trib_sandbox_enter(&s, &st, err))
 		return -1;

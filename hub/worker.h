@@ -5,6 +5,7 @@
 #ifndef TRIB_HUB_WORKER_H
 #define TRIB_HUB_WORKER_H
 
+#include "core/format/tile.h"
 #include "hub/http.h"
 #include "hub/hub.h"
 #include "hub/ipc.h"
@@ -22,11 +23,14 @@ struct trib_worker {
 };
 
 /* What a target names. */
-enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH };
+enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT,
+		       TRIB_ROUTE_TILE, TRIB_ROUTE_NAMED, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH };
 struct trib_route {
 	enum trib_route_kind kind;
 	bool push; /* TRIB_ROUTE_REFS: for receive-pack */
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	struct trib_tile tile;
+	uint8_t sha256[TRIB_SHA256_LEN]; /* TRIB_ROUTE_NAMED */
 };
 /* Pure. Unknown targets are TRIB_ROUTE_NONE. */
 void trib_route_parse(const char *path, const char *query, struct trib_route *ret);

@@ -31,6 +31,23 @@ ok "anybody may read the first page" status_is 200 anybody "$url/"
 ok "nobody without a certificate reads a history" status_is 403 anybody "$repo/info/refs?service=git-upload-pack"
 ok "nor the checkpoint" status_is 403 anybody "$url/checkpoint"
 ok "an office reads the checkpoint" status_is 200 as_a "$url/checkpoint"
+tile_root() { # the leaf hashes, hashed up by other hands, are the root that the checkpoint signs
+	as_a "$url/checkpoint" >"$dir/note" && size=$(sed -n 2p "$dir/note") && as_a "$url/tile/0/000.p/$size" >"$dir/tile" &&
+		same "$(python3 -c '
+import hashlib, sys
+h = open(sys.argv[1], "rb").read()
+def root(l):
+    if len(l) == 1: return l[0]
+    k = 1
+    while k * 2 < len(l): k *= 2
+    return hashlib.sha256(b"\1" + root(l[:k]) + root(l[k:])).digest()
+import base64
+print(base64.b64encode(root([h[i:i+32] for i in range(0, len(h), 32)])).decode())' "$dir/tile")" "$(sed -n 3p "$dir/note")"
+}
+ok "an office proves the checkpoint from the hash tiles" tile_root
+ok "but does not read the leaves" status_is 403 as_a "$url/tile/entries/000.p/1"
+ok "nobody reads a tile without a certificate" status_is 403 anybody "$url/tile/0/000.p/1"
+ok "a log ends where it ends" status_is 404 as_a "$url/tile/0/000"
 ok "an office reads its own history" status_is 200 as_a "$repo/info/refs?service=git-upload-pack"
 ok "and no other" status_is 403 as_a "$url/$a/other.git/info/refs?service=git-upload-pack"
 ok "there is nothing else" status_is 404 as_a "$repo/HEAD"

@@ -539,6 +539,19 @@ static void everybody_goes_only_where_their_role_allows(void **state)
 	assert_int_equal(route("/m/a.git/git-receive-pack", "", &auditor), 403);
 	assert_int_equal(route("/m/a.git/git-upload-pack", "", &none), 403);
 	assert_int_equal(route("/nowhere", "", &node), 404);
+	static const char named[] = "/named/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	assert_int_equal(route("/tile/0/x001/234", "", &nobody), 403);
+	assert_int_equal(route("/tile/0/x001/234", "", &expired), 403);
+	assert_int_equal(route("/tile/0/x001/234", "", &node), 0);
+	assert_int_equal(route("/tile/1/000.p/7", "", &auditor), 0);
+	assert_int_equal(route("/tile/entries/000", "", &node), 403);
+	assert_int_equal(route("/tile/entries/000", "", &none), 403);
+	assert_int_equal(route("/tile/entries/000", "", &auditor), 0);
+	assert_int_equal(route(named, "", &node), 403);
+	assert_int_equal(route(named, "", &auditor), 0);
+	assert_int_equal(route("/tile/0/000", "x", &auditor), 404);
+	assert_int_equal(route("/tile/0/0", "", &auditor), 404);
+	assert_int_equal(route("/named/0123", "", &auditor), 404);
 }
 
 static void a_refusal_is_one_line_with_its_stable_name_first(void **state)

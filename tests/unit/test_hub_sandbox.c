@@ -78,7 +78,7 @@ static int sandboxed(const struct place *p, int (*fn)(const struct place *, cons
 	if (pid == 0) {
 		struct trib_err err;
 		struct trib_sandbox_state st;
-		struct trib_sandbox s = {.read_dir = p->repos, .read_file = NULL, .write_dir = p->own};
+		struct trib_sandbox s = {.read_dir = p->repos, .read_more = NULL, .write_dir = p->own};
 		if (trib_sandbox_limits(&err) || trib_sandbox_enter(&s, &st, &err)) {
 			(void)fprintf(stderr, "sandbox: %s\n", err.msg);
 			_exit(99);

@@ -1,0 +1,32 @@
+/* keeper_log.c: what the keeper does for the log by the clock: the published files (keeper.h). */
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "hub/keeper.h"
+#include "hub/tiles.h"
+
+#define PUBLISH_MS 2000 /* at most so often: eight files are synced each time */
+#define RETRY_MS 30000
+#define TICK_MS 30000   /* leaves of administrative commands are seen so late */
+
+int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k)
+{
+	struct trib_err err;
+	uint64_t size;
+	int64_t now = trib_mono_ms();
+	if (trib_log_size(h, &size, &err)) {
+		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
+		return TICK_MS;
+	}
+	if (size == k->published)
+		return TICK_MS;
+	if (now < k->publish_at)
+		return (int)(k->publish_at - now);
+	if (trib_tiles_publish(h, signer->log_key, &err)) {
+		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
+		k->publish_at = now + RETRY_MS;
+		return RETRY_MS;
+	}
+	k->published = size;
+	k->publish_at = now + PUBLISH_MS;
+	return TICK_MS;
+}
