@@ -1,4 +1,5 @@
 /* cmd_ingest.c: `ingest`: a node's bundle mends what the hub's disk has lost. */
+#include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/ingest.h"
 #include "hub/rebuild.h"
@@ -66,6 +67,13 @@ static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
 		trib_say(cli, _("NOT proven beyond %llu commits: %s\n"), (unsigned long long)in->proven, in->why);
 }
 
+static int log_ingest(struct trib_cli *cli, const struct trib_ingest *in)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	struct trib_act act = {.what = "ingest", .node = in->node[0] ? in->node : NULL, .app = in->app[0] ? in->app : NULL};
+	return trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) ? -1 : 0;
+}
+
 int hub_cmd_ingest(struct trib_cli *cli)
 {
 	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock lock = TRIB_LOCK_INIT;
@@ -74,6 +82,8 @@ int hub_cmd_ingest(struct trib_cli *cli)
 	int rc = take_ids(cli, &in);
 	if (!rc && !cli->dry_run)
 		rc = trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err);
+	if (!rc && !cli->dry_run)
+		rc = log_ingest(cli, &in);
 	if (!rc)
 		rc = trib_ingest_run(trib_cli_hub(cli), cli->argv[0], &in, &cli->err);
 	trib_json(cli, "items", o.list);

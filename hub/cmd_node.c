@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/format/enrol.h"
 #include "core/trust/hash.h"
+#include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
 
@@ -75,6 +76,21 @@ static int insert_node(struct trib_cli *cli, struct trib_hubdb *db, const char *
 	sqlite3_bind_text(st, 3, name, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 4, trib_now());
 	return trib_db_step(db->db, st, &cli->err) < 0 ? -1 : 0;
+}
+
+/* The log knows that a community is expected, and by which slip, before the slip is valid. */
+static int log_slip(struct trib_cli *cli, struct trib_hubdb *db, const struct trib_slip *s, const char *name, bool replaces)
+{
+	uint8_t code[TRIB_SHA256_LEN];
+	trib_sha256(code, trib_span_str(s->code));
+	struct trib_act act = {.what = replaces ? "node-replace" : "node-add", .node = s->node, .app = s->app, .object = code, .detail = name};
+	if (trib_hubdb_begin(db, &cli->err))
+		return -1;
+	if ((!replaces && insert_node(cli, db, name)) || trib_act_put(db, &act, &cli->err) || trib_hubdb_commit(db, &cli->err)) {
+		trib_hubdb_rollback(db);
+		return -1;
+	}
+	return 0;
 }
 
 static int insert_slip(struct trib_cli *cli, sqlite3 *db, const struct trib_slip *s, bool replaces)
@@ -171,7 +187,7 @@ static int make_slip(struct trib_cli *cli, bool replaces)
 		trib_say(cli, _("would expect %s/%s (%s) and make a slip\n"), cli->argv[0], app_of(cli), name);
 		return 0;
 	}
-	if ((!replaces && insert_node(cli, &db, name)) || trib_enroldb_open(trib_cli_hub(cli), &enrol, &cli->err) || insert_slip(cli, enrol, &s, replaces))
+	if (log_slip(cli, &db, &s, name, replaces) || trib_enroldb_open(trib_cli_hub(cli), &enrol, &cli->err) || insert_slip(cli, enrol, &s, replaces))
 		return -1;
 	return hand_out(cli, &s, name);
 }
@@ -291,14 +307,20 @@ int hub_cmd_node_show(struct trib_cli *cli)
 }
 
 /* Marks the waiting request of the node; `sql` sets the mark. */
-static int decide(struct trib_cli *cli, const char *sql)
+static int decide(struct trib_cli *cli, const char *what, const char *sql)
 {
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb hubdb = {0};
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (check_ids(cli) || trib_enroldb_open(trib_cli_hub(cli), &db, &cli->err) || trib_db_prepare(db, sql, &st, &cli->err))
+	struct trib_act act = {.what = what, .node = cli->argv[0], .app = app_of(cli)};
+	if (check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), true, &hubdb, &cli->err) || trib_enroldb_open(trib_cli_hub(cli), &db, &cli->err) ||
+	    trib_db_prepare(db, sql, &st, &cli->err) || trib_db_exec(db, "BEGIN IMMEDIATE", &cli->err))
 		return -1;
 	bind_id(st, cli);
 	if (trib_db_step(db, st, &cli->err) < 0)
+		return -1;
+	/* In the log first: a crash between the two leaves an act that was not done, never one that nobody knows of. */
+	if (sqlite3_changes(db) > 0 && (trib_act_log(&hubdb, &act, &cli->err) || trib_db_exec(db, "COMMIT", &cli->err)))
 		return -1;
 	if (sqlite3_changes(db) == 0)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request of %s/%s is waiting; try: tributary-hub node show %s --app %s"), cli->argv[0], app_of(cli),
@@ -310,7 +332,7 @@ static int decide(struct trib_cli *cli, const char *sql)
 
 int hub_cmd_node_approve(struct trib_cli *cli)
 {
-	if (decide(cli,
+	if (decide(cli, "node-approve",
 		   "UPDATE slip SET approved = 1 WHERE node = ? AND app = ? AND rejected = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
 		return -1;
 	trib_say(cli, _("%s/%s is approved; its certificate is handed out when it asks again.\n"), cli->argv[0], app_of(cli));
@@ -319,7 +341,7 @@ int hub_cmd_node_approve(struct trib_cli *cli)
 
 int hub_cmd_node_reject(struct trib_cli *cli)
 {
-	if (decide(cli,
+	if (decide(cli, "node-reject",
 		   "UPDATE slip SET rejected = 1 WHERE node = ? AND app = ? AND approved = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
 		return -1;
 	trib_say(cli, _("%s/%s is rejected; its slip is void.\n"), cli->argv[0], app_of(cli));
@@ -378,7 +400,8 @@ int hub_cmd_node_revoke(struct trib_cli *cli)
 	}
 	if (trib_hubdb_begin(&db, &cli->err))
 		return -1;
-	if (revoke_certs(cli, &db, reason, &n) || trib_hubdb_commit(&db, &cli->err)) {
+	struct trib_act act = {.what = "node-revoke", .node = cli->argv[0], .app = app_of(cli), .detail = reason};
+	if (trib_act_put(&db, &act, &cli->err) || revoke_certs(cli, &db, reason, &n) || trib_hubdb_commit(&db, &cli->err)) {
 		trib_hubdb_rollback(&db);
 		return -1;
 	}

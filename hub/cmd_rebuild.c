@@ -1,8 +1,10 @@
 /* cmd_rebuild.c: `rebuild`. */
+#include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/rebuild.h"
 #include "hub/tiles.h"
 
+/* The act is logged last: the log itself is mended first. */
 static int remake_tiles(struct trib_cli *cli)
 {
 	struct trib_hub *hub = trib_cli_hub(cli);
@@ -11,7 +13,8 @@ static int remake_tiles(struct trib_cli *cli)
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
 	if (!path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	return trib_key_load(path, &key, &cli->err) || trib_hubdb_open(hub, true, &db, &cli->err) || trib_tiles_remake(&db, key, &cli->err) ? -1 : 0;
+	return trib_key_load(path, &key, &cli->err) || trib_hubdb_open(hub, true, &db, &cli->err) ||
+			       trib_act_log(&db, &(struct trib_act){.what = "rebuild"}, &cli->err) || trib_tiles_remake(&db, key, &cli->err) ? -1 : 0;
 }
 
 int hub_cmd_rebuild(struct trib_cli *cli)

@@ -1,6 +1,7 @@
 /* cmd_restore.c: `restore`: a community's database as it was, proven, in a new file. */
 #include "core/base/clock.h"
 #include "core/trust/hash.h"
+#include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/restore.h"
 
@@ -126,11 +127,23 @@ static void say_restored(struct trib_cli *cli, const struct trib_restored *r, co
 	trib_json(cli, "proven", json_true());
 }
 
+/* Who looks at personal data is in the log before he does (D7.5, D12.2). */
+static int log_restore(struct trib_cli *cli, const struct trib_hub_history *h, const char *echo, const char *table)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	char detail[TRIB_TITLE_MAX + 1];
+	(void)snprintf(detail, sizeof(detail), "%.100s%s%.100s", echo, table ? ", " : "", table ? table : "");
+	struct trib_act act = {.what = "restore", .node = h->node, .app = h->app, .detail = detail};
+	return trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) ? -1 : 0;
+}
+
 static int run(struct trib_cli *cli, struct trib_hub_history *h, const uint8_t oid[TRIB_OID_LEN], const char *echo)
 {
 	const char *to = trib_cli_opt(cli, "to"), *table = trib_cli_opt(cli, "table");
 	TRIB_AUTO(trib_restored) struct trib_restored r = {0};
 	struct trib_progress p;
+	if (log_restore(cli, h, echo, table))
+		return -1;
 	trib_progress_init(&p, _("replaying"), cli->quiet || cli->json);
 	h->h.progress = &p;
 	if (trib_hub_restore(h, oid, table, to, trib_cli_flag(cli, "force"), &r, &cli->err)) {

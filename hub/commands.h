@@ -20,6 +20,9 @@ int hub_cmd_node_approve(struct trib_cli *cli);
 int hub_cmd_node_reject(struct trib_cli *cli);
 int hub_cmd_node_replace(struct trib_cli *cli);
 int hub_cmd_node_revoke(struct trib_cli *cli);
+int hub_cmd_user_add(struct trib_cli *cli);
+int hub_cmd_user_list(struct trib_cli *cli);
+int hub_cmd_user_revoke(struct trib_cli *cli);
 int hub_cmd_status(struct trib_cli *cli);
 int hub_cmd_checkpoint_show(struct trib_cli *cli);
 int hub_cmd_checkpoint_verify(struct trib_cli *cli);
@@ -35,6 +38,6 @@ struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);
 
 extern const struct trib_opt hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[], hub_opts_restore[],
-	hub_opts_ingest[], hub_opts_log[], hub_opts_show[];
+	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[];
 
 #endif

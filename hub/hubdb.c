@@ -11,8 +11,8 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
 		return trib_ctx(err, "opening hub.db");
-	const char *sql = (const char *)trib_embed("schema/hub/0001_hub.sql").p;
-	if (write && trib_db_migrate(db, &sql, 1, err))
+	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p};
+	if (write && trib_db_migrate(db, sql, TRIB_COUNT(sql), err))
 		return trib_ctx(err, "hub.db");
 	ret->db = db;
 	ret->hub = hub;
@@ -163,6 +163,22 @@ static void column_text(sqlite3_stmt *st, int i, char *ret, size_t size)
 	(void)snprintf(ret, size, "%s", s ? s : "");
 }
 
+static int find_person(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], struct trib_peer *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "SELECT name, role = 'administrator', not_after, coalesce(revoked_at, 0) FROM person WHERE sha256 = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, cert, TRIB_SHA256_LEN, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row <= 0)
+		return row;
+	*ret = (struct trib_peer){.role = sqlite3_column_int(st, 1) ? TRIB_ROLE_ADMIN : TRIB_ROLE_AUDITOR, .current = true};
+	column_text(st, 0, ret->name, sizeof(ret->name));
+	ret->not_after = sqlite3_column_int64(st, 2);
+	ret->revoked_at = sqlite3_column_int64(st, 3);
+	return 1;
+}
+
 int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], struct trib_peer *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
@@ -174,8 +190,8 @@ int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], s
 	sqlite3_bind_blob(st, 1, cert, TRIB_SHA256_LEN, SQLITE_STATIC);
 	int row = trib_db_step(h->db, st, err);
 	if (row <= 0)
-		return row;
-	*ret = (struct trib_peer){0};
+		return row < 0 ? -1 : find_person(h, cert, ret, err);
+	*ret = (struct trib_peer){.role = TRIB_ROLE_NODE};
 	column_text(st, 0, ret->node, sizeof(ret->node));
 	column_text(st, 1, ret->app, sizeof(ret->app));
 	column_text(st, 2, ret->name, sizeof(ret->name));
@@ -208,8 +224,8 @@ int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err
 	int found = trib_hubdb_peer(gate->db, id->sha256, &peer, err);
 	if (found < 0)
 		return -1;
-	if (!found)
-		return trib_fail(err, TRIB_E_CERT, "the signing certificate is not one that this hub issued; enrol first");
+	if (!found || peer.role != TRIB_ROLE_NODE)
+		return trib_fail(err, TRIB_E_CERT, "the signing certificate is not one that this hub issued to an office; enrol first");
 	if (strcmp(peer.node, gate->node) != 0 || strcmp(peer.app, gate->app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate belongs to %s/%s, not to %s/%s", peer.node, peer.app, gate->node, gate->app);
 	/* What was held in the second of the revocation came before it: the keeper takes nothing after. */

@@ -38,6 +38,7 @@ int trib_hubdb_meta(struct trib_hubdb *h, const char *key, struct trib_buf *ret,
 int trib_hubdb_meta_set(struct trib_hubdb *h, const char *key, struct trib_span value, struct trib_err *err) TRIB_MUST_CHECK;
 
 struct trib_peer { /* what the hub knows of a certificate */
+	enum trib_role role; /* node; auditor and administrator: `name` is the person, node and app are empty */
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];
 	uint64_t incarnation;
 	int64_t not_after, revoked_at; /* revoked_at 0: not revoked */

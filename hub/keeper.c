@@ -97,20 +97,20 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 	} else if (!found) {
 		(void)snprintf(who.reason, sizeof(who.reason), "this certificate is not one that this hub issued; enrol first");
 	} else if (peer.revoked_at) {
-		(void)snprintf(who.reason, sizeof(who.reason), "this certificate was revoked; ask the city for a new enrolment slip");
+		(void)snprintf(who.reason, sizeof(who.reason), "this certificate was revoked; ask the city for a new one");
 	} else if (!peer.current) {
 		(void)snprintf(who.reason, sizeof(who.reason), "this machine was replaced by a newer one of the same office");
 	} else {
 		who.known = c->known = true;
 		who.expired = peer.not_after < now;
-		who.role = c->role = TRIB_ROLE_NODE;
+		who.role = c->role = peer.role;
 		who.incarnation = c->incarnation = peer.incarnation;
 		memcpy(who.node, peer.node, sizeof(who.node));
 		memcpy(who.app, peer.app, sizeof(who.app));
 		memcpy(who.name, peer.name, sizeof(who.name));
 		memcpy(c->node, peer.node, sizeof(c->node));
 		memcpy(c->app, peer.app, sizeof(c->app));
-		if (seen(k, peer.node, peer.app, err))
+		if (peer.role == TRIB_ROLE_NODE && seen(k, peer.node, peer.app, err))
 			return -1;
 	}
 	return trib_ipc_send(c->fd, TRIB_IPC_WHO, trib_span(&who, sizeof(who)), (struct trib_span){0}, (struct trib_span){0}, err);
@@ -337,7 +337,7 @@ static int check_peer(struct keeper *k, const struct conn *c, struct trib_err *e
 	int found = trib_hubdb_peer(&k->db, c->cert, &peer, err);
 	if (found < 0)
 		return -1;
-	if (!found || peer.revoked_at || !peer.current || peer.not_after < trib_now())
+	if (!found || peer.role != TRIB_ROLE_NODE || peer.revoked_at || !peer.current || peer.not_after < trib_now())
 		return trib_fail(err, TRIB_E_CERT, "this office's certificate was revoked, replaced or has expired; ask the city for a new enrolment slip");
 	return 0;
 }

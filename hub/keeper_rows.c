@@ -52,6 +52,8 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 {
 	struct trib_peer known;
 	int found = trib_hubdb_peer(h, e->sign_sha256, &known, err);
+	if (found > 0 && known.role != TRIB_ROLE_NODE)
+		return trib_fail(err, TRIB_E_CERT, "that certificate is a person's");
 	if (found) /* told before: the enrolment process was killed after we logged it, or the TLS certificate was renewed */
 		return found < 0 ? -1 : renewed_row(h, e, &known, err);
 	if (check_incarnation(h, e, err))

@@ -71,8 +71,16 @@ int trib_route_allowed(const struct trib_route *r, const struct trib_ipc_who *wh
 		(void)snprintf(ret_why, size, "%s", who->reason[0] ? who->reason : "a client certificate is needed; enrol first: tributary-agent enrol");
 		return 403;
 	}
-	if (r->kind == TRIB_ROUTE_RENEW) /* an expired certificate is good for this alone */
+	if (r->kind == TRIB_ROUTE_RENEW && who->role == TRIB_ROLE_NODE) /* an expired certificate is good for this alone */
 		return 0;
+	if (who->expired && who->role != TRIB_ROLE_NODE) {
+		(void)snprintf(ret_why, size, "the certificate has expired; ask the city for a new one: tributary-hub user add");
+		return 403;
+	}
+	if (r->kind == TRIB_ROUTE_RENEW) {
+		(void)snprintf(ret_why, size, "only an office renews here; people ask the city: tributary-hub user add");
+		return 403;
+	}
 	if (who->expired) {
 		(void)snprintf(ret_why, size, "the certificate has expired; renew it: tributary-agent sync");
 		return 403;

@@ -1,17 +1,20 @@
 #include "core/format/leaf.h"
 
 #include "core/base/clock.h"
+#include "core/format/note.h"
 
 /* One line of a leaf. Node to number are the lines whose struct member has a type of its own;
  * the hashes are listed with their place. */
 enum field {
 	F_END, F_TIME, F_ORIGIN, F_CITY, F_NAME, F_TABLE, F_NODE, F_APP, F_REASON, F_CODE,
+	F_BY, F_DETAIL, F_ABOUT_NODE, F_ABOUT_APP, F_ROLE, F_USAGE, F_WHAT, F_FROM, F_TO, F_EXPECTED, F_REPORTED, F_SILENT, F_SIZE, F_OLD_ROOT,
+	F_ADMIN_CERT, F_ISSUING_CERT, F_SIGNATURE,
 	F_INCARNATION, F_SEQ, F_CRL, F_NUMBER, F_VERSION, F_PART, F_KEY,
 	F_ROOT, F_HUB, F_LOG_KEY, F_SIGN_CERT, F_TLS_CERT, F_CERT, F_SHA256, F_MANIFEST, F_COMMIT, F_OID, F_SIGNER, F_OBJECT,
 	F_COUNT,
 };
 
-enum form { AS_TIME, AS_NAME, AS_ID, AS_WORD, AS_NUMBER, AS_HASH, AS_PART, AS_KEY };
+enum form { AS_TIME, AS_NAME, AS_ID, AS_ID_OR_DASH, AS_WORD, AS_NUMBER, AS_HASH, AS_PART, AS_KEY, AS_BASE64 };
 
 #define AT(form, key, member) {key, form, offsetof(struct trib_leaf, member), sizeof(((struct trib_leaf *)0)->member)}
 static const struct line {
@@ -46,10 +49,28 @@ static const struct line {
 	[F_COMMIT] = AT(AS_HASH, "commit", commit),
 	[F_OID] = AT(AS_HASH, "oid", oid),
 	[F_SIGNER] = AT(AS_HASH, "signer", signer),
+	[F_BY] = AT(AS_NAME, "by", origin),
+	[F_DETAIL] = AT(AS_NAME, "detail", name),
+	[F_ABOUT_NODE] = AT(AS_ID_OR_DASH, "node", node),
+	[F_ABOUT_APP] = AT(AS_ID_OR_DASH, "app", app),
+	[F_ROLE] = AT(AS_WORD, "role", word),
+	[F_USAGE] = AT(AS_WORD, "usage", usage),
+	[F_WHAT] = AT(AS_WORD, "what", word),
+	[F_FROM] = AT(AS_TIME, "from", from),
+	[F_TO] = AT(AS_TIME, "to", to),
+	[F_EXPECTED] = AT(AS_NUMBER, "expected", expected),
+	[F_REPORTED] = AT(AS_NUMBER, "reported", reported),
+	[F_SILENT] = AT(AS_NUMBER, "silent", silent),
+	[F_SIZE] = AT(AS_NUMBER, "size", number),
+	[F_OLD_ROOT] = AT(AS_HASH, "root", manifest),
+	[F_ADMIN_CERT] = AT(AS_BASE64, "admin-cert", admin_cert),
+	[F_ISSUING_CERT] = AT(AS_BASE64, "issuing-cert", issuing_cert),
+	[F_SIGNATURE] = AT(AS_BASE64, "signature", signature),
 	[F_OBJECT] = AT(AS_HASH, "object", sha256),
 };
 
-#define KINDS (TRIB_LEAF_REFUSED + 1)
+#define KINDS (TRIB_LEAF_EPOCH + 1)
+#define BASE64_MAX 8192 /* a certificate has 800 bytes, a signature 500 */
 static const struct {
 	const char *name;
 	uint8_t fields[13];
@@ -63,6 +84,11 @@ static const struct {
 	[TRIB_LEAF_MERGED] = {"merged", {F_TIME, F_NODE, F_APP, F_SEQ, F_MANIFEST}},
 	[TRIB_LEAF_OUT_OF_STEP] = {"out-of-step", {F_TIME, F_NODE, F_APP, F_SEQ, F_MANIFEST, F_TABLE, F_KEY, F_REASON}},
 	[TRIB_LEAF_REFUSED] = {"refused", {F_TIME, F_NODE, F_APP, F_CODE, F_OBJECT}},
+	[TRIB_LEAF_PERSON] = {"person", {F_TIME, F_ROLE, F_NAME, F_USAGE, F_CERT}},
+	[TRIB_LEAF_PERSON_REVOKED] = {"person-revoked", {F_TIME, F_CERT, F_NAME, F_REASON}},
+	[TRIB_LEAF_ACT] = {"act", {F_TIME, F_WHAT, F_BY, F_ABOUT_NODE, F_ABOUT_APP, F_OBJECT, F_DETAIL}},
+	[TRIB_LEAF_NIGHT] = {"night", {F_TIME, F_FROM, F_TO, F_EXPECTED, F_REPORTED, F_SILENT, F_SHA256}},
+	[TRIB_LEAF_EPOCH] = {"epoch", {F_TIME, F_ORIGIN, F_SIZE, F_OLD_ROOT, F_LOG_KEY, F_ADMIN_CERT, F_ISSUING_CERT, F_SIGNATURE}},
 };
 
 static int bad(const struct trib_kv *kv, const char *key, const char *what, struct trib_err *err)
@@ -96,6 +122,15 @@ static int take_word(struct trib_kv *kv, const struct line *l, char *ret, struct
 		return bad(kv, l->key, "too long", err);
 	memcpy(ret, f[0].p, f[0].n);
 	ret[f[0].n] = '\0';
+	return 0;
+}
+
+static int take_time(struct trib_kv *kv, const struct line *l, void *ret, struct trib_err *err)
+{
+	int64_t t;
+	if (trib_kv_take_time(kv, l->key, &t, err) < 0)
+		return -1;
+	memcpy(ret, &t, sizeof(t));
 	return 0;
 }
 
@@ -133,16 +168,41 @@ static int take_key(struct trib_kv *kv, struct trib_leaf *leaf, struct trib_err 
 	return 0;
 }
 
+static int take_id_or_dash(struct trib_kv *kv, const struct line *l, char *ret, struct trib_err *err)
+{
+	struct trib_span f[1];
+	if (trib_kv_take(kv, l->key, 1, f, err) < 0)
+		return -1;
+	ret[0] = '\0';
+	return trib_span_is(f[0], "-") ? 0 : trib_kv_id(kv, f[0], l->key, ret, l->size, err);
+}
+
+static int take_base64(struct trib_kv *kv, const struct line *l, void *ret, struct trib_err *err)
+{
+	struct trib_span f[1];
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(BASE64_MAX);
+	if (trib_kv_take(kv, l->key, 1, f, err) < 0)
+		return -1;
+	if (f[0].n > BASE64_MAX || !trib_unbase64(&bytes, f[0]))
+		return bad(kv, l->key, "not base64 of a certificate or a signature", err);
+	memcpy(ret, &f[0], sizeof(f[0]));
+	return 0;
+}
+
 static int take_line(struct trib_kv *kv, const struct line *l, struct trib_leaf *leaf, struct trib_err *err)
 {
 	char *at = (char *)leaf + l->at;
 	switch (l->form) {
 	case AS_TIME:
-		return trib_kv_take_time(kv, l->key, &leaf->time, err);
+		return take_time(kv, l, at, err);
 	case AS_NAME:
 		return take_name(kv, l, at, err);
 	case AS_ID:
 		return trib_kv_take_id(kv, l->key, at, l->size, err);
+	case AS_ID_OR_DASH:
+		return take_id_or_dash(kv, l, at, err);
+	case AS_BASE64:
+		return take_base64(kv, l, at, err);
 	case AS_WORD:
 		return take_word(kv, l, at, err);
 	case AS_NUMBER: {
@@ -196,11 +256,14 @@ static void put_line(struct trib_buf *b, const struct line *l, const struct trib
 	const char *at = (const char *)leaf + l->at;
 	char time[TRIB_TIME_LEN + 1];
 	uint64_t v;
+	int64_t when;
+	struct trib_span text;
 	trib_buf_puts(b, l->key);
 	trib_buf_putc(b, ' ');
 	switch (l->form) {
 	case AS_TIME:
-		trib_time_text(time, leaf->time);
+		memcpy(&when, at, sizeof(when));
+		trib_time_text(time, when);
 		trib_buf_puts(b, time);
 		break;
 	case AS_NAME:
@@ -209,6 +272,13 @@ static void put_line(struct trib_buf *b, const struct line *l, const struct trib
 	case AS_ID:
 	case AS_WORD:
 		trib_buf_puts(b, at);
+		break;
+	case AS_ID_OR_DASH:
+		trib_buf_puts(b, at[0] ? at : "-");
+		break;
+	case AS_BASE64:
+		memcpy(&text, at, sizeof(text));
+		trib_buf_put_span(b, text);
 		break;
 	case AS_NUMBER:
 		memcpy(&v, at, sizeof(v));
@@ -230,9 +300,13 @@ static void put_line(struct trib_buf *b, const struct line *l, const struct trib
 	trib_buf_putc(b, '\n');
 }
 
-void trib_leaf_put(struct trib_buf *b, const struct trib_leaf *leaf)
+static void put_until(struct trib_buf *b, const struct trib_leaf *leaf, uint8_t end)
 {
 	trib_buf_printf(b, "format tributary-leaf-1\nkind %s\n", kinds[leaf->kind].name);
-	for (const uint8_t *p = kinds[leaf->kind].fields; *p != F_END; p++)
+	for (const uint8_t *p = kinds[leaf->kind].fields; *p != F_END && *p != end; p++)
 		put_line(b, &lines[*p], leaf);
 }
+
+void trib_leaf_put(struct trib_buf *b, const struct trib_leaf *leaf) { put_until(b, leaf, F_END); }
+
+void trib_leaf_put_signed(struct trib_buf *b, const struct trib_leaf *leaf) { put_until(b, leaf, F_SIGNATURE); }

@@ -23,6 +23,11 @@ static const char *const every[] = {
 	F "kind merged\n" T NA "seq 1\nmanifest " H64("0c") "\n",
 	F "kind out-of-step\n" T NA "seq 1\nmanifest " H64("0d") "\ntable %\nkey 01ff\nreason missing-row\n",
 	F "kind refused\n" T NA "code bad-signature\nobject " H64("0e") "\n",
+	F "kind person\n" T "role auditor\nname Wang\nusage tls\ncert " H64("0f") "\n",
+	F "kind person-revoked\n" T "cert " H64("10") "\nname Wang\nreason left-office\n",
+	F "kind act\n" T "what node-add\nby %E7%8E%8B\nnode n1\napp -\nobject " H64("11") "\ndetail %\n",
+	F "kind night\n" T "from 2026-11-25T00:00:00Z\nto 2026-11-26T00:00:00Z\nexpected 3\nreported 2\nsilent 1\nsha256 " H64("12") "\n",
+	F "kind epoch\n" T "origin zunyi%2F2\nsize 17\nroot " H64("13") "\nlog-key " H64("14") "\nadmin-cert YWI=\nissuing-cert YWJj\nsignature YQ==\n",
 };
 
 static int parse(const char *text, struct trib_leaf *ret, struct trib_err *err)
@@ -74,6 +79,23 @@ static void members_land_in_their_places(void **state)
 	assert_int_equal(parse(every[TRIB_LEAF_REFUSED], &l, &err), 0);
 	assert_string_equal(l.word, "bad-signature");
 	assert_int_equal(l.sha256[5], 14);
+	assert_int_equal(parse(every[TRIB_LEAF_PERSON], &l, &err), 0);
+	assert_string_equal(l.word, "auditor");
+	assert_string_equal(l.name, "Wang");
+	assert_string_equal(l.usage, "tls");
+	assert_int_equal(l.cert[0], 15);
+	assert_int_equal(parse(every[TRIB_LEAF_ACT], &l, &err), 0);
+	assert_string_equal(l.origin, "王");
+	assert_string_equal(l.node, "n1");
+	assert_true(l.app[0] == '\0' && l.name[0] == '\0' && l.sha256[0] == 17);
+	assert_int_equal(parse(every[TRIB_LEAF_NIGHT], &l, &err), 0);
+	assert_true(l.to - l.from == 86400 && l.expected == 3 && l.reported == 2 && l.silent == 1 && l.sha256[0] == 18);
+	assert_int_equal(parse(every[TRIB_LEAF_EPOCH], &l, &err), 0);
+	assert_true(l.number == 17 && l.manifest[0] == 19 && l.sha256[0] == 20 && trib_span_is(l.admin_cert, "YWI=") && trib_span_is(l.signature, "YQ=="));
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
+	trib_leaf_put_signed(&b, &l);
+	trib_buf_puts(&b, "signature YQ==\n");
+	assert_string_equal(trib_buf_str(&b), every[TRIB_LEAF_EPOCH]);
 }
 
 static void a_leaf_may_mean_no_row(void **state)
@@ -106,6 +128,15 @@ static void other_values_are_refused(void **state)
 	};
 	for (size_t i = 0; i < TRIB_COUNT(wrong); i++)
 		assert_int_equal(parse(wrong[i], &l, &err), -1);
+	static const char *const codes[] = {"YWI", "YWI=\nx 1", "YW I=", "YWJ=", "*", "YWI=YWI=", "="};
+	for (size_t i = 0; i < TRIB_COUNT(codes); i++) {
+		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
+		const char *at = strstr(every[TRIB_LEAF_EPOCH], "YWI=");
+		trib_buf_put(&b, every[TRIB_LEAF_EPOCH], (size_t)(at - every[TRIB_LEAF_EPOCH]));
+		trib_buf_puts(&b, codes[i]);
+		trib_buf_puts(&b, at + 4);
+		assert_int_equal(trib_leaf_parse(trib_buf_span(&b), &l, &err), -1);
+	}
 	static const char *const parts[] = {"0/1", "2/1", "1", "1/", "/1", "1/1/1", "1/65536", "01/1"};
 	for (size_t i = 0; i < TRIB_COUNT(parts); i++) {
 		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
