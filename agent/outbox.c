@@ -205,16 +205,8 @@ static int carry_lanes(const struct trib_schematext *schema, const struct trib_l
 {
 	TRIB_AUTO(trib_buf) struct trib_buf name = TRIB_BUF(2 * TRIB_NAME_MAX);
 	for (size_t i = 0; i < schema->ntables; i++) {
-		if (lanes_name(&schema->tables[i], &name, err))
+		if (lanes_name(&schema->tables[i], &name, err) || trib_lanes_carry(ret, base, trib_buf_str(&name), err))
 			return -1;
-		struct trib_lanes_table *to = trib_lanes_get(ret, trib_buf_str(&name));
-		if (!to)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", schema->tables[i].name);
-		const struct trib_lanes_table *from = trib_lanes_find(base, trib_buf_str(&name));
-		if (from) {
-			to->rows = from->rows;
-			memcpy(to->lanes, from->lanes, sizeof(to->lanes));
-		}
 	}
 	return 0;
 }
@@ -222,7 +214,7 @@ static int carry_lanes(const struct trib_schematext *schema, const struct trib_l
 static int put_table_lines(struct trib_manifest *m, const struct trib_lanes *lanes, const struct trib_manifest *counts, struct trib_err *err)
 {
 	for (size_t i = 0; i < lanes->ntables; i++) {
-		const struct trib_lanes_table *t = lanes->tables[i];
+		struct trib_lanes_table *t = lanes->tables[i];
 		struct trib_mf_table line = {.name = t->name, .rows = t->rows};
 		for (size_t j = 0; j < counts->ntables; j++) {
 			const struct trib_mf_table *c = &counts->tables[j];
@@ -232,7 +224,7 @@ static int put_table_lines(struct trib_manifest *m, const struct trib_lanes *lan
 			line.updated = c->updated;
 			line.deleted = c->deleted;
 		}
-		trib_digest_table(t, line.digest);
+		trib_digest_table_keep(t, line.digest);
 		if (trib_manifest_add_table(m, &line, err))
 			return -1;
 	}

@@ -258,6 +258,7 @@ void trib_audit_free(struct trib_audit *a)
 		return;
 	struct trib_err ignored;
 	trib_merge_close(&a->made);
+	trib_signer_cache_release(&a->signers);
 	for (size_t i = 0; i < a->nfiles; i++) {
 		trib_mirror_free(a->files[i].mirror);
 		sqlite3_close_v2(a->files[i].db);

@@ -20,6 +20,7 @@ struct trib_audit {
 	char *dir;                /* DIR/run/audit-PID */
 	const char *city_dir;     /* where the scratch city is made; NULL: in `dir` */
 	struct trib_merge made;   /* the scratch city */
+	struct trib_signer_cache signers;
 	struct trib_audit_file *files;
 	size_t nfiles;
 	struct trib_buf note;     /* DIR/checkpoint as it was before the snapshot */

@@ -72,6 +72,7 @@ void trib_merge_close(struct trib_merge *m)
 		trib_mirror_free(m->cities[i].mirror);
 		sqlite3_close_v2(m->cities[i].db);
 	}
+	trib_signer_cache_release(&m->signers);
 	free(m->cities);
 	free(m->dir);
 	*m = (struct trib_merge){0};
@@ -124,7 +125,7 @@ static int save_digests(struct trib_city *c, const char *node, const struct trib
 		return -1;
 	for (size_t i = 0; i < lanes->ntables; i++) {
 		uint8_t digest[TRIB_SHA256_LEN];
-		trib_digest_table(lanes->tables[i], digest);
+		trib_digest_table_keep(lanes->tables[i], digest);
 		sqlite3_reset(ins);
 		sqlite3_bind_text(ins, 1, node, -1, SQLITE_STATIC);
 		sqlite3_bind_text(ins, 2, lanes->tables[i]->name, -1, SQLITE_STATIC);
@@ -171,6 +172,7 @@ static int put_result(struct trib_city *c, const struct held *g, const uint8_t m
 /* ---- judging and applying one complete group ---- */
 
 struct group {
+	struct trib_merge *m;
 	struct trib_city *city;
 	struct trib_hubdb *hub;
 	const struct held *g;
@@ -210,7 +212,7 @@ static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct tr
 		return trib_ctx(err, "commit %.12s of %s", hex, w->g->node);
 	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = at};
 	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = at,
-				   .incarnation = UINT64_MAX, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
+				   .incarnation = UINT64_MAX, .signers = &w->m->signers, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
 	if (trib_judge(w->repo, oid, &trust, &w->tip, ret, err))
 		return -1;
 	if (memcmp(ret->commit_sha256, leaf.commit, TRIB_SHA256_LEN) != 0 || memcmp(ret->manifest_sha256, leaf.manifest, TRIB_SHA256_LEN) != 0)
@@ -305,7 +307,7 @@ static bool waits(struct group *w, const char *path)
 
 static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
 {
-	struct group w = {.city = c, .hub = h, .g = g};
+	struct group w = {.m = m, .city = c, .hub = h, .g = g};
 	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(m->hub, g->node, c->app);
 	bool stopped = false;

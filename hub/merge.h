@@ -8,6 +8,7 @@
 
 #include "core/base/progress.h"
 #include "core/replay/mirror.h"
+#include "core/replay/signer.h"
 #include "hub/hubdb.h"
 
 struct trib_city {
@@ -21,6 +22,7 @@ struct trib_merge {
 	char *dir; /* of the city files */
 	struct trib_city *cities;
 	size_t ncities;
+	struct trib_signer_cache signers;
 	struct trib_progress *progress; /* may be NULL */
 	uint64_t merged, out_of_step, damaged; /* counts of the last run */
 	char damage[256];                      /* last damaged history, for the log */

@@ -7,6 +7,7 @@
 #include "core/base/log.h"
 #include "core/format/packscan.h"
 #include "core/format/pktline.h"
+#include "core/replay/signer.h"
 #include "core/trust/hash.h"
 #include "hub/smart_fetch.h"
 
@@ -32,6 +33,7 @@ struct push {
 	uint32_t nheld;
 	uint8_t object[TRIB_SHA256_LEN];/* what a refusal is about */
 	int64_t last_sign;
+	struct trib_signer_cache signers;
 };
 
 static void push_cleanup(struct push *p)
@@ -42,6 +44,7 @@ static void push_cleanup(struct push *p)
 	free(p->empty_repo);
 	free(p->repo_path);
 	trib_tip_release(&p->tip);
+	trib_signer_cache_release(&p->signers);
 	trib_buf_release(&p->held);
 }
 
@@ -365,6 +368,7 @@ static int judge_all(struct push *p, struct trib_err *err)
 		.root = p->w->hub->root,
 		.at = trib_now(),
 		.incarnation = p->w->who.incarnation,
+		.signers = &p->signers,
 	};
 	for (size_t i = 0; i < n; i++)
 		if (judge_one(p, view, &trust, chain[i], err) || sign_of_life(p, i + 1, n, err))

@@ -170,11 +170,16 @@ struct trib_cs_reader {
 
 struct trib_cs_reader *trib_cs_reader_new(struct trib_span bytes)
 {
-	struct trib_cs_reader *r = calloc(1, sizeof(*r));
+	/* The arrays are filled before they are read, and clearing 150 KiB costs more than reading a night of twenty rows. */
+	struct trib_cs_reader *r = malloc(sizeof(*r));
 	if (!r)
 		return NULL;
+	memset(r, 0, offsetof(struct trib_cs_reader, order));
 	r->in = trib_reader(bytes);
 	r->start = bytes.p;
+	r->group = 0;
+	r->key = trib_span(NULL, 0);
+	r->turn = 0;
 	r->keys[0] = r->keys[1] = TRIB_BUF(TRIB_ROW_MAX);
 	return r;
 }

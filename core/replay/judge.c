@@ -318,11 +318,12 @@ static int check_signer(struct work *w, struct trib_err *err)
 	/* take_blob has compared the bytes with the line's hash. */
 	if (!line)
 		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"signer.pem\"");
-	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->signer), line->sha256, err) < 0)
+	const struct trib_signer *s;
+	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->signer), line->sha256, &s, err) < 0)
 		return -1;
-	w->j.signer = c->id;
-	memcpy(w->signer_spki, c->spki, sizeof(w->signer_spki));
-	return check_turn(w, err) < 0 ? -1 : check_signature(w, c->leaf, err);
+	w->j.signer = s->id;
+	memcpy(w->signer_spki, s->spki, sizeof(w->signer_spki));
+	return check_turn(w, err) < 0 ? -1 : check_signature(w, s->leaf, err);
 }
 
 /* ---- what changed ---- */
@@ -370,19 +371,8 @@ static int carry_lanes(struct work *w, const struct trib_lanes *base, struct tri
 	const struct trib_schematext *s = &w->j.schema;
 
 	for (size_t i = 0; i < s->ntables; i++) {
-		const struct trib_lanes_table *from;
-		struct trib_lanes_table *to;
-
-		if (lanes_name(&s->tables[i], &name, err) < 0)
+		if (lanes_name(&s->tables[i], &name, err) < 0 || trib_lanes_carry(&w->lanes, base, trib_buf_str(&name), err) < 0)
 			return -1;
-		to = trib_lanes_get(&w->lanes, trib_buf_str(&name));
-		if (!to)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", s->tables[i].name);
-		from = trib_lanes_find(base, trib_buf_str(&name));
-		if (from) {
-			to->rows = from->rows;
-			memcpy(to->lanes, from->lanes, sizeof(to->lanes));
-		}
 	}
 	for (size_t i = 0; i < base->ntables; i++) {
 		const struct trib_lanes_table *t = base->tables[i];
@@ -402,7 +392,7 @@ static const struct trib_mf_table *counted(const struct trib_manifest *counts, c
 	return NULL;
 }
 
-static int check_table_line(const struct trib_mf_table *line, const struct trib_lanes_table *t, const struct trib_manifest *counts,
+static int check_table_line(const struct trib_mf_table *line, struct trib_lanes_table *t, const struct trib_manifest *counts,
 			    struct trib_err *err)
 {
 	static const struct trib_mf_table none = {0};
@@ -420,7 +410,7 @@ static int check_table_line(const struct trib_mf_table *line, const struct trib_
 	if (line->rows != t->rows)
 		return trib_fail(err, TRIB_E_DIGEST, "table %s: the manifest claims %llu rows, the changes lead to %llu", t->name,
 				 (unsigned long long)line->rows, (unsigned long long)t->rows);
-	trib_digest_table(t, digest);
+	trib_digest_table_keep(t, digest);
 	if (memcmp(digest, line->digest, sizeof(digest)) != 0 || (t->rows == 0 && !is_zero(t->lanes, sizeof(t->lanes))))
 		return trib_fail(err, TRIB_E_DIGEST, "table %s: the digest is not previous state + changes", t->name);
 	return 0;

@@ -49,7 +49,7 @@ struct trib_trust {
 	/* For a caller that measures the resulting state itself and compares it with the signed manifest (restore): everything is judged but the digest
 	 * arithmetic (codes DIGEST and SCHEMA of changesets); the lanes of *tip are then left empty. */
 	bool state_proven_later;
-	/* Remembers the last signer between calls; may be NULL. The city root must live as long. */
+	/* Remembers signers between calls; may be NULL. The city root must live as long. */
 	struct trib_signer_cache *signers;
 	/* Is this signing certificate known and not revoked at `at`? NULL = any that chains to root. -1 with TRIB_E_CERT. */
 	int (*cert_ok)(void *ctx, const struct trib_cert_id *id, struct trib_err *err);

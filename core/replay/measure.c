@@ -117,6 +117,7 @@ static int flush(struct trib_measure *m, bool may_give, struct trib_err *err)
 static void add_sum(struct trib_lanes_table *to, struct trib_lanes_table *from)
 {
 	to->rows += from->rows;
+	to->known = from->known = false;
 	for (size_t i = 0; i < TRIB_LANES; i++)
 		to->lanes[i] = (uint16_t)(to->lanes[i] + from->lanes[i]);
 	from->rows = 0;

@@ -1,8 +1,18 @@
 #include "core/replay/signer.h"
 
+static void forget(struct trib_signer **s)
+{
+	if (*s)
+		trib_cert_free((*s)->leaf);
+	free(*s);
+	*s = NULL;
+}
+
 void trib_signer_cache_release(struct trib_signer_cache *c)
 {
-	trib_cert_free(c->leaf);
+	for (size_t i = 0; c->slots && i < TRIB_SIGNERS; i++)
+		forget(&c->slots[i]);
+	free(c->slots);
 	*c = (struct trib_signer_cache){0};
 }
 
@@ -15,7 +25,7 @@ int trib_signer_owner(const struct trib_trust *trust, const struct trib_cert_id 
 	return 0;
 }
 
-static void narrow(struct trib_signer_cache *c, const struct trib_cert_id *id)
+static void narrow(struct trib_signer *c, const struct trib_cert_id *id)
 {
 	/* The ends themselves are left to the full check. */
 	if (id->not_before >= c->from)
@@ -24,7 +34,7 @@ static void narrow(struct trib_signer_cache *c, const struct trib_cert_id *id)
 		c->to = id->not_after - 1;
 }
 
-static int check_chain(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_cert *const certs[2], size_t n, struct trib_err *err)
+static int check_chain(struct trib_signer *c, const struct trib_trust *t, struct trib_cert *const certs[2], size_t n, struct trib_err *err)
 {
 	struct trib_cert_id issuing, root;
 
@@ -46,7 +56,7 @@ static int check_chain(struct trib_signer_cache *c, const struct trib_trust *t, 
 	return 0;
 }
 
-static int fill(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_span pem, struct trib_err *err)
+static int fill(struct trib_signer *c, const struct trib_trust *t, struct trib_span pem, struct trib_err *err)
 {
 	struct trib_cert *certs[2] = {NULL, NULL};
 	size_t n = 0;
@@ -69,18 +79,28 @@ static int fill(struct trib_signer_cache *c, const struct trib_trust *t, struct 
 }
 
 int trib_signer_judge(struct trib_signer_cache *c, const struct trib_trust *t, struct trib_span pem, const uint8_t pem_sha256[TRIB_SHA256_LEN],
-		      struct trib_err *err)
+		      const struct trib_signer **ret, struct trib_err *err)
 {
-	bool known = c->leaf && memcmp(c->pem_sha256, pem_sha256, TRIB_SHA256_LEN) == 0 && c->root == t->root &&
-		     c->self_signed == t->self_signed && t->at >= c->from && t->at <= c->to;
+	if (!c->slots && !(c->slots = calloc(TRIB_SIGNERS, sizeof(struct trib_signer *))))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	struct trib_signer **slot = &c->slots[(pem_sha256[0] << 8 | pem_sha256[1]) % TRIB_SIGNERS], *s = *slot;
+	bool known = s && memcmp(s->pem_sha256, pem_sha256, TRIB_SHA256_LEN) == 0 && s->root == t->root && s->self_signed == t->self_signed &&
+		     t->at >= s->from && t->at <= s->to;
 
 	if (!known) {
-		trib_signer_cache_release(c);
-		if (fill(c, t, pem, err) < 0)
+		forget(slot);
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		if (fill(s, t, pem, err) < 0) {
+			free(s);
 			return -1;
-		memcpy(c->pem_sha256, pem_sha256, TRIB_SHA256_LEN);
+		}
+		memcpy(s->pem_sha256, pem_sha256, TRIB_SHA256_LEN);
+		*slot = s;
 	}
-	if (trib_signer_owner(t, &c->id, err) < 0)
+	*ret = s;
+	if (trib_signer_owner(t, &s->id, err) < 0)
 		return -1;
-	return t->cert_ok ? t->cert_ok(t->ctx, &c->id, err) : 0;
+	return t->cert_ok ? t->cert_ok(t->ctx, &s->id, err) : 0;
 }

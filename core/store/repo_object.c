@@ -112,17 +112,22 @@ static int loose_body(struct loose *l, size_t size, struct trib_buf *ret, struct
 static int read_loose(const char *dir, const char *hex, const char *type, size_t max, struct trib_buf *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/%.2s/%s", dir, hex, hex + 2);
-	TRIB_AUTO(trib_mem) struct loose *l = calloc(1, sizeof(*l));
-	if (!path || !l)
+	TRIB_AUTO(trib_mem) struct loose *l = NULL;
+	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory reading an object");
 	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : trib_fail_errno(err, "opening %s", path);
+	if (!(l = malloc(sizeof(*l))))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory reading an object");
 	z_stream z = {0};
 	if (inflateInit(&z) != Z_OK)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory inflating %s", path);
 	__attribute__((cleanup(inflate_cleanup))) z_stream *guard = &z;
-	*l = (struct loose){.fd = fd, .path = path, .z = guard};
+	l->fd = fd;
+	l->path = path;
+	l->z = guard;
+	l->ended = false; /* `in` is filled before it is read */
 	size_t size = 0;
 	if (loose_head(l, type, &size, err))
 		return -1;

@@ -98,6 +98,7 @@ static int move_element(struct trib_digester *d, struct trib_lanes_table *t, int
 	    EVP_EncryptInit_ex(d->cipher, NULL, NULL, seed, zeros) != 1 ||
 	    EVP_EncryptUpdate(d->cipher, (uint8_t *)v, &n, zeros, VECTOR) != 1 || n != VECTOR)
 		return trib_fail(err, TRIB_E_CRYPTO, "OpenSSL cannot compute the state digest; nothing was published");
+	t->known = false;
 	if (sign > 0)
 		add_lanes(t->lanes, v);
 	else

@@ -15,10 +15,14 @@
 /* As many tables as always fit into TRIB_LANES_MAX; a table that was dropped keeps its (zero) lanes. */
 #define TRIB_LANES_TABLES_MAX ((TRIB_LANES_MAX - 18) / (4 + TRIB_LANES_NAME_MAX + 8 + 2 * TRIB_LANES))
 
+/* States of one history share the tables that did not change between them: only what trib_lanes_get has returned since the last copy may be written. */
 struct trib_lanes_table {
 	char *name; /* folded; a bag's is "sqlite_bag_x" */
 	uint64_t rows; /* bags: sum of _count */
 	uint16_t lanes[TRIB_LANES];
+	unsigned refs; /* states that hold it, beside the first */
+	bool known;    /* `digest` is that of `lanes` */
+	uint8_t digest[TRIB_SHA256_LEN];
 };
 
 struct trib_lanes {
@@ -28,12 +32,14 @@ struct trib_lanes {
 
 void trib_lanes_release(struct trib_lanes *l);
 static inline void trib_lanes_cleanup(struct trib_lanes *l) { trib_lanes_release(l); }
-/* *ret becomes an own copy. */
+/* *ret becomes an own copy; a table is copied when one of the two is written. */
 int trib_lanes_copy(const struct trib_lanes *from, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Serialised form for state files and hub.db: "tributary-lanes-1\n", then per table lp(name) u64be rows, 2048 bytes. */
 void trib_lanes_put(struct trib_buf *b, const struct trib_lanes *l);
 int trib_lanes_parse(struct trib_span bytes, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The table's lanes, created empty when missing. NULL out of memory. Stays valid while other tables are added. */
+/* Adds the table to *to as *from has it, or empty: what a schema keeps of the state before. *to does not have it yet. */
+int trib_lanes_carry(struct trib_lanes *to, const struct trib_lanes *from, const char *folded_name, struct trib_err *err) TRIB_MUST_CHECK;
+/* The table's lanes to be written, created empty when missing. NULL out of memory. Stays valid while other tables are added. */
 struct trib_lanes_table *trib_lanes_get(struct trib_lanes *l, const char *folded_name);
 /* The table's lanes or NULL. */
 const struct trib_lanes_table *trib_lanes_find(const struct trib_lanes *l, const char *folded_name);
@@ -64,6 +70,8 @@ int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, con
 
 /* Published digests. */
 void trib_digest_table(const struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN]);
+/* The same, and remembers it for the next time. */
+void trib_digest_table_keep(struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN]);
 void trib_digest_overall(const struct trib_lanes *l, const char *app, uint8_t ret[TRIB_SHA256_LEN]);
 
 #endif

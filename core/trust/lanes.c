@@ -5,12 +5,20 @@
 #define MAGIC "tributary-lanes-1\n"
 #define VECTOR (2 * TRIB_LANES)
 
+static void let_go(struct trib_lanes_table *t)
+{
+	if (t->refs) {
+		t->refs--;
+		return;
+	}
+	free(t->name);
+	free(t);
+}
+
 void trib_lanes_release(struct trib_lanes *l)
 {
-	for (size_t i = 0; i < l->ntables; i++) {
-		free(l->tables[i]->name);
-		free(l->tables[i]);
-	}
+	for (size_t i = 0; i < l->ntables; i++)
+		let_go(l->tables[i]);
 	free(l->tables);
 	*l = (struct trib_lanes){0};
 }
@@ -43,23 +51,39 @@ const struct trib_lanes_table *trib_lanes_find(const struct trib_lanes *l, const
 }
 
 /* Makes room for one more at i; the array grows by doubling at powers of two. */
-static struct trib_lanes_table *insert_at(struct trib_lanes *l, size_t i, const char *name)
+static bool room_at(struct trib_lanes *l, size_t i)
 {
 	if ((l->ntables & (l->ntables - 1)) == 0) {
 		size_t bytes;
 		if (trib_mul_overflow(l->ntables ? 2 * l->ntables : 1, sizeof(*l->tables), &bytes))
-			return NULL;
+			return false;
 		struct trib_lanes_table **grown = realloc(l->tables, bytes);
 		if (!grown)
-			return NULL;
+			return false;
 		l->tables = grown;
 	}
+	memmove(l->tables + i + 1, l->tables + i, (l->ntables - i) * sizeof(*l->tables));
+	return true;
+}
+
+static struct trib_lanes_table *new_table(const char *name)
+{
 	struct trib_lanes_table *t = calloc(1, sizeof(*t));
-	if (!t || !(t->name = strdup(name))) {
+	if (t && !(t->name = strdup(name))) {
 		free(t);
 		return NULL;
 	}
-	memmove(l->tables + i + 1, l->tables + i, (l->ntables - i) * sizeof(*l->tables));
+	return t;
+}
+
+static struct trib_lanes_table *insert_at(struct trib_lanes *l, size_t i, const char *name)
+{
+	struct trib_lanes_table *t = new_table(name);
+	if (!t || !room_at(l, i)) {
+		if (t)
+			let_go(t);
+		return NULL;
+	}
 	l->tables[i] = t;
 	l->ntables++;
 	return t;
@@ -69,21 +93,46 @@ struct trib_lanes_table *trib_lanes_get(struct trib_lanes *l, const char *folded
 {
 	bool found;
 	size_t i = place(l, folded_name, &found);
-	return found ? l->tables[i] : insert_at(l, i, folded_name);
+	if (!found)
+		return insert_at(l, i, folded_name);
+	struct trib_lanes_table *t = l->tables[i];
+	if (t->refs) {
+		struct trib_lanes_table *own = new_table(folded_name);
+		if (!own)
+			return NULL;
+		own->rows = t->rows;
+		memcpy(own->lanes, t->lanes, sizeof(own->lanes));
+		t->refs--;
+		t = l->tables[i] = own;
+	}
+	t->known = false;
+	return t;
+}
+
+int trib_lanes_carry(struct trib_lanes *to, const struct trib_lanes *from, const char *folded_name, struct trib_err *err)
+{
+	bool found;
+	size_t i = place(to, folded_name, &found), at = place(from, folded_name, &found);
+	if (!(found ? room_at(to, i) : insert_at(to, i, folded_name) != NULL))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", folded_name);
+	if (!found)
+		return 0;
+	to->tables[i] = from->tables[at];
+	to->tables[i]->refs++;
+	to->ntables++;
+	return 0;
 }
 
 int trib_lanes_copy(const struct trib_lanes *from, struct trib_lanes *ret, struct trib_err *err)
 {
 	struct trib_lanes copy = {0};
 	for (size_t i = 0; i < from->ntables; i++) {
-		const struct trib_lanes_table *t = from->tables[i];
-		struct trib_lanes_table *c = insert_at(&copy, i, t->name);
-		if (!c) {
+		if (!room_at(&copy, i)) {
 			trib_lanes_release(&copy);
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 		}
-		c->rows = t->rows;
-		memcpy(c->lanes, t->lanes, sizeof(c->lanes));
+		copy.tables[copy.ntables++] = from->tables[i];
+		from->tables[i]->refs++;
 	}
 	*ret = copy;
 	return 0;
@@ -170,8 +219,19 @@ int trib_lanes_parse(struct trib_span bytes, struct trib_lanes *ret, struct trib
 void trib_digest_table(const struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN])
 {
 	uint8_t bytes[VECTOR];
+	if (t->known) {
+		memcpy(ret, t->digest, TRIB_SHA256_LEN);
+		return;
+	}
 	lanes_bytes(t, bytes);
 	trib_sha256(ret, trib_span(bytes, sizeof(bytes)));
+}
+
+void trib_digest_table_keep(struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN])
+{
+	trib_digest_table(t, ret);
+	memcpy(t->digest, ret, TRIB_SHA256_LEN);
+	t->known = true;
 }
 
 void trib_digest_overall(const struct trib_lanes *l, const char *app, uint8_t ret[TRIB_SHA256_LEN])
@@ -179,11 +239,11 @@ void trib_digest_overall(const struct trib_lanes *l, const char *app, uint8_t re
 	struct trib_sha256_ctx *c = trib_sha256_new();
 	TRIB_AUTO(trib_buf) struct trib_buf line = TRIB_BUF(SIZE_MAX);
 	for (size_t i = 0; i < l->ntables; i++) {
-		const struct trib_lanes_table *t = l->tables[i];
+		struct trib_lanes_table *t = l->tables[i];
 		if (t->rows == 0)
 			continue;
 		uint8_t sum[TRIB_SHA256_LEN];
-		trib_digest_table(t, sum);
+		trib_digest_table_keep(t, sum);
 		trib_buf_reset(&line);
 		trib_buf_printf(&line, "%s ", app);
 		trib_pct(&line, trib_span_str(t->name));

@@ -332,7 +332,7 @@ static void remembers_signers_safely(void **state)
 	mk.trust.signers = &cache;
 	mk_commit(&mk, "SELECT 1");
 	mk_commit(&mk, "SELECT 1");
-	assert_non_null(cache.leaf);
+	assert_non_null(cache.slots);
 	mk_draft(&mk, "SELECT 1", TRIB_KIND_CHANGE, 1, 1, &d);
 	mk.trust.at = MK_TIME + INT64_C(86400) * 3650;
 	refuse(&mk, &d, TRIB_E_CERT, "expired");
