@@ -5,7 +5,7 @@
 const struct trib_opt agent_opts_commit[] = {
 	{"message", 'm', "MSG", N_("a text for people, kept in the commit")},
 	{"accept-loss", 0, NULL, N_("commit although the brake holds back")},
-	{"engine", 0, "NAME", N_("how to find changes: full (default)")},
+	{"engine", 0, "NAME", N_("how to find changes: auto (default: pages that changed; all rows of a table where that cannot be), or full")},
 	{"full-scan", 0, NULL, N_("read every page, though the file looks untouched")},
 	{0},
 };
@@ -13,9 +13,11 @@ const struct trib_opt agent_opts_commit[] = {
 static int choose_engine(struct trib_cli *cli, const struct trib_engine **ret)
 {
 	const char *name = trib_cli_opt(cli, "engine");
-	*ret = &trib_engine_full;
-	if (name && strcmp(name, trib_engine_full.name) != 0)
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("there is no engine %s; try: --engine full"), name);
+	*ret = &trib_engine_page; /* it lets the full one step in where it must */
+	if (name && strcmp(name, trib_engine_full.name) == 0)
+		*ret = &trib_engine_full;
+	else if (name && strcmp(name, "auto") != 0 && strcmp(name, trib_engine_page.name) != 0)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("there is no engine %s; try: --engine auto, page or full"), name);
 	return 0;
 }
 

@@ -16,7 +16,7 @@ const struct trib_opt agent_opts_enrol[] = {
 };
 const struct trib_opt agent_opts_sync[] = {
 	{"if-due", 0, NULL, N_("only when tonight's run has not been yet: for timers")},
-	{"engine", 0, "NAME", N_("how to find changes: full (default)")},
+	{"engine", 0, "NAME", N_("how to find changes: auto (default: pages that changed; all rows of a table where that cannot be), or full")},
 	{0},
 };
 

@@ -41,6 +41,23 @@ static struct seen see(struct scratch *x, const char *engine)
 	return s;
 }
 
+/* The only change of the capture to come puts this text into column `col`. */
+static void writes_text(struct scratch *x, size_t col, const char *want)
+{
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_change ch;
+	OK(trib_capture_run(&x->s, &trib_engine_page, &c, err));
+	assert_string_equal(c.engine, "page");
+	struct trib_cs_reader *r = trib_cs_reader_new(trib_buf_span(&c.parts[0].changeset));
+	struct trib_err err = {0};
+	assert_int_equal(trib_cs_next(r, &ch, &err), 1);
+	assert_int_equal(ch.new[col].type, TRIB_TEXT);
+	assert_int_equal(ch.new[col].s.n, strlen(want));
+	assert_memory_equal(ch.new[col].s.p, want, strlen(want));
+	trib_cs_reader_free(r);
+	trib_capture_release(&c);
+}
+
 static void start(struct scratch *x, const char *sql)
 {
 	sql_run(x->app, sql);
@@ -169,6 +186,7 @@ static void texts_of_utf16_files_travel_exactly(void **state)
 		sqlite3_bind_text16(st, 2, i ? other : lone, sizeof(lone), SQLITE_STATIC);
 		assert_int_equal(sqlite3_step(st), SQLITE_DONE);
 		sqlite3_finalize(st);
+		writes_text(x, 1, i ? "A\xed\xa0\x81" "B\xed\xb0\x80\xf0\x9f\x98\x80" : "A\xed\xa0\x80" "B\xed\xb0\x80\xf0\x9f\x98\x80");
 		assert_int_equal(see(x, "page").rows, 1);
 	}
 	sql_run(x->app, "INSERT INTO w SELECT v, 0 FROM a WHERE id = 5");
