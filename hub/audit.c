@@ -24,6 +24,10 @@ static const char own_schema[] =
 	" PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	/* city commits whose signature and place are right */
 	"CREATE TABLE cc(seq INTEGER PRIMARY KEY, oid BLOB, log_size INTEGER, merged INTEGER, digest BLOB);"
+	/* expected histories, from and until which leaf; nightly lists; one night as derived */
+	"CREATE TABLE x(node TEXT, app TEXT, since INTEGER, until INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	"CREATE TABLE ng(idx INTEGER PRIMARY KEY, from_at INTEGER, to_at INTEGER, expected INTEGER, reported INTEGER, silent INTEGER, sha256 BLOB);"
+	"CREATE TABLE nn(node TEXT, app TEXT, reported INTEGER, listed INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
 
 /* ---- small SQL ---- */
@@ -296,7 +300,7 @@ static int run(const struct trib_hub *hub, uint64_t since, const char *city_dir,
 	a->quiet = quiet;
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
-	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
+	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
 	    trib_audit_chain(a, err) || trib_audit_city(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;

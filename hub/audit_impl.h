@@ -28,6 +28,7 @@ struct trib_audit {
 	uint8_t city_floor[TRIB_OID_LEN]; /* last city commit before the snapshot */
 	uint64_t size, since;
 	uint8_t log_pub[32];
+	int64_t opened; /* time of the log's first leaf */
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };
@@ -47,6 +48,7 @@ int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256
 
 /* The steps, in this order. */
 int trib_audit_log(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_log.c */
+int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_night.c: who was silent */
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */

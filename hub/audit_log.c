@@ -77,6 +77,7 @@ static int keep_open(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		return trib_audit_find(a, &w, err, "leaf %llu opens the log a second time", (unsigned long long)idx);
 	memcpy(a->log_pub, l->sha256, sizeof(a->log_pub));
 	a->has_pub = true;
+	a->opened = l->time;
 	if (trib_cert_identity(a->hub->root, &root, err))
 		return -1;
 	if (strcmp(l->name, a->hub->city) != 0 || strcmp(l->origin, a->hub->origin) != 0)
@@ -90,6 +91,23 @@ static int keep_cert(struct trib_audit *a, const struct trib_leaf *l, const uint
 {
 	return trib_audit_exec(a->own, err, "INSERT OR REPLACE INTO c(sha256, node, app, usage, incarnation) VALUES(?,?,?,?,?)", "bsssi", trib_span(sha, TRIB_SHA256_LEN),
 			       l->node, l->app, usage, (int64_t)l->incarnation);
+}
+
+/* Expected from the first leaf that says so: a slip was made, or a machine enrolled. */
+static int keep_expected(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO x(node, app, since) VALUES(?,?,?)", "ssi", l->node, l->app, (int64_t)idx);
+}
+
+static int keep_act(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	return strcmp(l->word, "node-add") == 0 && l->node[0] && l->app[0] ? keep_expected(a, idx, l, err) : 0;
+}
+
+static int keep_night(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT INTO ng(idx, from_at, to_at, expected, reported, silent, sha256) VALUES(?,?,?,?,?,?,?)", "iiiiiib", (int64_t)idx, l->from,
+			       l->to, (int64_t)l->expected, (int64_t)l->reported, (int64_t)l->silent, trib_span(l->sha256, TRIB_SHA256_LEN));
 }
 
 static int keep_held(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
@@ -117,9 +135,13 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 	case TRIB_LEAF_LOG_OPEN:
 		return keep_open(a, idx, l, err);
 	case TRIB_LEAF_ENROLLED:
-		return keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
+		return keep_expected(a, idx, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
 	case TRIB_LEAF_REVOKED:
 		return trib_audit_exec(a->own, err, "UPDATE c SET revoked_at = ? WHERE sha256 = ? AND revoked_at IS NULL", "ib", l->time, trib_span(l->cert, TRIB_SHA256_LEN));
+	case TRIB_LEAF_ACT:
+		return keep_act(a, idx, l, err);
+	case TRIB_LEAF_NIGHT:
+		return keep_night(a, idx, l, err);
 	case TRIB_LEAF_HELD:
 		return keep_held(a, idx, l, err);
 	case TRIB_LEAF_MERGED:

@@ -7,6 +7,7 @@ const struct trib_opt hub_opts_log[] = {
 	{"node", 0, "ID", N_("the community")},
 	{"app", 0, "NAME", N_("the application's name (default: main)")},
 	{"limit", 0, "N", N_("at most N commits")},
+	{"nights", 0, NULL, N_("the nightly lists instead: who was expected, who reported, who was silent")},
 	{0},
 };
 const struct trib_opt hub_opts_show[] = {
@@ -82,6 +83,8 @@ int hub_cmd_log(struct trib_cli *cli)
 	long long most = limit ? strtoll(limit, &end, 10) : INT64_MAX;
 	if (limit && (*limit < '0' || *limit > '9' || *end))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--%s takes a number"), "limit");
+	if (trib_cli_flag(cli, "nights"))
+		return hub_log_nights(cli, most);
 	if (hub_cli_history(cli, &db, &h) || trib_db_prepare(db.db, HELD "ORDER BY seq DESC LIMIT ?", &st, &cli->err))
 		return -1;
 	sqlite3_bind_text(st, 1, h.node, -1, SQLITE_STATIC);

@@ -125,6 +125,25 @@ static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expe
 	return 0;
 }
 
+/* The last list in the log: what an auditor will see of the night. */
+static int last_night(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	char when[17], to[TRIB_TIME_LEN + 1];
+	if (trib_db_prepare(db->db, "SELECT to_at, expected, reported, silent FROM night ORDER BY idx DESC LIMIT 1", &st, &cli->err))
+		return -1;
+	int row = trib_db_step(db->db, st, &cli->err);
+	if (row <= 0)
+		return row;
+	trib_time_city(when, sqlite3_column_int64(st, 0));
+	trib_time_text(to, sqlite3_column_int64(st, 0));
+	trib_say(cli, _("Night up to %s: %lld expected, %lld reported, %lld silent; all nights: tributary-hub log --nights\n"), when, (long long)sqlite3_column_int64(st, 1),
+		 (long long)sqlite3_column_int64(st, 2), (long long)sqlite3_column_int64(st, 3));
+	trib_json(cli, "night", json_pack("{s:s, s:I, s:I, s:I}", "to", to, "expected", (json_int_t)sqlite3_column_int64(st, 1), "reported",
+					  (json_int_t)sqlite3_column_int64(st, 2), "silent", (json_int_t)sqlite3_column_int64(st, 3)));
+	return 0;
+}
+
 int hub_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
@@ -141,7 +160,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
-	    list_clocks(cli, &db) || list_refusals(cli, &db) || totals(cli, &db, &expected))
+	    list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
 		return -1;
 	if (expected == 0)
 		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));

@@ -33,6 +33,8 @@ int hub_cmd_ingest(struct trib_cli *cli);
 int hub_cmd_log(struct trib_cli *cli);
 int hub_cmd_show(struct trib_cli *cli);
 
+/* The nightly lists (cmd_night.c). */
+int hub_log_nights(struct trib_cli *cli, long long most);
 /* Opens hub.db (read-only) and the history of --node and --app (cmd_log.c). */
 struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);

@@ -15,6 +15,8 @@ int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, 
 struct trib_keeper_log {
 	uint64_t published; /* leaves of the published log */
 	int64_t publish_at; /* monotonic: not before */
+	int64_t night;      /* close of the last list */
+	int64_t night_at;   /* monotonic: not tried again before */
 };
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k);
 

@@ -2,17 +2,37 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "hub/keeper.h"
+#include "hub/night.h"
 #include "hub/tiles.h"
 
 #define PUBLISH_MS 2000 /* at most so often: eight files are synced each time */
 #define RETRY_MS 30000
 #define TICK_MS 30000   /* leaves of administrative commands are seen so late */
 
+/* The nightly list comes before the first commit that is held after the close. */
+static void nightly(struct trib_hubdb *h, struct trib_keeper_log *k)
+{
+	struct trib_err err;
+	int64_t now = trib_now(), close = trib_night_close(now);
+	if (close == k->night || trib_mono_ms() < k->night_at)
+		return;
+	int made = trib_night_make(h, now, &err);
+	if (made < 0) {
+		trib_log(TRIB_LOG_ERROR, "%s; it is tried again", err.msg);
+		k->night_at = trib_mono_ms() + RETRY_MS;
+		return;
+	}
+	k->night = close;
+	if (made)
+		trib_log(TRIB_LOG_INFO, "the nightly list is made; see: tributary-hub log --nights");
+}
+
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k)
 {
 	struct trib_err err;
 	uint64_t size;
 	int64_t now = trib_mono_ms();
+	nightly(h, k);
 	if (trib_log_size(h, &size, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return TICK_MS;

@@ -8,6 +8,7 @@
 #include "core/base/i18n.h"
 #include "core/trust/hash.h"
 #include "hub/audit.h"
+#include "hub/night.h"
 
 int trib_hub_stopped(const struct trib_hub *hub, struct trib_lock *ret, struct trib_err *err)
 {
@@ -126,6 +127,12 @@ static int verdict(struct trib_hubdb *h, const struct trib_leaf *leaf, struct tr
 	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
+static int night_row(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf *leaf, struct trib_err *err)
+{
+	struct trib_night n = {.from = leaf->from, .to = leaf->to, .end = idx, .expected = leaf->expected, .reported = leaf->reported, .silent = leaf->silent};
+	return trib_night_row(h, &n, leaf->sha256, err);
+}
+
 static int one_leaf(struct trib_hubdb *h, uint64_t idx, struct trib_span bytes, uint8_t pub[32], struct trib_err *err)
 {
 	struct trib_leaf leaf;
@@ -139,6 +146,8 @@ static int one_leaf(struct trib_hubdb *h, uint64_t idx, struct trib_span bytes, 
 		memcpy(pub, leaf.sha256, 32);
 	if (leaf.kind == TRIB_LEAF_HELD)
 		return held_row(h, idx, &leaf, err);
+	if (leaf.kind == TRIB_LEAF_NIGHT)
+		return night_row(h, idx, &leaf, err);
 	return leaf.kind == TRIB_LEAF_MERGED || leaf.kind == TRIB_LEAF_OUT_OF_STEP ? verdict(h, &leaf, err) : 0;
 }
 
@@ -170,7 +179,8 @@ static int caches(struct trib_hubdb *h, struct trib_rebuilt *ret, struct trib_er
 	uint64_t next = 0;
 	int64_t n[2];
 	if (trib_db_exec(h->db,
-			 "CREATE TEMP TABLE was_sub AS SELECT * FROM subtree; CREATE TEMP TABLE was_held AS SELECT * FROM held; DELETE FROM subtree; DELETE FROM held", err) ||
+			 "CREATE TEMP TABLE was_sub AS SELECT * FROM subtree; CREATE TEMP TABLE was_held AS SELECT * FROM held; DELETE FROM subtree; DELETE FROM held; "
+			 "DELETE FROM night", err) ||
 	    trib_db_prepare(h->db, "SELECT idx, bytes FROM leaf ORDER BY idx", &st, err))
 		return -1;
 	int row;
