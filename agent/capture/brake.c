@@ -343,7 +343,13 @@ static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, 
 	bool any = false;
 	for (size_t i = 0; i < v->n; i++) {
 		struct touched *t = &v->t[i];
-		if (t->changed > TRIB_BRAKE_ROWS && t->rows && trib_digests_maybe(db, t->name, t->rows, &t->maybe, err))
+		const struct trib_lanes_table *was = trib_lanes_find(&s->tip.lanes, t->name);
+		uint8_t digest[TRIB_SHA256_LEN] = {0};
+		if (t->changed <= TRIB_BRAKE_ROWS || !t->rows)
+			continue;
+		if (was)
+			trib_digest_table(was, digest);
+		if (trib_digests_maybe(db, t->name, t->rows, digest, &t->maybe, err))
 			return -1;
 		any = any || t->maybe;
 	}

@@ -203,13 +203,14 @@ int trib_digests_open(struct trib_state *s, sqlite3 **ret, struct trib_err *err)
 
 /* ---- asked ---- */
 
-int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, bool *ret, struct trib_err *err)
+int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(db, "SELECT 1 FROM state WHERE tbl = ?1 AND rows = ?2 LIMIT 1", &st, err))
+	if (trib_db_prepare(db, "SELECT 1 FROM state WHERE tbl = ?1 AND rows = ?2 AND digest <> ?3 LIMIT 1", &st, err))
 		return -1;
 	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, (int64_t)rows);
+	sqlite3_bind_blob(st, 3, now, TRIB_SHA256_LEN, SQLITE_STATIC);
 	int row = trib_db_step(db, st, err);
 	*ret = row == 1;
 	return row < 0 ? -1 : 0;

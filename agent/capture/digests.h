@@ -16,8 +16,8 @@ void trib_digests_drop(const struct trib_state *s);
 
 /* The cache, brought up to s->tip. */
 int trib_digests_open(struct trib_state *s, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Did the table ever have this number of rows? */
-int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Did the table ever have this number of rows, in another state than `now`, the digest it has at the tip? */
+int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Sequence number of the last commit that brought the table to this state, 0 = none. TRIB_E_VERIFY: the cache names a commit whose manifest says
  * otherwise. */
 int trib_digests_find(struct trib_state *s, sqlite3 *db, const char *table, uint64_t rows, const uint8_t digest[TRIB_SHA256_LEN], uint64_t *ret_seq,

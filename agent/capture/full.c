@@ -384,7 +384,7 @@ int trib_compare_states(sqlite3 *old_db, const struct trib_schema *old_schema, s
 	TRIB_AUTO(trib_mem) struct full *f = calloc(1, sizeof(*f));
 	if (!f)
 		return oom(err);
-	if (check_keys(old_schema, err) || check_keys(new_schema, err) || trib_store_new(&f->store, err))
+	if (check_keys(old_schema, err) || check_keys(new_schema, err) || trib_store_new(TRIB_LEFTOVER_MEM, &f->store, err))
 		return -1;
 	f->matcher = matcher;
 	f->db[TRIB_OLD] = old_db;
