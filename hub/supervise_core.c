@@ -144,7 +144,7 @@ static int core_main(const struct start *st, enum core_kind kind)
 	/* They end when their socket closes, after the transaction at hand; a service manager's SIGTERM to all must not cut it. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	trib_log_open(names[kind], TRIB_LOG_INFO);
+	trib_log_as(names[kind]);
 	switch (kind) {
 	case CORE_KEEPER:
 		return trib_keeper_main(st->h, s->keeper[1], s->merge[0], s->certs[0]);

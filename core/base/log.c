@@ -13,6 +13,8 @@ void trib_log_open(const char *who, enum trib_level level)
 	log_level = level;
 }
 
+void trib_log_as(const char *who) { log_who = who; }
+
 void trib_log(enum trib_level level, const char *fmt, ...)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};

@@ -12,6 +12,8 @@ enum trib_level { TRIB_LOG_ERROR, TRIB_LOG_WARN, TRIB_LOG_INFO, TRIB_LOG_DEBUG }
 
 /* `who` must stay valid ("agent", "hub/worker"). Messages above `level` are dropped. */
 void trib_log_open(const char *who, enum trib_level level);
+/* Another name, the same level: for a process that was forked. */
+void trib_log_as(const char *who);
 void trib_log(enum trib_level level, const char *fmt, ...) TRIB_PRINTF(2, 3);
 
 #endif
