@@ -72,7 +72,7 @@ static int git_reason(struct link *l, const char *what, struct trib_err *err)
 		for (size_t i = 0; i < body.len; i++)
 			if (body.p[i] < 0x20 || body.p[i] == 0x7f)
 				body.p[i] = ' ';
-		return trib_fail(err, status == 403 || status == 401 ? TRIB_E_CERT : TRIB_E_REFUSED, "%s: the hub answers %u: %.600s", what, status, trib_buf_str(&body));
+		return trib_fail(err, status == 403 || status == 401 ? TRIB_E_CERT : status >= 500 ? TRIB_E_UNREACHABLE : TRIB_E_REFUSED, "%s: the hub answers %u: %.600s", what, status, trib_buf_str(&body));
 	}
 	return trib_fail(err, TRIB_E_UNREACHABLE, "%s: %s", what, e ? e->message : "libgit2 gave no reason");
 }

@@ -10,9 +10,8 @@
 #include "core/store/db.h"
 #include "core/trust/hash.h"
 #include "hub/enrol.h"
-#include "hub/ipc.h"
+#include "hub/line.h"
 
-#define PEERS_MAX (2 * TRIB_WORKERS_MAX)
 #define SIGN_LIFE (10 * 365 * 86400LL)  /* long-lived on purpose: history must verify for years (D7.4) */
 #define TLS_LIFE (90 * 86400LL)
 #define BACKDATE 3600LL                 /* office clocks are often a little behind */
@@ -328,13 +327,15 @@ static int handle(struct enroller *e, struct trib_span body, struct trib_buf *re
 	return issue(e, &r, &s, now, ret, err) || announce(e, &s, trib_buf_span(ret), err) ? -1 : 0;
 }
 
-/* One request of a worker. -1 drops the connection. */
-static int serve(struct enroller *e, int fd, struct trib_buf *in)
+/* What a worker's line brings. -1 drops the connection. */
+static int serve(struct enroller *e, struct trib_line *l, struct trib_buf *in)
 {
 	struct trib_err err = {0};
 	enum trib_ipc_type type;
-	int got = trib_ipc_recv(fd, 10000, &type, in, &err);
-	if (got <= 0 || type != TRIB_IPC_ENROL)
+	int got = trib_line_turn(l, TRIB_ENROL_BODY_MAX, &type, in, &err);
+	if (got <= 0)
+		return got;
+	if (type != TRIB_IPC_ENROL)
 		return -1;
 	TRIB_AUTO(trib_buf) struct trib_buf out = TRIB_BUF(TRIB_ENROL_ANSWER_MAX);
 	struct trib_ipc_result r = {.code = TRIB_OK};
@@ -344,39 +345,57 @@ static int serve(struct enroller *e, int fd, struct trib_buf *in)
 		trib_log(TRIB_LOG_WARN, "enrolment refused: %s", err.msg);
 		trib_buf_reset(&out);
 	}
-	return trib_ipc_send(fd, TRIB_IPC_ENROL_IS, trib_span(&r, sizeof(r)), trib_buf_span(&out), (struct trib_span){0}, &err);
+	return trib_line_answer(l, TRIB_IPC_ENROL_IS, trib_span(&r, sizeof(r)), trib_buf_span(&out), &err);
+}
+
+/* Drops lines that are late; tells how long until the next could be. */
+static int drop_late(struct trib_line *lines, size_t *n)
+{
+	int64_t now = trib_mono_ms(), next = now + 60000;
+	for (size_t i = *n; i > 0; i--) {
+		int64_t due = trib_line_due(&lines[i - 1]);
+		if (due <= now) {
+			trib_line_release(&lines[i - 1]);
+			lines[i - 1] = lines[--*n];
+		} else if (due < next) {
+			next = due;
+		}
+	}
+	return (int)(next - now);
 }
 
 static int loop(struct enroller *e, int control_fd)
 {
-	int fds[PEERS_MAX];
+	struct trib_line lines[TRIB_LINES_MAX];
 	size_t n = 0;
-	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(TRIB_IPC_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(TRIB_ENROL_BODY_MAX);
 	for (;;) {
-		struct pollfd p[1 + PEERS_MAX];
+		struct pollfd p[1 + TRIB_LINES_MAX];
+		int ms = drop_late(lines, &n);
 		p[0] = (struct pollfd){.fd = control_fd, .events = POLLIN};
 		for (size_t i = 0; i < n; i++)
-			p[1 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-		if (poll(p, (nfds_t)(1 + n), -1) < 0) {
+			p[1 + i] = (struct pollfd){.fd = lines[i].fd, .events = trib_line_events(&lines[i])};
+		if (poll(p, (nfds_t)(1 + n), ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			return 1;
 		}
 		for (size_t i = n; i > 0; i--)
-			if (p[i].revents && serve(e, fds[i - 1], &in)) {
-				close(fds[i - 1]);
-				fds[i - 1] = fds[--n];
+			if (p[i].revents && serve(e, &lines[i - 1], &in)) {
+				trib_line_release(&lines[i - 1]);
+				lines[i - 1] = lines[--n];
 			}
 		if (!p[0].revents)
 			continue;
 		struct trib_err err;
-		int fd, got = trib_ipc_recv_fd(control_fd, &fd, &err);
+		int64_t pid;
+		int fd, got = trib_ipc_recv_fd(control_fd, &fd, &pid, &err);
 		if (got <= 0)
 			return 0;
-		if (n == PEERS_MAX)
+		if (n == TRIB_LINES_MAX)
 			close(fd);
 		else
-			fds[n++] = fd;
+			trib_line_init(&lines[n++], fd, pid, TRIB_ENROL_BODY_MAX);
 	}
 }
 

@@ -55,7 +55,8 @@ char *trib_hub_repo_path(const struct trib_hub *h, const char *node, const char 
 
 /* Process mains; each returns an exit status and never forks further (supervise does). */
 int trib_supervise(const struct trib_hub *h, const char *listen_addr, struct trib_err *err);
-int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int conn_fd, int keeper_fd, int enrol_fd);
+/* known_fd: one byte goes there when the keeper knows the peer by its certificate. */
+int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int conn_fd, int keeper_fd, int enrol_fd, int known_fd);
 /* control_fd delivers workers' sockets; merger_fd and enrol_fd are the ends of those two processes, which alone may report merges and new
  * certificates (a worker may not). */
 int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, int enrol_fd);

@@ -115,7 +115,7 @@ int trib_ipc_recv(int fd, int timeout_ms, enum trib_ipc_type *ret_type, struct t
 		return -1;
 	if (r == 0)
 		return trib_fail(err, TRIB_E_IO, "a message between the hub's processes was cut in its head");
-	if (head.magic != TRIB_IPC_MAGIC || head.type < TRIB_IPC_HELLO || head.type > TRIB_IPC_MERGED)
+	if (head.magic != TRIB_IPC_MAGIC || head.type < TRIB_IPC_HELLO || head.type > TRIB_IPC_LAST)
 		return trib_fail(err, TRIB_E_FORMAT, "a message between the hub's processes has a wrong head");
 	if (head.len > TRIB_IPC_MAX || head.len > ret->max)
 		return trib_fail(err, TRIB_E_LIMIT, "a message between the hub's processes has %llu bytes, over its limit", (unsigned long long)head.len);
@@ -156,15 +156,14 @@ int trib_ipc_call(int fd, enum trib_ipc_type type, struct trib_span a, struct tr
 	return 0;
 }
 
-int trib_ipc_send_fd(int sock, int fd, struct trib_err *err)
+int trib_ipc_send_fd(int sock, int fd, int64_t pid, struct trib_err *err)
 {
 	union {
 		struct cmsghdr h;
 		uint8_t space[CMSG_SPACE(sizeof(int))];
 	} ctl;
 	memset(&ctl, 0, sizeof(ctl));
-	uint8_t byte = 'f'; /* a descriptor needs at least one byte to travel with */
-	struct iovec iov = {&byte, 1};
+	struct iovec iov = {&pid, sizeof(pid)};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.space, .msg_controllen = sizeof(ctl.space)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	c->cmsg_level = SOL_SOCKET;
@@ -174,7 +173,7 @@ int trib_ipc_send_fd(int sock, int fd, struct trib_err *err)
 	int64_t deadline = trib_mono_ms() + TRIB_IPC_REST_MS;
 	for (;;) {
 		ssize_t n = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n == 1)
+		if (n == (ssize_t)sizeof(pid)) /* a stream takes so few bytes whole or not at all */
 			return 0;
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -209,15 +208,15 @@ static int take_fd(struct msghdr *m)
 	return fd;
 }
 
-int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err)
+int trib_ipc_recv_fd(int sock, int *ret_fd, int64_t *ret_pid, struct trib_err *err)
 {
 	union {
 		struct cmsghdr h;
 		uint8_t space[CMSG_SPACE(sizeof(int))];
 	} ctl;
-	uint8_t byte = 0;
+	int64_t pid = 0;
 	for (;;) {
-		struct iovec iov = {&byte, 1};
+		struct iovec iov = {&pid, sizeof(pid)};
 		struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl.space, .msg_controllen = sizeof(ctl.space)};
 		ssize_t n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
 		if (n < 0 && errno == EINTR)
@@ -236,7 +235,12 @@ int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err)
 		int fd = take_fd(&m);
 		if (fd < 0)
 			return trib_fail(err, TRIB_E_FORMAT, "a control message came without a descriptor");
+		if (n != (ssize_t)sizeof(pid)) {
+			close(fd);
+			return trib_fail(err, TRIB_E_FORMAT, "a control message of %zd bytes", n);
+		}
 		*ret_fd = fd;
+		*ret_pid = pid;
 		return 1;
 	}
 }

@@ -1,7 +1,7 @@
 /* ipc.h: messages between the hub's processes (D8.5): fixed-size heads, bounded payloads, over SOCK_STREAM socket pairs.
  *
- * Supervisor: for each accepted connection makes a socketpair, hands one end to the keeper (SCM_RIGHTS over the keeper's control socket), and forks a
- * worker with the other end and the TCP socket. The same for the enrol process. The keeper never parses what a peer wrote: it
+ * Supervisor: for each accepted connection makes a socketpair, forks a worker with one end and the TCP socket, and hands the other end to the keeper
+ * (SCM_RIGHTS over the keeper's control socket, with the worker's process number). The same for the enrol process. The keeper never parses what a peer wrote: it
  * reads these records, which a worker filled after judging.
  *
  * Every message: head {magic, type, len}, then `len` bytes (at most TRIB_IPC_MAX). All integers host order (same machine, same binary). */
@@ -28,6 +28,7 @@ enum trib_ipc_type {
 	TRIB_IPC_CERTS,         /* enrol -> keeper: a new enrolment to be logged: struct trib_ipc_enrolled; answer PUBLISHED */
 	TRIB_IPC_WAKE,          /* keeper -> merger: new leaves; no payload */
 	TRIB_IPC_MERGED,        /* merger -> keeper: struct trib_ipc_merged, then nresults x trib_ipc_merge_result; answer PUBLISHED */
+	TRIB_IPC_LAST = TRIB_IPC_MERGED,
 };
 
 struct trib_ipc_head { uint32_t magic, type; uint64_t len; };
@@ -38,6 +39,7 @@ struct trib_ipc_hello { uint8_t has_cert; /* no bool: any byte may come */ uint8
 struct trib_ipc_who {
 	bool known;                 /* a valid, unrevoked certificate of this city */
 	bool expired;
+	bool busy;                  /* known, but its certificate has TRIB_CERT_CONNS_MAX connections already: then `known` is false */
 	uint32_t role;              /* enum trib_role */
 	uint64_t incarnation;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];
@@ -48,8 +50,7 @@ struct trib_ipc_publish {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	uint8_t has_old;            /* no bool: any byte may come */
 	uint8_t old_tip[TRIB_OID_LEN], new_tip[TRIB_OID_LEN];
-	char quarantine[64];        /* directory name below STATE/quarantine */
-	char pack[TRIB_OID_HEX + 1];/* pack-NAME inside quarantine/pack */
+	char pack[TRIB_OID_HEX + 1];/* pack-NAME below pack/ of the worker's own quarantine: which one that is, the keeper knows from the supervisor */
 	uint32_t nheld;
 	uint64_t tip_len;
 };
@@ -81,9 +82,10 @@ int trib_ipc_send(int fd, enum trib_ipc_type type, struct trib_span a, struct tr
 /* Receives one message into *ret (reset first). 1, 0 at end of stream, -1. timeout_ms < 0 waits for ever for the first byte; once a message has
  * begun, the rest must come within TRIB_IPC_REST_MS. A payload over ret->max or TRIB_IPC_MAX is refused before any of it is stored. */
 int trib_ipc_recv(int fd, int timeout_ms, enum trib_ipc_type *ret_type, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
-int trib_ipc_send_fd(int sock, int fd, struct trib_err *err) TRIB_MUST_CHECK;
+/* Passes a worker's socket on, with the worker's process number: the only word about it that is not its own. */
+int trib_ipc_send_fd(int sock, int fd, int64_t pid, struct trib_err *err) TRIB_MUST_CHECK;
 /* 1, 0 at end of stream, -1. */
-int trib_ipc_recv_fd(int sock, int *ret_fd, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_ipc_recv_fd(int sock, int *ret_fd, int64_t *ret_pid, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* A connected pair of close-on-exec stream sockets. */
 int trib_ipc_pair(int ret[2], struct trib_err *err) TRIB_MUST_CHECK;

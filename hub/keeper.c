@@ -11,15 +11,16 @@
 #include "core/base/log.h"
 #include "hub/chain.h"
 #include "hub/keeper.h"
+#include "hub/line.h"
 
-#define PEERS_MAX (2 * TRIB_WORKERS_MAX)
-#define PEER_MSG_MS 10000 /* a worker that stops in the middle of a record is dropped */
+#define SIBLING_MS 10000 /* merger and enrolment write their records whole */
 
+#define STRANGER_MSG_MAX (4 * TRIB_KIB) /* HELLO; records of a history are for an office that is known */
 #define SLICE_MS 1000
 #define DOWN_MAX 64       /* down commits for one history in one go */
 
 struct conn {
-	int fd;
+	struct trib_line line;
 	bool greeted, has_cert; /* the first HELLO binds the connection to its peer */
 	uint8_t cert[TRIB_SHA256_LEN];
 	bool known;
@@ -32,7 +33,7 @@ struct keeper {
 	struct trib_hubdb db;
 	struct trib_hub_signer signer;
 	int control_fd, merger_fd, enrol_fd;
-	struct conn conns[PEERS_MAX];
+	struct conn conns[TRIB_LINES_MAX];
 	size_t nconns, turn;
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
 	struct trib_keeper_log log;
@@ -48,12 +49,12 @@ static int take(const struct trib_buf *in, size_t at, void *ret, size_t n, struc
 	return 0;
 }
 
-static int answer(int fd, const struct trib_err *e, bool ok, struct trib_err *err)
+static struct trib_ipc_result result(const struct trib_err *e, bool ok)
 {
 	struct trib_ipc_result r = {.code = ok ? TRIB_OK : (int32_t)e->code};
 	if (!ok)
 		(void)snprintf(r.msg, sizeof(r.msg), "%s", e->msg);
-	return trib_ipc_send(fd, TRIB_IPC_PUBLISHED, trib_span(&r, sizeof(r)), (struct trib_span){0}, (struct trib_span){0}, err);
+	return r;
 }
 
 static int seen(struct keeper *k, const char *node, const char *app, struct trib_err *err)
@@ -80,6 +81,19 @@ static int bind_peer(struct conn *c, const struct trib_ipc_hello *hello, struct 
 	return 0;
 }
 
+/* Connections that a certificate has besides `c`. One whose worker is gone does not count, though its end has not been read yet. */
+static size_t others_of(const struct keeper *k, const struct conn *c)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < k->nconns; i++) {
+		const struct conn *o = &k->conns[i];
+		struct pollfd p = {.fd = o->line.fd};
+		if (o != c && o->known && memcmp(o->cert, c->cert, sizeof(c->cert)) == 0 && poll(&p, 1, 0) == 0)
+			n++;
+	}
+	return n;
+}
+
 static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_hello hello;
@@ -100,6 +114,10 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		(void)snprintf(who.reason, sizeof(who.reason), "this certificate was revoked; ask the city for a new one");
 	} else if (!peer.current) {
 		(void)snprintf(who.reason, sizeof(who.reason), "this machine was replaced by a newer one of the same office");
+	} else if (others_of(k, c) >= TRIB_CERT_CONNS_MAX) {
+		who.busy = true;
+		(void)snprintf(who.reason, sizeof(who.reason), "this certificate has %d connections already; nothing is lost, try again when one has ended",
+			       TRIB_CERT_CONNS_MAX);
 	} else {
 		who.known = c->known = true;
 		who.expired = peer.not_after < now;
@@ -113,7 +131,7 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		if (peer.role == TRIB_ROLE_NODE && seen(k, peer.node, peer.app, err))
 			return -1;
 	}
-	return trib_ipc_send(c->fd, TRIB_IPC_WHO, trib_span(&who, sizeof(who)), (struct trib_span){0}, (struct trib_span){0}, err);
+	return trib_line_answer(&c->line, TRIB_IPC_WHO, trib_span(&who, sizeof(who)), (struct trib_span){0}, err);
 }
 
 /* A worker may only speak of the history that its peer's certificate names. */
@@ -179,7 +197,7 @@ static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 	if (row < 0)
 		return -1;
 	struct trib_span tip = row ? trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)) : (struct trib_span){0};
-	return trib_ipc_send(c->fd, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, (struct trib_span){0}, err);
+	return trib_line_answer(&c->line, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, err);
 }
 
 static bool plain_name(const char *s, size_t size)
@@ -193,19 +211,20 @@ static bool plain_name(const char *s, size_t size)
 	return true;
 }
 
-/* rename of pack-X.pack then .idx into the repository, durable; a file already there is fine (a repeated push). */
-static int move_pack(struct keeper *k, const struct trib_ipc_publish *p, struct trib_repo *repo, struct trib_err *err)
+/* rename of pack-X.pack then .idx into the repository, durable; a file already there is fine (a repeated push). Out of the quarantine of the worker
+ * that speaks, by the supervisor's word: a worker that was taken over can neither publish nor take away what another one is judging. */
+static int move_pack(struct keeper *k, int64_t pid, const struct trib_ipc_publish *p, struct trib_repo *repo, struct trib_err *err)
 {
 	static const char *const ext[] = {"pack", "idx"};
 	if (!p->pack[0])
 		return 0;
-	if (!plain_name(p->quarantine, sizeof(p->quarantine)) || !plain_name(p->pack, sizeof(p->pack)))
+	if (!plain_name(p->pack, sizeof(p->pack)))
 		return trib_fail(err, TRIB_E_FORMAT, "a worker named an impossible pack");
 	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s/objects/pack", trib_repo_path(repo));
 	if (!dir || trib_fs_mkdirs(dir, 0700, err))
 		return -1;
 	for (size_t i = 0; i < TRIB_COUNT(ext); i++) {
-		TRIB_AUTO(trib_mem) char *from = trib_pathf("%s/quarantine/%s/pack/pack-%s.%s", k->db.hub->dir, p->quarantine, p->pack, ext[i]);
+		TRIB_AUTO(trib_mem) char *from = trib_pathf("%s/quarantine/w%lld/pack/pack-%s.%s", k->db.hub->dir, (long long)pid, p->pack, ext[i]);
 		TRIB_AUTO(trib_mem) char *to = trib_pathf("%s/pack-%s.%s", dir, p->pack, ext[i]);
 		if (!from || !to)
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
@@ -380,7 +399,7 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_repo_create(path, &repo, err) || move_pack(k, &p, repo, err))
+	if (trib_repo_create(path, &repo, err) || move_pack(k, c->line.pid, &p, repo, err))
 		return -1;
 	trib_crash_point("pack-moved");
 	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err))
@@ -414,38 +433,40 @@ static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
 	return 0;
 }
 
-/* Messages of a worker. -1 drops the connection. */
-static int on_worker(struct keeper *k, struct conn *c)
+static int on_message(struct keeper *k, struct conn *c, enum trib_ipc_type type, struct trib_err *err)
 {
-	struct trib_err err, sent;
-	enum trib_ipc_type type;
-	int got = trib_ipc_recv(c->fd, PEER_MSG_MS, &type, &k->in, &err);
-	if (got == 0)
-		return -1;
-	if (got < 0) {
-		trib_log(TRIB_LOG_WARN, "worker: %s", err.msg);
-		return -1;
-	}
-	int rc;
+	struct trib_ipc_result r;
+	struct trib_err why;
 	switch (type) {
 	case TRIB_IPC_HELLO:
-		rc = on_hello(k, c, &err);
-		break;
+		return on_hello(k, c, err);
 	case TRIB_IPC_STATE:
-		rc = on_state(k, c, &err);
-		break;
+		return on_state(k, c, err);
 	case TRIB_IPC_PUBLISH:
-		rc = on_publish(k, c, &err);
-		return answer(c->fd, &err, rc == 0, &sent);
+		r = result(&why, on_publish(k, c, &why) == 0);
+		break;
 	case TRIB_IPC_REFUSED:
-		rc = on_refused(k, c, &err);
-		return answer(c->fd, &err, rc == 0, &sent);
+		r = result(&why, on_refused(k, c, &why) == 0);
+		break;
 	default:
-		rc = trib_fail(&err, TRIB_E_REFUSED, "a worker may not send message %d", (int)type);
+		return trib_fail(err, TRIB_E_REFUSED, "a worker may not send message %d", (int)type);
 	}
-	if (rc)
+	return trib_line_answer(&c->line, TRIB_IPC_PUBLISHED, trib_span(&r, sizeof(r)), (struct trib_span){0}, err);
+}
+
+/* What a worker's line brings. -1 drops the connection. */
+static int on_worker(struct keeper *k, struct conn *c)
+{
+	struct trib_err err;
+	enum trib_ipc_type type;
+	/* Only an office publishes: nobody else has anything long to say. */
+	int got = trib_line_turn(&c->line, c->known ? TRIB_IPC_MAX : STRANGER_MSG_MAX, &type, &k->in, &err);
+	if (got == 1 && on_message(k, c, type, &err))
+		got = -1;
+	trib_buf_release(&k->in);
+	if (got < 0 && err.code != TRIB_E_NOT_FOUND)
 		trib_log(TRIB_LOG_WARN, "worker: %s", err.msg);
-	return rc;
+	return got < 0 ? -1 : 0;
 }
 
 static int on_enrolled(struct keeper *k, struct trib_err *err)
@@ -545,7 +566,7 @@ static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (
 {
 	struct trib_err err, sent;
 	enum trib_ipc_type type;
-	int got = trib_ipc_recv(fd, PEER_MSG_MS, &type, &k->in, &err);
+	int got = trib_ipc_recv(fd, SIBLING_MS, &type, &k->in, &err);
 	if (got <= 0) {
 		if (got < 0)
 			trib_log(TRIB_LOG_ERROR, "reading from a sibling process: %s", err.msg);
@@ -554,7 +575,8 @@ static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (
 	int rc = type == wanted ? handle(k, &err) : trib_fail(&err, TRIB_E_REFUSED, "this process may not send message %d", (int)type);
 	if (rc)
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
-	return answer(fd, &err, rc == 0, &sent) ? -1 : 1;
+	struct trib_ipc_result r = result(&err, rc == 0);
+	return trib_ipc_send(fd, TRIB_IPC_PUBLISHED, trib_span(&r, sizeof(r)), (struct trib_span){0}, (struct trib_span){0}, &sent) ? -1 : 1;
 }
 
 /* Forgets the connections that were closed. */
@@ -562,7 +584,7 @@ static void compact(struct keeper *k)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < k->nconns; i++)
-		if (k->conns[i].fd >= 0)
+		if (k->conns[i].line.fd >= 0)
 			k->conns[n++] = k->conns[i];
 	k->nconns = n;
 }
@@ -576,40 +598,65 @@ static void serve_workers(struct keeper *k, const struct pollfd *p, size_t n)
 	for (size_t step = 0; step < n && trib_mono_ms() <= until; step++) {
 		size_t i = (turn + step) % n;
 		k->turn = i + 1;
-		if (p[i].revents && on_worker(k, &k->conns[i])) {
-			close(k->conns[i].fd);
-			k->conns[i].fd = -1;
-		}
+		if (p[i].revents && on_worker(k, &k->conns[i]))
+			trib_line_release(&k->conns[i].line);
 	}
 	compact(k);
+}
+
+/* Drops the lines that are late or take all memory; tells how long until the next could be late. */
+static int drop_excess(struct keeper *k)
+{
+	struct trib_line *lines[TRIB_LINES_MAX];
+	int64_t now = trib_mono_ms(), next = now + 60000;
+	for (;;) {
+		size_t n = k->nconns;
+		for (size_t i = 0; i < n; i++)
+			lines[i] = &k->conns[i].line;
+		size_t one = trib_lines_excess(lines, n, now);
+		if (one == n)
+			break;
+		trib_log(TRIB_LOG_WARN, "worker %lld leaves its message unfinished: its line is cut", (long long)lines[one]->pid);
+		trib_line_release(lines[one]);
+		compact(k);
+	}
+	for (size_t i = 0; i < k->nconns; i++) {
+		int64_t due = trib_line_due(&k->conns[i].line);
+		next = due < next ? due : next;
+	}
+	return (int)(next - now);
 }
 
 /* 1 goes on, 0 ends. */
 static int on_control(struct keeper *k)
 {
 	struct trib_err err;
-	int fd, got = trib_ipc_recv_fd(k->control_fd, &fd, &err);
+	int64_t pid;
+	int fd, got = trib_ipc_recv_fd(k->control_fd, &fd, &pid, &err);
 	if (got <= 0)
 		return 0;
-	if (k->nconns == PEERS_MAX) {
+	if (k->nconns == TRIB_LINES_MAX) {
 		close(fd);
 		return 1;
 	}
-	k->conns[k->nconns++] = (struct conn){.fd = fd, .role = TRIB_ROLE_NONE};
+	struct conn *c = &k->conns[k->nconns++];
+	*c = (struct conn){.role = TRIB_ROLE_NONE};
+	trib_line_init(&c->line, fd, pid, TRIB_IPC_MAX);
 	return 1;
 }
 
 static int loop(struct keeper *k)
 {
 	for (;;) {
-		struct pollfd p[3 + PEERS_MAX];
+		struct pollfd p[3 + TRIB_LINES_MAX];
+		int log_ms = trib_keeper_log_turn(&k->db, &k->signer, &k->log), line_ms = drop_excess(k);
 		size_t n = k->nconns;
 		p[0] = (struct pollfd){.fd = k->control_fd, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = k->merger_fd, .events = POLLIN};
 		p[2] = (struct pollfd){.fd = k->enrol_fd, .events = POLLIN};
 		for (size_t i = 0; i < n; i++)
-			p[3 + i] = (struct pollfd){.fd = k->conns[i].fd, .events = POLLIN};
-		if (poll(p, (nfds_t)(3 + n), trib_keeper_log_turn(&k->db, &k->signer, &k->log)) < 0) {
+			p[3 + i] = (struct pollfd){.fd = k->conns[i].line.fd, .events = trib_line_events(&k->conns[i].line)};
+		if (poll(p, (nfds_t)(3 + n), log_ms < line_ms ? log_ms : line_ms) < 0) {
 			if (errno == EINTR)
 				continue;
 			return 1;

@@ -69,7 +69,7 @@ int trib_route_allowed(const struct trib_route *r, const struct trib_ipc_who *wh
 		return 0;
 	if (!who->known) {
 		(void)snprintf(ret_why, size, "%s", who->reason[0] ? who->reason : "a client certificate is needed; enrol first: tributary-agent enrol");
-		return 403;
+		return who->busy ? 503 : 403;
 	}
 	if (r->kind == TRIB_ROUTE_RENEW && who->role == TRIB_ROLE_NODE) /* an expired certificate is good for this alone */
 		return 0;

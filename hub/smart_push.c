@@ -386,7 +386,6 @@ static int publish(struct push *p, struct trib_err *err)
 	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(4096);
 	(void)snprintf(m.node, sizeof(m.node), "%s", p->route->node);
 	(void)snprintf(m.app, sizeof(m.app), "%s", p->route->app);
-	(void)snprintf(m.quarantine, sizeof(m.quarantine), "%s", p->w->quarantine_name);
 	memcpy(m.pack, p->pack_name, sizeof(m.pack));
 	memcpy(m.old_tip, p->old_oid, sizeof(m.old_tip));
 	memcpy(m.new_tip, p->cmd.new_oid, sizeof(m.new_tip));

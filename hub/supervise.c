@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -15,14 +16,13 @@
 #include "core/base/log.h"
 #include "hub/ipc.h"
 #include "hub/sandbox.h"
+#include "hub/slots.h"
 
 #define DRAIN_MS 10000       /* what a running request gets after SIGTERM */
 #define CORE_STOP_MS 15000   /* the merger may be inside a batch */
 #define RESTART_MS 300
 #define DEATHS_MAX 5
 #define DEATHS_MS 10000
-
-struct child { pid_t pid; int64_t deadline; bool killed; };
 
 struct super {
 	const struct trib_hub *h;
@@ -34,8 +34,7 @@ struct super {
 	int64_t restart_at, drain_until;
 	int64_t deaths[DEATHS_MAX]; /* times of the last deaths, oldest overwritten */
 	unsigned ndeaths;
-	struct child workers[TRIB_WORKERS_MAX];
-	size_t nworkers;
+	struct trib_slots slots;
 };
 
 static void forget_tls(void *ctx)
@@ -100,53 +99,79 @@ static int sweep_quarantine(const struct super *s, struct trib_err *err)
 	return rc;
 }
 
-static void run_worker(struct super *s, int conn, int keeper, int enrol)
+static void run_worker(struct super *s, int conn, int keeper, int enrol, int known)
 {
-	const int keep[] = {conn, keeper, enrol};
+	const int keep[] = {conn, keeper, enrol, known};
 	trib_child_clean(keep, TRIB_COUNT(keep));
 	/* Without its supervisor nobody would end a hanging worker. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	trib_log_open("hub/worker", TRIB_LOG_INFO);
-	int status = trib_worker_main(s->h, s->tls, conn, keeper, enrol);
+	trib_log_as("hub/worker");
+	int status = trib_worker_main(s->h, s->tls, conn, keeper, enrol, known);
 	(void)fflush(NULL);
 	_exit(status);
 }
 
 /* A worker with a line of its own to the keeper and to enrolment. */
-static int start_worker(struct super *s, int conn, struct trib_err *err)
+static int start_worker(struct super *s, const struct trib_queued *q, struct trib_err *err)
 {
-	int keeper[2] = {-1, -1}, enrol[2] = {-1, -1};
-	pid_t pid = -1;
+	int keeper[2] = {-1, -1}, enrol[2] = {-1, -1}, said[2] = {-1, -1};
 	int rc = trib_ipc_pair(keeper, err);
 	if (!rc)
 		rc = trib_ipc_pair(enrol, err);
-	if (!rc)
-		rc = trib_ipc_send_fd(s->core.keeper_ctl, keeper[0], err);
-	if (!rc)
-		rc = trib_ipc_send_fd(s->core.enrol_ctl, enrol[0], err);
+	if (!rc && pipe2(said, O_CLOEXEC | O_NONBLOCK))
+		rc = trib_fail_errno(err, "making a pipe");
+	pid_t pid = -1;
 	if (!rc) {
 		(void)fflush(NULL);
 		pid = fork();
 		if (pid == 0)
-			run_worker(s, conn, keeper[1], enrol[1]);
+			run_worker(s, q->fd, keeper[1], enrol[1], said[1]);
 		if (pid < 0)
 			rc = trib_fail_errno(err, "starting a worker");
+	}
+	if (!rc) {
+		s->slots.at[s->slots.n++] = (struct trib_slot){.pid = pid, .said = said[0], .from = q->from, .started = trib_mono_ms()};
+		said[0] = -1;
+		/* Whose line it is they hear from here, not from the worker. One that they never hear of finds its line closed and ends. */
+		rc = trib_ipc_send_fd(s->core.keeper_ctl, keeper[0], pid, err);
+		if (!rc)
+			rc = trib_ipc_send_fd(s->core.enrol_ctl, enrol[0], pid, err);
 	}
 	for (int i = 0; i < 2; i++) {
 		trib_fd_cleanup(&keeper[i]);
 		trib_fd_cleanup(&enrol[i]);
+		trib_fd_cleanup(&said[i]);
 	}
-	if (rc)
-		return -1;
-	s->workers[s->nworkers++] = (struct child){.pid = pid, .deadline = trib_mono_ms() + TRIB_CONN_MS};
-	return 0;
+	return rc;
+}
+
+/* Workers for all that may have one; the stranger that must go for another is ended. */
+static void serve_queue(struct super *s)
+{
+	struct trib_err err;
+	struct trib_queued q;
+	size_t end;
+	int64_t now = trib_mono_ms();
+	for (int fd; (fd = trib_slots_stale(&s->slots, now)) >= 0;)
+		close(fd);
+	while (trib_slots_next(&s->slots, now, &q, &end)) {
+		if (start_worker(s, &q, &err))
+			trib_log(TRIB_LOG_ERROR, "a connection was dropped: %s", err.msg);
+		close(q.fd);
+	}
+	if (end == SIZE_MAX)
+		return;
+	trib_log(TRIB_LOG_DEBUG, "worker %ld makes room: its peer has shown no certificate, and others wait", (long)s->slots.at[end].pid);
+	kill(s->slots.at[end].pid, SIGKILL);
+	s->slots.at[end].killed = true;
 }
 
 static void accept_one(struct super *s)
 {
-	struct trib_err err;
 	int one = 1;
-	TRIB_AUTO(trib_fd) int conn = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof(sa);
+	int conn = accept4(s->listen_fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (conn < 0) {
 		/* The peer left again, or the system is short of descriptors: then the socket stays readable, and without a pause this would spin. */
 		struct timespec t = {.tv_nsec = 20 * 1000 * 1000};
@@ -157,22 +182,35 @@ static void accept_one(struct super *s)
 	/* Answers are written whole; waiting for more to send would only add 40 ms. */
 	(void)setsockopt(conn, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	(void)setsockopt(conn, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-	if (start_worker(s, conn, &err))
-		trib_log(TRIB_LOG_ERROR, "a connection was dropped: %s", err.msg);
+	int closed = trib_slots_arrive(&s->slots, conn, trib_from_address(&sa), trib_mono_ms());
+	trib_fd_cleanup(&closed);
+}
+
+/* A worker has said that its peer is known, or has closed its end. */
+static void hear_worker(struct trib_slot *w)
+{
+	char byte;
+	ssize_t n = read(w->said, &byte, 1);
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return;
+	w->known = w->known || n == 1;
+	trib_fd_cleanup(&w->said);
 }
 
 static void worker_ended(struct super *s, size_t i, int status)
 {
 	struct trib_err err;
 	char name[32];
-	pid_t pid = s->workers[i].pid;
+	struct trib_slot *w = &s->slots.at[i];
+	pid_t pid = w->pid;
 	(void)snprintf(name, sizeof(name), "w%ld", (long)pid);
 	if (WIFSIGNALED(status))
-		trib_log(TRIB_LOG_WARN, "worker %ld was ended by signal %d%s; its push, if any, is refused and nothing of it stays", (long)pid, WTERMSIG(status),
-			 WTERMSIG(status) == SIGXCPU ? " (CPU limit)" : s->workers[i].killed ? " (time limit)" : "");
+		trib_log(w->killed && !w->known ? TRIB_LOG_DEBUG : TRIB_LOG_WARN, "worker %ld was ended by signal %d%s; its push, if any, is refused and nothing of it stays", (long)pid, WTERMSIG(status),
+			 WTERMSIG(status) == SIGXCPU ? " (CPU limit)" : w->killed ? " (time limit)" : "");
 	if (remove_quarantine(s, name, &err))
 		trib_log(TRIB_LOG_WARN, "%s", err.msg);
-	s->workers[i] = s->workers[--s->nworkers];
+	trib_fd_cleanup(&w->said);
+	*w = s->slots.at[--s->slots.n];
 }
 
 /* True when they die too fast to go on. */
@@ -207,9 +245,9 @@ static int reap(struct super *s, struct trib_err *err)
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		size_t i = 0;
-		while (i < s->nworkers && s->workers[i].pid != pid)
+		while (i < s->slots.n && s->slots.at[i].pid != pid)
 			i++;
-		if (i < s->nworkers) {
+		if (i < s->slots.n) {
 			worker_ended(s, i, status);
 			continue;
 		}
@@ -225,9 +263,11 @@ static void begin_drain(struct super *s)
 	s->stopping = true;
 	s->drain_until = trib_mono_ms() + DRAIN_MS;
 	trib_fd_cleanup(&s->listen_fd);
-	for (size_t i = 0; i < s->nworkers; i++)
-		kill(s->workers[i].pid, SIGTERM);
-	trib_log(TRIB_LOG_INFO, "ending; %zu connections finish their request", s->nworkers);
+	while (s->slots.nqueue)
+		close(s->slots.queue[--s->slots.nqueue].fd);
+	for (size_t i = 0; i < s->slots.n; i++)
+		kill(s->slots.at[i].pid, SIGTERM);
+	trib_log(TRIB_LOG_INFO, "ending; %zu connections finish their request", s->slots.n);
 }
 
 static int on_signals(struct super *s, struct trib_err *err)
@@ -261,9 +301,12 @@ static int on_time(struct super *s, int *ret_ms, struct trib_err *err)
 	}
 	if (!s->core_up && !s->stopping && s->restart_at < next)
 		next = s->restart_at;
-	for (size_t i = 0; i < s->nworkers; i++) {
-		struct child *w = &s->workers[i];
-		int64_t deadline = s->stopping && s->drain_until < w->deadline ? s->drain_until : w->deadline;
+	int64_t queue = trib_slots_due(&s->slots, now);
+	next = queue < next ? queue : next;
+	for (size_t i = 0; i < s->slots.n; i++) {
+		struct trib_slot *w = &s->slots.at[i];
+		int64_t deadline = trib_slot_deadline(w);
+		deadline = s->stopping && s->drain_until < deadline ? s->drain_until : deadline;
 		if (w->killed)
 			continue;
 		if (now >= deadline) {
@@ -279,19 +322,27 @@ static int on_time(struct super *s, int *ret_ms, struct trib_err *err)
 
 static int loop(struct super *s, struct trib_err *err)
 {
-	while (!s->stopping || s->nworkers) {
+	while (!s->stopping || s->slots.n) {
 		int ms;
 		if (on_time(s, &ms, err))
 			return -1;
-		bool room = s->listen_fd >= 0 && s->core_up && s->nworkers < TRIB_WORKERS_MAX;
-		struct pollfd p[2] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = room ? s->listen_fd : -1, .events = POLLIN}};
-		if (poll(p, 2, ms + 1) < 0 && errno != EINTR)
+		bool room = s->listen_fd >= 0 && s->core_up && trib_slots_open(&s->slots);
+		struct pollfd p[2 + TRIB_WORKERS_MAX] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = room ? s->listen_fd : -1, .events = POLLIN}};
+		size_t n = s->slots.n;
+		for (size_t i = 0; i < n; i++)
+			p[2 + i] = (struct pollfd){.fd = s->slots.at[i].said, .events = POLLIN};
+		if (poll(p, (nfds_t)(2 + n), ms + 1) < 0 && errno != EINTR)
 			return trib_fail_errno(err, "waiting for connections");
+		for (size_t i = 0; i < n; i++)
+			if (p[2 + i].revents)
+				hear_worker(&s->slots.at[i]);
 		/* Always: a signal may have been merged with another of its kind. */
 		if (on_signals(s, err))
 			return -1;
 		if (p[1].revents && s->listen_fd >= 0 && s->core_up)
 			accept_one(s);
+		if (s->core_up && !s->stopping)
+			serve_queue(s);
 	}
 	return 0;
 }
@@ -356,11 +407,13 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 static void finish(struct super *s)
 {
 	trib_fd_cleanup(&s->listen_fd);
-	for (size_t i = 0; i < s->nworkers; i++)
-		kill(s->workers[i].pid, SIGKILL);
-	while (s->nworkers) {
+	while (s->slots.nqueue)
+		close(s->slots.queue[--s->slots.nqueue].fd);
+	for (size_t i = 0; i < s->slots.n; i++)
+		kill(s->slots.at[i].pid, SIGKILL);
+	while (s->slots.n) {
 		int status = 0;
-		pid_t pid = waitpid(s->workers[0].pid, &status, 0);
+		pid_t pid = waitpid(s->slots.at[0].pid, &status, 0);
 		if (pid < 0 && errno == EINTR)
 			continue;
 		worker_ended(s, 0, status);

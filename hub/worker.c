@@ -254,6 +254,9 @@ static int run(struct trib_worker *w, struct trib_tls_ctx *tls, int conn_fd, str
 	take_certificate(w, err);
 	if (hello(w, err) || make_quarantine(w, err) || trib_repo_lib_init(err) || enter_sandbox(w, err))
 		return -1;
+	if (w->who.known) /* best effort: untold, it is ended like a stranger's */
+		(void)!write(w->known_fd, "1", 1);
+	trib_fd_cleanup(&w->known_fd);
 	int request_ms = w->who.known ? TRIB_REQUEST_MS : TRIB_ANON_MS;
 	w->http = trib_http_new((struct trib_http_io){.ctx = w->tls, .read = tls_read, .write = tls_write}, request_ms);
 	if (!w->http)
@@ -263,9 +266,9 @@ static int run(struct trib_worker *w, struct trib_tls_ctx *tls, int conn_fd, str
 	return serve(w, err);
 }
 
-int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int conn_fd, int keeper_fd, int enrol_fd)
+int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int conn_fd, int keeper_fd, int enrol_fd, int known_fd)
 {
-	struct trib_worker w = {.hub = h, .keeper_fd = keeper_fd, .enrol_fd = enrol_fd, .started = trib_mono_ms()};
+	struct trib_worker w = {.hub = h, .keeper_fd = keeper_fd, .enrol_fd = enrol_fd, .known_fd = known_fd, .started = trib_mono_ms()};
 	struct trib_err err = {0}, later;
 	struct sigaction term = {.sa_handler = on_term, .sa_flags = SA_RESTART};
 	sigaction(SIGTERM, &term, NULL);

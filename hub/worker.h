@@ -13,6 +13,7 @@
 struct trib_worker {
 	const struct trib_hub *hub;
 	int keeper_fd, enrol_fd;
+	int known_fd;                 /* -1 once the supervisor has been told that the peer is known */
 	struct trib_tls *tls;
 	struct trib_http *http;
 	struct trib_ipc_hello hello;

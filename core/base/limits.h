@@ -75,6 +75,16 @@
 #define TRIB_WORKER_CPU_S 120
 #define TRIB_WORKER_AS ((size_t)3072 * TRIB_MIB)
 #define TRIB_WORKERS_MAX 64
+/* Who gets a worker (hub/slots.h). A stranger is a connection that has not shown a certificate which the hub knows: it may become an office's in a second. */
+#define TRIB_STRANGERS_MAX 48                   /* at once: a quarter of the workers is for offices that are known already */
+#define TRIB_ADDRESS_STRANGERS_MAX 16           /* of one address: a whole town may stand behind one, yet handshakes take milliseconds */
+#define TRIB_STRANGER_GRACE_MS 2000             /* so long a stranger stays when others wait: a handshake over the poorest line met, and room */
+#define TRIB_STRANGER_MS (TRIB_HANDSHAKE_MS + TRIB_HEAD_MS + TRIB_ANON_MS) /* a whole connection of a stranger: one enrolment */
+#define TRIB_CERT_CONNS_MAX 8                   /* connections of one certificate at once: an office needs one, two after a line broke */
+#define TRIB_WAITING_MAX 256                    /* accepted connections that wait for a worker; more wait in the kernel's queue */
+#define TRIB_ADDRESS_WAITING_MAX 64             /* of one address, once that queue is full: the newest above it is closed for others */
+#define TRIB_WAITING_MS 30000                   /* then the peer has given up too */
+#define TRIB_LINES_MEM (160 * TRIB_MIB)        /* half messages of all workers at the keeper: four of the largest; the slowest gives way */
 
 /* Digest lanes: 2 KiB a table and its name. */
 #define TRIB_LANES_MAX (16 * TRIB_MIB)

@@ -1,14 +1,53 @@
 #!/bin/sh
-# Somebody opens connections and says nothing.
+# Somebody opens connections, more than the hub has workers, and says nothing, or one byte now and then.
 . "$(dirname "$0")/../lib/attack.sh"
 
-drip() { i=0; while [ $i -lt 20 ]; do (sleep 20 | openssl s_client -connect "127.0.0.1:$port" -quiet) & i=$((i + 1)); done; }
-(drip >/dev/null 2>&1) 2>/dev/null
-sleep 1
-open_now() { test "$(ls "$dir/hub/quarantine" | wc -l)" -ge 5; }
-ok "connections stand open" open_now
+# drip.py PORT ADDRESS N: holds N connections from an address open for 40 s and drips bytes into them; what the hub closes is opened again.
+cat >"$dir/drip.py" <<'PY'
+import socket, sys, time
+port, address, n = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+end, held = time.time() + 40, []
+while time.time() < end:
+    while len(held) < n:
+        s = socket.socket()
+        s.setblocking(False)
+        s.bind((address, 0))
+        s.connect_ex(("127.0.0.1", port))
+        held.append([s, b"\x16\x03\x01\x02\x00\x01"])
+    for c in list(held):
+        try:
+            if c[1]:
+                c[0].send(c[1][:1])
+                c[1] = c[1][1:]
+            elif c[0].recv(1) == b"":
+                raise OSError
+        except BlockingIOError:
+            pass
+        except OSError:
+            held.remove(c)
+    time.sleep(0.2)
+PY
+hold() {
+	python3 "$dir/drip.py" "$port" "$@" >/dev/null 2>&1 &
+	drip=$!
+	sleep 2
+}
+let_go() {
+	kill "$drip" 2>/dev/null
+	wait "$drip" 2>/dev/null
+}
+workers() { pgrep -c -P "$hub_pid"; }
+bounded() { test "$(workers)" -ge 10 && test "$(workers)" -le 20; } # 16 strangers of one address; keeper, enrolment, merger; A
+hold 127.0.0.2 400
+ok "connections stand open, and one address has no more than its share" bounded
 sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"
-ok "A syncs all the same" agent $a sync
-pkill -f "s_client -connect 127.0.0.1:$port" 2>/dev/null
+ok "A syncs meanwhile, without delay" timeout 5 "$bin/tributary-agent" --state "$dir/$a/state" sync
+let_go
+hold 127.0.0.1 40
+sql $a "INSERT INTO demand VALUES('d5','垃圾','reported',5)"
+ok "behind the same address too, in its turn" timeout 30 "$bin/tributary-agent" --state "$dir/$a/state" sync
+ok "still one address's share" bounded
+let_go
+sleep 1
 unharmed
 finish

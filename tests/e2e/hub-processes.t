@@ -122,6 +122,28 @@ printf 'GET /%s/community.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost
 revoked_midway() { same "$(grep -a -o 'HTTP/1.1 [0-9]*' "$dir/kept.out" | tr '\n' ' ')" "HTTP/1.1 200 HTTP/1.1 403 "; }
 ok "a revocation acts at the next request of a kept connection" revoked_midway
 
+# -q and -v reach every process. (The rest of the tests reads its messages of the ordinary level.)
+words_of() { # words_of LEVEL-OPTION: what a hub says that starts, is asked once, and ends
+	mkdir "$dir/quiet" && "$bin/tributary-hub" --state "$dir/quiet" init --city 静 --listen 127.0.0.1:0 --host 127.0.0.1 >/dev/null 2>&1 || return 1
+	"$bin/tributary-hub" --state "$dir/quiet" $1 serve >/dev/null 2>"$dir/quiet.log" &
+	quiet_pid=$!
+	tries=0
+	while [ ! -s "$dir/quiet/run/listen" ] && [ $tries -lt 100 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+	echo | openssl s_client -connect "$(cat "$dir/quiet/run/listen")" -quiet >/dev/null 2>&1
+	printf 'no TLS at all' | timeout 2 curl -s --data-binary @- "telnet://$(cat "$dir/quiet/run/listen")" >/dev/null 2>&1
+	kill "$quiet_pid"
+	wait "$quiet_pid" 2>/dev/null
+	rm -rf "$dir/quiet"
+	cat "$dir/quiet.log"
+}
+is_quiet() { words_of -q && ! grep -e ' info: ' -e ' debug: ' "$dir/quiet.log"; }
+ok "a quiet hub's children are quiet" is_quiet
+is_plain() { words_of "" >/dev/null && grep -q 'hub/worker info: ' "$dir/quiet.log"; }
+ok "they speak by default" is_plain
+
 # The end
 (sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
 idle=$!

@@ -156,22 +156,24 @@ static void descriptors_travel(void **state)
 	(void)state;
 	struct trib_err err;
 	int s[2], fd = -1, got = -1;
+	int64_t pid = 0;
 	struct stat a, b;
 	assert_int_equal(trib_ipc_pair(s, &err), 0);
 	fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
-	assert_int_equal(trib_ipc_send_fd(s[0], fd, &err), 0);
-	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &err), 1);
+	assert_int_equal(trib_ipc_send_fd(s[0], fd, 4711, &err), 0);
+	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &pid, &err), 1);
+	assert_int_equal(pid, 4711);
 	assert_int_equal(fstat(fd, &a), 0);
 	assert_int_equal(fstat(got, &b), 0);
 	assert_int_equal(a.st_rdev, b.st_rdev);
 	assert_int_equal(fcntl(got, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
 	/* A byte without a descriptor is no message. */
 	assert_int_equal(send(s[0], "f", 1, 0), 1);
-	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &err), -1);
+	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &pid, &err), -1);
 	assert_int_equal(err.code, TRIB_E_FORMAT);
 	close(s[0]);
-	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &err), 0);
+	assert_int_equal(trib_ipc_recv_fd(s[1], &got, &pid, &err), 0);
 	close(s[1]);
 	close(fd);
 	close(got);

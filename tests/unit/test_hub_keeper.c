@@ -81,7 +81,7 @@ static void start_keeper(struct fixture *f)
 	f->control = c[0];
 	f->merger = m[0];
 	f->enrol = e[0];
-	HUB_OK(trib_ipc_send_fd(f->control, w[0], err));
+	HUB_OK(trib_ipc_send_fd(f->control, w[0], 1, err));
 	close(w[0]);
 	f->worker = w[1];
 }
@@ -135,6 +135,89 @@ static void revocation_acts_at_the_next_word(void **state)
 	assert_non_null(strstr(who.reason, "revoked"));
 }
 
+/* One more worker, as the supervisor introduces it. */
+static int another(struct fixture *f, int64_t pid)
+{
+	int w[2];
+	HUB_OK(trib_ipc_pair(w, err) || trib_ipc_send_fd(f->control, w[0], pid, err));
+	close(w[0]);
+	return w[1];
+}
+
+static void a_certificate_has_few_connections(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	int worker[TRIB_CERT_CONNS_MAX + 1];
+	start_keeper(f);
+	close(f->worker);
+	for (int i = 0; i <= TRIB_CERT_CONNS_MAX; i++) {
+		f->worker = worker[i] = another(f, 2 + i);
+		assert_true(hello(f, 0, &who));
+		assert_int_equal(who.known, i < TRIB_CERT_CONNS_MAX);
+		assert_int_equal(who.busy, i == TRIB_CERT_CONNS_MAX);
+	}
+	assert_non_null(strstr(who.reason, "try again"));
+	f->worker = another(f, 100); /* another office is not meant */
+	assert_true(hello(f, 1, &who));
+	assert_true(who.known);
+	close(f->worker);
+	close(worker[0]);
+	f->worker = worker[TRIB_CERT_CONNS_MAX];
+	assert_true(hello(f, 0, &who)); /* one has ended: there is room */
+	assert_true(who.known);
+	for (int i = 1; i < TRIB_CERT_CONNS_MAX; i++)
+		close(worker[i]);
+}
+
+static void nobody_waits_for_a_worker_that_stops_in_its_word(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_head head = {.magic = TRIB_IPC_MAGIC, .type = TRIB_IPC_PUBLISH, .len = 5000};
+	start_keeper(f);
+	int honest = f->worker, half[3];
+	for (int i = 0; i < 3; i++) {
+		f->worker = half[i] = another(f, 2 + i);
+		assert_true(hello(f, 0, &who));
+		assert_int_equal(write(half[i], &head, i == 0 ? 1 : sizeof(head)), i == 0 ? 1 : (ssize_t)sizeof(head));
+	}
+	f->worker = honest;
+	int64_t begin = trib_mono_ms();
+	for (int i = 0; i < 20; i++)
+		assert_true(hello(f, 1, &who));
+	assert_true(trib_mono_ms() - begin < 2000);
+	for (int i = 0; i < 3; i++)
+		close(half[i]);
+}
+
+static void nobody_waits_for_a_worker_that_does_not_listen(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_history h = {.node = MK_NODE, .app = MK_APP};
+	struct trib_err err;
+	mkhub_sql(f->hub.db.db, "INSERT INTO history(node, app, oid, seq, tip) VALUES('" MK_NODE "', '" MK_APP "', zeroblob(20), 1, zeroblob(8000000))");
+	start_keeper(f);
+	int honest = f->worker, deaf = another(f, 2);
+	f->worker = deaf;
+	assert_true(hello(f, 0, &who));
+	assert_int_equal(trib_ipc_send(deaf, TRIB_IPC_STATE, trib_span(&h, sizeof(h)), trib_span(NULL, 0), trib_span(NULL, 0), &err), 0);
+	f->worker = honest;
+	int64_t begin = trib_mono_ms();
+	for (int i = 0; i < 20; i++)
+		assert_true(hello(f, 1, &who));
+	assert_true(trib_mono_ms() - begin < 2000);
+	/* When it listens after all, the answer is whole. */
+	struct trib_buf in = TRIB_BUF(TRIB_IPC_MAX);
+	enum trib_ipc_type type;
+	assert_int_equal(trib_ipc_recv(deaf, 5000, &type, &in, &err), 1);
+	assert_int_equal(type, TRIB_IPC_STATE_IS);
+	assert_int_equal(in.len, 8000000);
+	trib_buf_release(&in);
+	close(deaf);
+}
+
 static struct trib_ipc_held held_record(const struct fixture *f)
 {
 	struct trib_ipc_held h = {.incarnation = 1, .seq = 1, .part = 1, .parts = 1};
@@ -144,16 +227,19 @@ static struct trib_ipc_held held_record(const struct fixture *f)
 	return h;
 }
 
-static enum trib_code publish(struct fixture *f, const char *node, const struct trib_ipc_held *h)
+static enum trib_code publish_pack(struct fixture *f, const char *node, const struct trib_ipc_held *h, const char *pack)
 {
 	struct trib_ipc_publish p = {.nheld = 1};
 	struct trib_ipc_result r;
+	(void)snprintf(p.pack, sizeof(p.pack), "%s", pack);
 	(void)snprintf(p.node, sizeof(p.node), "%s", node);
 	(void)snprintf(p.app, sizeof(p.app), MK_APP);
 	memcpy(p.new_tip, h->oid, sizeof(p.new_tip));
 	assert_true(call(f, TRIB_IPC_PUBLISH, trib_span(&p, sizeof(p)), trib_span(h, sizeof(*h)), &r, sizeof(r)));
 	return (enum trib_code)r.code;
 }
+
+static enum trib_code publish(struct fixture *f, const char *node, const struct trib_ipc_held *h) { return publish_pack(f, node, h, ""); }
 
 static int64_t number(struct fixture *f, const char *sql)
 {
@@ -183,6 +269,43 @@ static void records_of_a_push_are_not_believed(void **state)
 	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CERT);
 	mkhub_sql(f->hub.db.db, "UPDATE cert SET revoked_at = NULL; UPDATE node SET incarnation = 2");
 	assert_int_equal(publish(f, MK_NODE, &h), TRIB_E_CERT); /* replaced while the push went on */
+	assert_int_equal(number(f, "SELECT count(*) FROM held"), 0);
+}
+
+static void put_file(struct fixture *f, const char *name)
+{
+	char *path = mkhub_path(&f->hub, name);
+	HUB_OK(trib_fs_write(path, trib_span_str("pack"), 0600, err));
+	free(path);
+}
+
+static bool has_file(struct fixture *f, const char *name)
+{
+	char *path = mkhub_path(&f->hub, name);
+	bool there = trib_fs_exists(path);
+	free(path);
+	return there;
+}
+
+static void a_worker_publishes_from_its_own_quarantine_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_held h = held_record(f);
+	static const char *const dirs[] = {"quarantine/w1/pack", "quarantine/w2/pack"};
+	for (size_t i = 0; i < TRIB_COUNT(dirs); i++) {
+		char *path = mkhub_path(&f->hub, dirs[i]);
+		HUB_OK(trib_fs_mkdirs(path, 0700, err));
+		free(path);
+	}
+	put_file(f, "quarantine/w2/pack/pack-ab.pack"); /* of the worker of another connection */
+	put_file(f, "quarantine/w2/pack/pack-ab.idx");
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	assert_int_not_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_OK);
+	assert_true(has_file(f, "quarantine/w2/pack/pack-ab.pack"));
+	assert_int_not_equal(publish_pack(f, MK_NODE, &h, "../w2/pack/ab"), TRIB_OK);
+	assert_true(has_file(f, "quarantine/w2/pack/pack-ab.pack"));
 	assert_int_equal(number(f, "SELECT count(*) FROM held"), 0);
 }
 
@@ -231,6 +354,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_worker_is_bound_to_its_first_word, start, stop),
 		cmocka_unit_test_setup_teardown(revocation_acts_at_the_next_word, start, stop),
+		cmocka_unit_test_setup_teardown(a_certificate_has_few_connections, start, stop),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_stops_in_its_word, start, stop),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_does_not_listen, start, stop),
+		cmocka_unit_test_setup_teardown(a_worker_publishes_from_its_own_quarantine_alone, start, stop),
 		cmocka_unit_test_setup_teardown(records_of_a_push_are_not_believed, start, stop),
 		cmocka_unit_test_setup_teardown(a_storm_of_refusals_is_few_leaves, start, stop),
 		cmocka_unit_test_setup_teardown(certificates_told_late_bring_no_machine_back, start, stop),
