@@ -8,14 +8,10 @@ static const char *text(sqlite3_stmt *st, int i)
 	return s ? s : "";
 }
 
-static int put_line(struct trib_audit *a, const char *node, const char *app, const char *table, uint64_t rows, const uint8_t digest[TRIB_SHA256_LEN], struct trib_err *err)
+static int put_line(struct trib_audit *a, const char *node, const char *app, const uint8_t digest[TRIB_SHA256_LEN], struct trib_err *err)
 {
-	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
-	if (rows == 0)
-		return 0;
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(1024);
 	trib_buf_printf(&b, "%s %s ", node, app);
-	trib_pct(&b, trib_span_str(table));
-	trib_buf_printf(&b, " %llu ", (unsigned long long)rows);
 	trib_buf_hex(&b, digest, TRIB_SHA256_LEN);
 	trib_buf_putc(&b, '\n');
 	if (trib_buf_check(&b, "digest line", err))
@@ -47,7 +43,7 @@ static int is_late(struct trib_audit *a, const char *node, const char *app, stru
 static int put_city(struct trib_audit *a, struct trib_city *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(c->db, "SELECT node, tbl, rows, digest FROM _t_digest WHERE rows > 0", &st, err))
+	if (trib_db_prepare(c->db, "SELECT node, digest FROM _t_digest", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(c->db, st, err)) > 0) {
@@ -55,8 +51,8 @@ static int put_city(struct trib_audit *a, struct trib_city *c, struct trib_err *
 		int late = is_late(a, text(st, 0), c->app, err);
 		if (late < 0)
 			return -1;
-		trib_audit_bytes(st, 3, digest, sizeof(digest));
-		if (!late && put_line(a, text(st, 0), c->app, text(st, 1), (uint64_t)sqlite3_column_int64(st, 2), digest, err))
+		trib_audit_bytes(st, 1, digest, sizeof(digest));
+		if (!late && put_line(a, text(st, 0), c->app, digest, err))
 			return -1;
 	}
 	return row;
@@ -78,10 +74,7 @@ static int put_manifest(struct trib_audit *a, const char *node, const char *app,
 	trib_sha256(real, trib_buf_span(&c.manifest));
 	if (memcmp(real, sha, sizeof(real)) != 0 || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &why))
 		return 0;
-	for (size_t i = 0; i < m.ntables; i++)
-		if (put_line(a, node, app, m.tables[i].name, m.tables[i].rows, m.tables[i].digest, err))
-			return -1;
-	return 1;
+	return put_line(a, node, app, m.digest, err) ? -1 : 1;
 }
 
 static int put_late(struct trib_audit *a, struct trib_err *err)

@@ -283,7 +283,7 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		{"_t_column", "SELECT mirror, col, city_col, pk, place FROM _t_column ORDER BY mirror, col", 2, -1},
 		{"_t_view", "SELECT name, view FROM _t_view ORDER BY name", 1, -1},
 		{"_t_history", "SELECT node, out_of_step, tip FROM _t_history ORDER BY node", 1, 0},
-		{"_t_digest", "SELECT node, tbl, rows, digest FROM _t_digest ORDER BY node, tbl", 2, 0},
+		{"_t_digest", "SELECT node, digest FROM _t_digest ORDER BY node", 1, 0},
 		{"_t_ledger", "SELECT leaf, node, seq, tbl, key, reason, at FROM _t_ledger ORDER BY leaf, id", 1, 1},
 	};
 	for (size_t i = 0; i < TRIB_COUNT(fixed); i++) {

@@ -4,7 +4,7 @@
 #include "core/base/embed.h"
 #include "core/trust/hash.h"
 
-#define BATCH 256 /* groups in one transaction: bounds the journal and what a kill repeats */
+#define BATCH TRIB_TIPS_MAX /* groups in one transaction: bounds the journal and what a kill repeats */
 
 struct held {
 	uint64_t index, seq, parts;
@@ -69,6 +69,7 @@ int trib_merge_open(const struct trib_hub *hub, const char *dir, struct trib_hub
 void trib_merge_close(struct trib_merge *m)
 {
 	for (size_t i = 0; i < m->ncities; i++) {
+		trib_tips_drop(&m->cities[i].tips);
 		trib_mirror_free(m->cities[i].mirror);
 		sqlite3_close_v2(m->cities[i].db);
 	}
@@ -76,65 +77,6 @@ void trib_merge_close(struct trib_merge *m)
 	free(m->cities);
 	free(m->dir);
 	*m = (struct trib_merge){0};
-}
-
-/* ---- one node's state in a city file ---- */
-
-static int load_tip(struct trib_city *c, const char *node, struct trib_tip *ret, bool *ret_stopped, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	*ret_stopped = false;
-	if (trib_db_prepare(c->db, "SELECT tip, out_of_step FROM _t_history WHERE node = ?", &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
-	int row = trib_db_step(c->db, st, err);
-	if (row <= 0)
-		return row;
-	*ret_stopped = sqlite3_column_type(st, 1) != SQLITE_NULL;
-	return sqlite3_column_bytes(st, 0) ? trib_tip_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret, err) : 0;
-}
-
-static int save_tip(struct trib_city *c, const char *node, const struct trib_tip *tip, const char *stopped, struct trib_err *err)
-{
-	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (tip->exists)
-		trib_tip_put(&bytes, tip);
-	if (trib_buf_check(&bytes, "tip", err) ||
-	    trib_db_prepare(c->db,
-			    "INSERT INTO _t_history(node, tip, out_of_step) VALUES(?1,?2,?3) ON CONFLICT(node) DO UPDATE SET tip = excluded.tip, out_of_step = "
-			    "excluded.out_of_step",
-			    &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
-	sqlite3_bind_blob(st, 2, bytes.len ? (const void *)bytes.p : "", (int)bytes.len, SQLITE_STATIC);
-	if (stopped)
-		sqlite3_bind_text(st, 3, stopped, -1, SQLITE_STATIC);
-	return trib_db_step(c->db, st, err) < 0 ? -1 : 0;
-}
-
-static int save_digests(struct trib_city *c, const char *node, const struct trib_lanes *lanes, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *del = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
-	if (trib_db_prepare(c->db, "DELETE FROM _t_digest WHERE node = ?", &del, err) ||
-	    trib_db_prepare(c->db, "INSERT INTO _t_digest(node, tbl, rows, digest) VALUES(?,?,?,?)", &ins, err))
-		return -1;
-	sqlite3_bind_text(del, 1, node, -1, SQLITE_STATIC);
-	if (trib_db_step(c->db, del, err) < 0)
-		return -1;
-	for (size_t i = 0; i < lanes->ntables; i++) {
-		uint8_t digest[TRIB_SHA256_LEN];
-		trib_digest_table_keep(lanes->tables[i], digest);
-		sqlite3_reset(ins);
-		sqlite3_bind_text(ins, 1, node, -1, SQLITE_STATIC);
-		sqlite3_bind_text(ins, 2, lanes->tables[i]->name, -1, SQLITE_STATIC);
-		sqlite3_bind_int64(ins, 3, (int64_t)lanes->tables[i]->rows);
-		sqlite3_bind_blob(ins, 4, digest, sizeof(digest), SQLITE_STATIC);
-		if (trib_db_step(c->db, ins, err) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 static int put_ledger(struct trib_city *c, const struct held *g, const char *table, struct trib_span key, const char *reason, struct trib_err *err)
@@ -177,6 +119,7 @@ struct group {
 	struct trib_hubdb *hub;
 	const struct held *g;
 	struct trib_repo *repo;
+	struct trib_city_tip *at; /* where the history stands before the group */
 	struct trib_tip tip;
 	uint8_t manifest[TRIB_SHA256_LEN];
 	struct trib_mismatch why;
@@ -256,7 +199,7 @@ static int judge_and_apply(struct group *w, struct trib_err *err)
 	return rc;
 }
 
-static int stop_node(struct trib_merge *m, struct group *w, const struct trib_tip *before, struct trib_err *why, struct trib_err *err)
+static int stop_node(struct trib_merge *m, struct group *w, struct trib_err *why, struct trib_err *err)
 {
 	bool step = why->code == TRIB_E_OUT_OF_STEP;
 	if (step) {
@@ -272,7 +215,9 @@ static int stop_node(struct trib_merge *m, struct group *w, const struct trib_ti
 		if (put_ledger(w->city, w->g, "-", (struct trib_span){0}, "damaged", err))
 			return -1;
 	}
-	return save_tip(w->city, w->g->node, before, step ? "out-of-step" : "damaged", err);
+	(void)snprintf(w->at->stopped, sizeof(w->at->stopped), "%s", step ? "out-of-step" : "damaged");
+	w->at->moved = true;
+	return 0;
 }
 
 /* A rollback may have taken back tables and columns that the mirror had cached. */
@@ -308,13 +253,11 @@ static bool waits(struct group *w, const char *path)
 static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
 {
 	struct group w = {.m = m, .city = c, .hub = h, .g = g};
-	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(m->hub, g->node, c->app);
-	bool stopped = false;
 	int rc = -1;
-	if (load_tip(c, g->node, &w.tip, &stopped, err) || trib_tip_copy(&w.tip, &before, err))
+	if (trib_tips_get(&c->tips, c->db, g->node, &w.at, err) || trib_tip_copy(&w.at->tip, &w.tip, err))
 		goto out;
-	if (stopped && (!path || waits(&w, path))) { /* out of step: later commits wait, visibly, until a reset */
+	if (w.at->stopped[0] && (!path || waits(&w, path))) { /* out of step: later commits wait, visibly, until a reset */
 		rc = put_ledger(c, g, "-", (struct trib_span){0}, "waits-for-reset", err);
 		goto out;
 	}
@@ -328,14 +271,16 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 			*err = why; /* our own trouble: try the batch again */
 			goto out;
 		}
-		rc = trib_db_exec(c->db, "ROLLBACK TO one; RELEASE one", err) || fresh_mirror(c, err) || stop_node(m, &w, &before, &why, err) ? -1 : 0;
+		rc = trib_db_exec(c->db, "ROLLBACK TO one; RELEASE one", err) || fresh_mirror(c, err) || stop_node(m, &w, &why, err) ? -1 : 0;
 		goto out;
 	}
 	m->merged++;
-	rc = trib_db_exec(c->db, "RELEASE one", err) || save_tip(c, g->node, &w.tip, NULL, err) || save_digests(c, g->node, &w.tip.lanes, err) ||
-			     put_result(c, g, w.manifest, NULL, err)
-		     ? -1
-		     : 0;
+	rc = trib_db_exec(c->db, "RELEASE one", err) || put_result(c, g, w.manifest, NULL, err) ? -1 : 0;
+	trib_tip_release(&w.at->tip);
+	w.at->tip = w.tip;
+	w.tip = (struct trib_tip){0};
+	w.at->stopped[0] = '\0';
+	w.at->moved = w.at->merged = true;
 out:
 	trib_repo_free(w.repo);
 	trib_tip_release(&w.tip);
@@ -420,7 +365,7 @@ static int merge_batch(struct trib_merge *m, struct trib_city *c, struct trib_hu
 		if (m->progress)
 			trib_progress_step(m->progress, groups[i].index, size);
 	}
-	if (set_upto(c, *ret_more ? groups[n - 1].index + 1 : size, err))
+	if (trib_tips_flush(&c->tips, c->db, c->app, err) || set_upto(c, *ret_more ? groups[n - 1].index + 1 : size, err))
 		goto fail;
 	trib_crash_point("merge-before-commit");
 	if (trib_db_exec(c->db, "COMMIT", err))
@@ -428,6 +373,7 @@ static int merge_batch(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	trib_crash_point("merge-committed");
 	return 0;
 fail:
+	trib_tips_drop(&c->tips);
 	if (!sqlite3_get_autocommit(c->db)) {
 		struct trib_err ignored;
 		if (trib_db_exec(c->db, "ROLLBACK", &ignored) || fresh_mirror(c, &ignored))
@@ -459,15 +405,13 @@ struct lines { char **p; size_t n, cap; };
 static int put_lines(struct trib_city *c, struct lines *l, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(c->db, "SELECT node, tbl, rows, digest FROM _t_digest WHERE rows > 0", &st, err))
+	if (trib_db_prepare(c->db, "SELECT node, digest FROM _t_digest", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(c->db, st, err)) > 0) {
-		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
+		TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(1024);
 		trib_buf_printf(&b, "%s %s ", (const char *)sqlite3_column_text(st, 0), c->app);
-		trib_pct(&b, trib_span_str((const char *)sqlite3_column_text(st, 1)));
-		trib_buf_printf(&b, " %lld ", (long long)sqlite3_column_int64(st, 2));
-		trib_buf_hex(&b, sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3));
+		trib_buf_hex(&b, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
 		trib_buf_putc(&b, '\n');
 		if (l->n == l->cap) {
 			size_t cap = l->cap ? 2 * l->cap : 64;

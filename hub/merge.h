@@ -10,11 +10,13 @@
 #include "core/replay/mirror.h"
 #include "core/replay/signer.h"
 #include "hub/hubdb.h"
+#include "hub/tips.h"
 
 struct trib_city {
 	char app[TRIB_APP_MAX + 1];
 	sqlite3 *db;
 	struct trib_mirror *mirror;
+	struct trib_tips tips; /* of the batch under way */
 };
 
 struct trib_merge {

@@ -15,6 +15,6 @@ CREATE TABLE _t_result(               -- verdicts the keeper has not logged yet
   leaf INTEGER PRIMARY KEY,
   node TEXT NOT NULL, seq INTEGER NOT NULL, manifest BLOB NOT NULL,
   tbl TEXT, key BLOB, reason TEXT) STRICT;
-CREATE TABLE _t_digest(               -- published digests of what each node's chain says, for the city digest (F7)
-  node TEXT NOT NULL, tbl TEXT NOT NULL, rows INTEGER NOT NULL, digest BLOB NOT NULL,
-  PRIMARY KEY(node, tbl)) STRICT, WITHOUT ROWID;
+CREATE TABLE _t_digest(               -- the overall digest that each node's last merged commit signed: lines of the city digest (F7)
+  node TEXT PRIMARY KEY,
+  digest BLOB NOT NULL) STRICT, WITHOUT ROWID;
