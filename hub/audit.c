@@ -14,7 +14,7 @@ static const char own_schema[] =
 	"CREATE TABLE sub(level INTEGER, idx INTEGER, hash BLOB, PRIMARY KEY(level, idx)) WITHOUT ROWID;"
 	/* what the leaves say: held commits, verdicts, certificates */
 	"CREATE TABLE h(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, part INTEGER, parts INTEGER, incarnation INTEGER, oid BLOB, manifest BLOB,"
-	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT);"
+	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0);"
 	"CREATE INDEX h_seq ON h(node, app, seq);"
 	"CREATE TABLE v(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, merged INTEGER, manifest BLOB, tbl TEXT, key BLOB, word TEXT, at INTEGER);"
 	"CREATE INDEX v_seq ON v(node, app, seq);"
@@ -261,6 +261,8 @@ void trib_audit_free(struct trib_audit *a)
 	if (!a)
 		return;
 	struct trib_err ignored;
+	sqlite3_finalize(a->counts);
+	sqlite3_finalize(a->mark);
 	trib_merge_close(&a->made);
 	trib_signer_cache_release(&a->signers);
 	for (size_t i = 0; i < a->nfiles; i++) {
@@ -290,32 +292,31 @@ static int totals(struct trib_audit *a, struct trib_err *err)
 	return trib_audit_root(a, a->size, a->totals.root, err);
 }
 
-static int run(const struct trib_hub *hub, uint64_t since, const char *city_dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
+static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = calloc(1, sizeof(*a));
 	if (!a)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	a->hub = hub;
-	a->since = since;
 	a->quiet = quiet;
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
-	    trib_audit_chain(a, err) || trib_audit_city(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
+	    trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;
 	a = NULL;
 	return 0;
 }
 
-int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struct trib_audit **ret, struct trib_err *err)
+int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, since, NULL, quiet, ret, err);
+	return run(hub, NULL, quiet, ret, err);
 }
 
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, INT64_MAX, dir, quiet, ret, err);
+	return run(hub, dir, quiet, ret, err);
 }
 
 /* ---- DIR/audited ---- */

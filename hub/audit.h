@@ -21,9 +21,8 @@ struct trib_audit_node {
 };
 struct trib_audit_totals { uint64_t leaves, commits, communities, rows, findings; uint8_t root[TRIB_SHA256_LEN]; };
 
-/* `since`: histories that have no commit at or after this leaf are judged once (by the derivation of the city) and not twice; 0: all twice.
- * `label` of the progress bar is set by the run. *ret is freed by trib_audit_free, which removes the scratch folder. */
-int trib_audit_run(const struct trib_hub *hub, uint64_t since, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* *ret is freed by trib_audit_free, which removes the scratch folder. */
+int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same without the real city files, which it does not look at: the derived ones are made in `dir` (must not exist) and stay there. */
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Ends the work on the derived files: verdicts that the log has are dropped, the rest is durable; their digest at the end of the log. */

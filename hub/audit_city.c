@@ -29,7 +29,7 @@ static int list_stops(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
-/* A history that the derivation found damaged is walked now, if --since had spared it: the walk names commit and object. */
+/* A history that the derivation found damaged is walked now: the walk names commit and object. */
 static int name_damaged(struct trib_audit *a, struct trib_err *err)
 {
 	for (size_t i = 0; i < a->made.ncities; i++) {
@@ -122,6 +122,8 @@ static int derive(struct trib_audit *a, struct trib_err *err)
 		if (trib_db_exec(a->made.cities[i].db, "PRAGMA synchronous=OFF", err))
 			return -1;
 	a->made.progress = &p;
+	a->made.judged = trib_audit_judged;
+	a->made.judged_ctx = a;
 	if (trib_audit_sql(a->own, &st, err, "SELECT at FROM stop WHERE at <= ? ORDER BY at", "i", (int64_t)a->size))
 		return -1;
 	int row;
@@ -230,10 +232,7 @@ int trib_audit_city(struct trib_audit *a, struct trib_err *err)
 	for (size_t i = 0; i < a->made.ncities; i++)
 		if (check_verdicts(a, &a->made.cities[i], a->size, err))
 			return -1;
-	if (check_unfounded(a, err))
-		return -1;
-	/* Spared by --since and derived without damage: judged once, which is enough to be proven. */
-	return trib_db_exec(a->own, "UPDATE n SET proven = commits WHERE walked = 0", err);
+	return check_unfounded(a, err);
 }
 
 /* ---- the derived files as the real ones ---- */

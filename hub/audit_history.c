@@ -1,4 +1,5 @@
-/* Histories: every commit that the log holds is there, follows from the one before, and was signed while valid. */
+/* Histories: every commit that the log holds is there, follows from the one before, and was signed while valid. The derivation of the city judges them; what it does not
+ * come to (a damaged history, one that is out of step, a group that is not whole) is walked here. */
 #include "core/base/clock.h"
 #include "hub/audit_impl.h"
 
@@ -19,23 +20,52 @@ static const char *text(sqlite3_stmt *st, int i)
 }
 
 /* hub.db's columns that repeat the manifest. */
-static int check_counts(struct walk *w, const struct trib_where *at, int64_t idx, const struct trib_manifest *m, struct trib_err *err)
+static int check_counts(struct trib_audit *a, sqlite3_stmt *counts, const struct trib_where *at, const struct trib_manifest *m, struct trib_err *err)
 {
 	uint64_t ins, upd, del;
 	trib_manifest_counts(m, &ins, &upd, &del);
-	sqlite3_reset(w->counts);
-	sqlite3_bind_int64(w->counts, 1, idx);
-	int row = trib_db_step(w->a->db.db, w->counts, err);
+	sqlite3_reset(counts);
+	sqlite3_bind_blob(counts, 1, at->oid, TRIB_OID_LEN, SQLITE_STATIC);
+	int row = trib_db_step(a->db.db, counts, err);
 	if (row <= 0)
 		return row; /* a missing row is named by the log step */
-	if (sqlite3_column_int64(w->counts, 0) == m->captured_at && sqlite3_column_int64(w->counts, 1) == (int64_t)ins &&
-	    sqlite3_column_int64(w->counts, 2) == (int64_t)upd && sqlite3_column_int64(w->counts, 3) == (int64_t)del &&
-	    sqlite3_column_int64(w->counts, 4) == (int64_t)m->nbraked)
+	if (sqlite3_column_int64(counts, 0) == m->captured_at && sqlite3_column_int64(counts, 1) == (int64_t)ins && sqlite3_column_int64(counts, 2) == (int64_t)upd &&
+	    sqlite3_column_int64(counts, 3) == (int64_t)del && sqlite3_column_int64(counts, 4) == (int64_t)m->nbraked)
 		return 0;
-	return trib_audit_find(w->a, at, err, "hub.db: time or counts of the held commit are not those of its manifest");
+	return trib_audit_find(a, at, err, "hub.db: time or counts of the held commit are not those of its manifest");
 }
 
-/* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at. 0 proven, 1 not (named), -1. */
+/* What of a judged commit is not what its leaf says of it; NULL: all is. Commit and manifest are compared by whoever has judged. */
+static const char *differs(const struct trib_judged *j, uint64_t seq, uint64_t part, uint64_t parts, uint64_t incarnation, const uint8_t signer[TRIB_SHA256_LEN])
+{
+	return memcmp(j->signer.sha256, signer, TRIB_SHA256_LEN) != 0    ? "signer"
+	       : j->manifest.seq != seq                                  ? "sequence number"
+	       : j->manifest.part != part || j->manifest.parts != parts  ? "part"
+	       : j->manifest.incarnation != incarnation                  ? "incarnation"
+									  : NULL;
+}
+
+/* The derivation has judged a commit. A disagreement of leaf and commit is damage to it, so that the walk names it. */
+int trib_audit_judged(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err)
+{
+	struct trib_audit *a = ctx;
+	struct trib_where at = {.node = node, .app = app, .seq = leaf->seq, .oid = j->commit.oid};
+	const char *what = differs(j, leaf->seq, leaf->part, leaf->parts, leaf->incarnation, leaf->signer);
+	if (what)
+		return trib_fail(err, TRIB_E_VERIFY, "its %s is not the one that the log holds", what);
+	if (!a->counts && trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &a->counts, err))
+		return -1;
+	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = 1 WHERE node = ? AND app = ? AND seq = ? AND oid = ?", &a->mark, err))
+		return -1;
+	sqlite3_reset(a->mark);
+	sqlite3_bind_text(a->mark, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(a->mark, 2, app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(a->mark, 3, (int64_t)leaf->seq);
+	sqlite3_bind_blob(a->mark, 4, at.oid, TRIB_OID_LEN, SQLITE_STATIC);
+	return trib_db_step(a->own, a->mark, err) < 0 || check_counts(a, a->counts, &at, &j->manifest, err) ? -1 : 0;
+}
+
+/* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged. 0 proven, 1 not (named), -1. */
 static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 {
 	uint8_t oid[TRIB_OID_LEN], manifest[TRIB_SHA256_LEN], raw[TRIB_SHA256_LEN], signer[TRIB_SHA256_LEN];
@@ -59,16 +89,13 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 			       ? -1
 			       : 1;
 	}
-	const char *differs = memcmp(j.manifest_sha256, manifest, sizeof(manifest)) != 0 ? "manifest"
-			      : memcmp(j.commit_sha256, raw, sizeof(raw)) != 0           ? "commit"
-			      : memcmp(j.signer.sha256, signer, sizeof(signer)) != 0     ? "signer"
-			      : j.manifest.seq != at.seq                                 ? "sequence number"
-			      : j.manifest.part != (uint64_t)sqlite3_column_int64(st, 2) || j.manifest.parts != (uint64_t)sqlite3_column_int64(st, 3) ? "part"
-			      : j.manifest.incarnation != (uint64_t)sqlite3_column_int64(st, 4)                                                     ? "incarnation"
-																		     : NULL;
-	if (differs)
-		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", differs, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
-	return check_counts(w, &at, sqlite3_column_int64(st, 0), &j.manifest, err);
+	const char *what = memcmp(j.manifest_sha256, manifest, sizeof(manifest)) != 0 ? "manifest"
+			   : memcmp(j.commit_sha256, raw, sizeof(raw)) != 0           ? "commit"
+										      : differs(&j, at.seq, (uint64_t)sqlite3_column_int64(st, 2), (uint64_t)sqlite3_column_int64(st, 3),
+												(uint64_t)sqlite3_column_int64(st, 4), signer);
+	if (what)
+		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", what, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
+	return sqlite3_column_int(st, 10) ? 0 : check_counts(w->a, w->counts, &at, &j.manifest, err);
 }
 
 /* All held commits, oldest first, as the log orders them: no commit object has to be trusted for the order. */
@@ -76,7 +103,7 @@ static int judge_all(struct walk *w, uint64_t *ret_proven, bool *ret_whole, stru
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_audit_sql(w->a->own, &st, err,
-			   "SELECT idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at FROM h WHERE node = ? AND app = ? ORDER BY seq, idx", "ss", w->node, w->app))
+			   "SELECT idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged FROM h WHERE node = ? AND app = ? ORDER BY seq, idx", "ss", w->node, w->app))
 		return -1;
 	int row, bad = 0;
 	*ret_proven = 0;
@@ -92,30 +119,32 @@ static int judge_all(struct walk *w, uint64_t *ret_proven, bool *ret_whole, stru
 	return bad ? 0 : row;
 }
 
-/* The published tip: where the judge stands at the end. */
-static int check_tip(struct walk *w, struct trib_err *err)
+/* The published tip: where the judge stands at the end. `bytes`: that state, serialised. */
+static int check_tip(struct walk *w, const struct trib_where *at, struct trib_span bytes, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_buf) struct trib_buf tip = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
 	uint8_t oid[TRIB_OID_LEN];
-	struct trib_where at = {.node = w->node, .app = w->app, .seq = w->tip.seq, .oid = w->tip.oid};
 	if (trib_audit_sql(w->a->db.db, &st, err, "SELECT oid, seq, tip FROM history WHERE node = ? AND app = ?", "ss", w->node, w->app))
 		return -1;
 	int row = trib_db_step(w->a->db.db, st, err);
 	if (row < 0)
 		return -1;
 	if (!row)
-		return trib_audit_find(w->a, &at, err, "the log holds commits, hub.db has no history of them");
+		return trib_audit_find(w->a, at, err, "the log holds commits, hub.db has no history of them");
 	trib_audit_bytes(st, 0, oid, sizeof(oid));
-	if (!w->tip.exists || memcmp(oid, w->tip.oid, sizeof(oid)) != 0 || sqlite3_column_int64(st, 1) != (int64_t)w->tip.seq)
-		return trib_audit_find(w->a, &at, err, "the published tip is #%lld, the last commit that the log holds is #%llu", (long long)sqlite3_column_int64(st, 1),
-				       (unsigned long long)w->tip.seq);
-	trib_tip_put(&tip, &w->tip);
-	if (trib_buf_check(&tip, "tip", err))
-		return -1;
-	if (!trib_span_eq(trib_buf_span(&tip), trib_span(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2))))
-		return trib_audit_find(w->a, &at, err, "hub.db: the running state of the history is not what its commits come to");
+	if (memcmp(oid, at->oid, sizeof(oid)) != 0 || sqlite3_column_int64(st, 1) != (int64_t)at->seq)
+		return trib_audit_find(w->a, at, err, "the published tip is not the last commit that the log holds, #%llu", (unsigned long long)at->seq);
+	if (!trib_span_eq(bytes, trib_span(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2))))
+		return trib_audit_find(w->a, at, err, "hub.db: the running state of the history is not what its commits come to");
 	return 0;
+}
+
+static int check_walked_tip(struct walk *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf tip = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
+	struct trib_where at = {.node = w->node, .app = w->app, .seq = w->tip.seq, .oid = w->tip.oid};
+	trib_tip_put(&tip, &w->tip);
+	return trib_buf_check(&tip, "tip", err) ? -1 : check_tip(w, &at, trib_buf_span(&tip), err);
 }
 
 /* Outside of the snapshot: a ref may run ahead of it, but hub.db and ref must meet. `sql` gives the commit that hub.db says; NULL: no ref is due. */
@@ -169,14 +198,14 @@ static int open_and_walk(struct walk *w, uint64_t *ret_proven, struct trib_err *
 			       : 0;
 	if (judge_all(w, ret_proven, &whole, err) || check_refs(w, err))
 		return -1;
-	return whole ? check_tip(w, err) : 0;
+	return whole ? check_walked_tip(w, err) : 0;
 }
 
 int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err)
 {
 	struct walk w = {.a = a, .node = node, .app = app};
 	uint64_t proven = 0;
-	int rc = trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE idx = ?", &w.counts, err);
+	int rc = trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &w.counts, err);
 	if (!rc)
 		rc = open_and_walk(&w, &proven, err);
 	sqlite3_finalize(w.counts);
@@ -185,8 +214,27 @@ int trib_audit_history(struct trib_audit *a, const char *node, const char *app, 
 	return rc || trib_audit_exec(a->own, err, "UPDATE n SET proven = ?, walked = 1 WHERE node = ? AND app = ?", "iss", (int64_t)proven, node, app) ? -1 : 0;
 }
 
+/* What a derived history still needs: its published tip, and its refs. `bytes`: its state as derived. */
+static int glance(struct trib_audit *a, const struct trib_where *at, struct trib_span bytes, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(a->hub, at->node, at->app);
+	struct walk w = {.a = a, .node = at->node, .app = at->app};
+	struct trib_err why;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (check_tip(&w, at, bytes, err))
+		return -1;
+	if (a->city_dir) /* for `rebuild` refs do not matter: `serve` sets them again */
+		return 0;
+	if (trib_repo_open(path, false, &w.repo, &why))
+		return trib_audit_find(a, at, err, "%s; try: tributary-hub ingest", why.msg);
+	int rc = check_refs(&w, err);
+	trib_repo_free(w.repo);
+	return rc;
+}
+
 /* Every history that hub.db or the log knows. */
-static int list(struct trib_audit *a, struct trib_err *err)
+int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_exec(a->own, "INSERT INTO n(node, app, commits) SELECT node, app, count(*) FROM h GROUP BY node, app", err) ||
@@ -199,57 +247,57 @@ static int list(struct trib_audit *a, struct trib_err *err)
 	return row;
 }
 
-/* Published tip and ref of a history that --since spares: both are the last commit that the log holds. */
-static int glance(struct trib_audit *a, const char *node, const char *app, struct trib_err *err)
+/* 1 the derivation has judged all commits of the history and stands at the last one; 0 not, -1. */
+static int derived(struct trib_audit *a, const char *node, const char *app, struct trib_where *at, uint8_t oid[TRIB_OID_LEN], sqlite3_stmt **ret_tip, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *last = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(a->hub, node, app);
-	struct walk w = {.a = a, .node = node, .app = app};
-	struct trib_where at = {.node = node, .app = app};
-	struct trib_err why;
-	uint8_t oid[TRIB_OID_LEN], tip[TRIB_OID_LEN];
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_audit_sql(a->own, &last, err, "SELECT oid, seq FROM h WHERE node = ? AND app = ? ORDER BY seq DESC LIMIT 1", "ss", node, app) ||
-	    trib_db_step(a->own, last, err) < 0 || trib_audit_sql(a->db.db, &st, err, "SELECT oid FROM history WHERE node = ? AND app = ?", "ss", node, app))
+	struct trib_city *c = NULL;
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (strcmp(a->made.cities[i].app, app) == 0)
+			c = &a->made.cities[i];
+	if (!c)
+		return 0;
+	if (trib_audit_sql(a->own, &last, err, "SELECT oid, seq, (SELECT min(judged) FROM h g WHERE g.node = h.node AND g.app = h.app) FROM h WHERE node = ? AND app = ? ORDER BY seq DESC LIMIT 1",
+			   "ss", node, app))
 		return -1;
-	int row = trib_db_step(a->db.db, st, err);
-	if (row < 0)
+	int row = trib_db_step(a->own, last, err);
+	if (row <= 0 || !sqlite3_column_int(last, 2))
+		return row < 0 ? -1 : 0;
+	trib_audit_bytes(last, 0, oid, TRIB_OID_LEN);
+	*at = (struct trib_where){.node = node, .app = app, .seq = (uint64_t)sqlite3_column_int64(last, 1), .oid = oid};
+	if (trib_audit_sql(c->db, ret_tip, err, "SELECT tip FROM _t_history WHERE node = ? AND out_of_step IS NULL", "s", node))
 		return -1;
-	trib_audit_bytes(last, 0, oid, sizeof(oid));
-	at.seq = (uint64_t)sqlite3_column_int64(last, 1);
-	if ((!row || !trib_audit_bytes(st, 0, tip, sizeof(tip)) || memcmp(tip, oid, sizeof(tip)) != 0) &&
-	    trib_audit_find(a, &at, err, "the published tip is not the last commit that the log holds, #%llu", (unsigned long long)at.seq))
-		return -1;
-	if (trib_repo_open(path, false, &w.repo, &why))
-		return 0; /* the derivation meets it, and has it walked */
-	int rc = check_refs(&w, err);
-	trib_repo_free(w.repo);
-	return rc;
+	return trib_db_step(c->db, *ret_tip, err);
 }
 
-int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
+/* After the derivation: those that it covers need a glance, the others a walk. */
+int trib_audit_rest(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	struct trib_progress p;
 	uint64_t done = 0;
 	int64_t all;
 	trib_progress_init(&p, _("histories"), a->quiet);
-	if (list(a, err) || trib_db_int(a->own, "SELECT count(*) FROM n", 0, &all, err) ||
-	    trib_audit_sql(a->own, &st, err,
-			   "SELECT node, app, ?1 = 0 OR commits = 0 OR EXISTS(SELECT 1 FROM h WHERE h.node = n.node AND h.app = n.app AND h.idx >= ?1) FROM n ORDER BY node, app",
-			   "i", (int64_t)a->since))
+	if (trib_db_int(a->own, "SELECT count(*) FROM n", 0, &all, err) || trib_db_prepare(a->own, "SELECT node, app, walked FROM n ORDER BY node, app", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *tip = NULL;
 		char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+		struct trib_where at;
 		(void)snprintf(node, sizeof(node), "%s", text(st, 0));
 		(void)snprintf(app, sizeof(app), "%s", text(st, 1));
-		/* For `rebuild` (city_dir) refs do not matter: `serve` sets them again. */
-		if (sqlite3_column_int(st, 2) ? trib_audit_history(a, node, app, err) : !a->city_dir && glance(a, node, app, err))
-			return -1;
 		trib_progress_step(&p, ++done, (uint64_t)all);
+		if (sqlite3_column_int(st, 2))
+			continue;
+		uint8_t oid[TRIB_OID_LEN];
+		int is = derived(a, node, app, &at, oid, &tip, err);
+		if (is < 0)
+			return -1;
+		if (is ? glance(a, &at, trib_span(sqlite3_column_blob(tip, 0), (size_t)sqlite3_column_bytes(tip, 0)), err) ||
+				 trib_audit_exec(a->own, err, "UPDATE n SET proven = commits WHERE node = ? AND app = ?", "ss", node, app)
+		       : trib_audit_history(a, node, app, err))
+			return -1;
 	}
 	trib_progress_done(&p);
 	return row;

@@ -26,7 +26,8 @@ struct trib_audit {
 	struct trib_buf note;     /* DIR/checkpoint as it was before the snapshot */
 	bool has_city_floor;
 	uint8_t city_floor[TRIB_OID_LEN]; /* last city commit before the snapshot */
-	uint64_t size, since;
+	uint64_t size;
+	sqlite3_stmt *counts, *mark; /* of trib_audit_judged */
 	uint8_t log_pub[32];
 	int64_t opened; /* time of the log's first leaf */
 	bool has_pub, quiet;
@@ -50,13 +51,15 @@ int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256
 int trib_audit_log(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_log.c */
 int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_night.c: who was silent */
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
-int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c */
+int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c: which there are */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */
 int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_city.c: derive, compare */
+int trib_audit_rest(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_history.c: what the derivation did not come to */
+int trib_audit_judged(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_down(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_down.c: what the communities were told */
 /* The hub's signature on a commit of its own chains, as of `at`. */
 int trib_audit_hub_signed(const struct trib_hub *hub, const struct trib_commit *c, struct trib_span signer_pem, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
-/* Walks one history and records how much of it is proven; called again by the city step for one that --since had spared. */
+/* Walks one history and records how much of it is proven. */
 int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
 /* Compares one real file with its derivation (audit_rows.c). */
 int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struct trib_city *made, struct trib_err *err) TRIB_MUST_CHECK;

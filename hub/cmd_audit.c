@@ -115,7 +115,7 @@ int hub_cmd_audit(struct trib_cli *cli)
 	struct trib_audit_totals t;
 	uint64_t since;
 	int64_t now = trib_now();
-	if (since_leaf(cli, &before, &since) || trib_audit_run(trib_cli_hub(cli), since, cli->quiet || cli->json, &a, &cli->err) || report(cli, a))
+	if (since_leaf(cli, &before, &since) || trib_audit_run(trib_cli_hub(cli), cli->quiet || cli->json, &a, &cli->err) || report(cli, a))
 		return -1;
 	trib_audit_totals(a, &t);
 	trib_json(cli, "verdict", json_string(t.findings ? "not-proven" : "proven"));

@@ -160,7 +160,7 @@ static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct tr
 		return -1;
 	if (memcmp(ret->commit_sha256, leaf.commit, TRIB_SHA256_LEN) != 0 || memcmp(ret->manifest_sha256, leaf.manifest, TRIB_SHA256_LEN) != 0)
 		return trib_fail(err, TRIB_E_VERIFY, "commit %.12s of %s is not what the log says it is", hex, w->g->node);
-	return 0;
+	return w->m->judged ? w->m->judged(w->m->judged_ctx, w->g->node, w->city->app, ret, &leaf, err) : 0;
 }
 
 /* What cannot stand in a city database at all (too many columns, too large a row) is the node's alone, like a row that does not fit:
@@ -239,15 +239,20 @@ static int is_reset(struct group *w, bool *ret, struct trib_err *err)
 	return 0;
 }
 
+static int open_history(struct group *w, const char *path, struct trib_err *err)
+{
+	if (!w->at->repo && trib_repo_open(path, false, &w->at->repo, err))
+		return -1;
+	w->repo = w->at->repo;
+	return 0;
+}
+
 /* Of a stopped history: does this group wait? Bytes that cannot be read, wait. */
 static bool waits(struct group *w, const char *path)
 {
 	struct trib_err ignored;
 	bool reset = false;
-	bool readable = trib_repo_open(path, false, &w->repo, &ignored) == 0 && is_reset(w, &reset, &ignored) == 0;
-	trib_repo_free(w->repo);
-	w->repo = NULL;
-	return !readable || !reset;
+	return open_history(w, path, &ignored) || is_reset(w, &reset, &ignored) || !reset;
 }
 
 static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
@@ -266,7 +271,7 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 		trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (!path || trib_db_exec(c->db, "SAVEPOINT one", err))
 		goto out;
-	if (trib_repo_open(path, false, &w.repo, &why) || judge_and_apply(&w, &why)) {
+	if (open_history(&w, path, &why) || judge_and_apply(&w, &why)) {
 		if (why.code == TRIB_E_DB || why.code == TRIB_E_NO_SPACE || why.code == TRIB_E_NOMEM || why.code == TRIB_E_LOCKED) {
 			*err = why; /* our own trouble: try the batch again */
 			goto out;
@@ -282,7 +287,6 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	w.at->stopped[0] = '\0';
 	w.at->moved = w.at->merged = true;
 out:
-	trib_repo_free(w.repo);
 	trib_tip_release(&w.tip);
 	return rc;
 }

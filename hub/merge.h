@@ -26,6 +26,9 @@ struct trib_merge {
 	size_t ncities;
 	struct trib_signer_cache signers;
 	struct trib_progress *progress; /* may be NULL */
+	/* Told of every commit that was judged and is what its leaf says; may be NULL. */
+	int (*judged)(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err);
+	void *judged_ctx;
 	uint64_t merged, out_of_step, damaged; /* counts of the last run */
 	char damage[256];                      /* last damaged history, for the log */
 };

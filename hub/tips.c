@@ -4,6 +4,7 @@ void trib_tips_drop(struct trib_tips *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		trib_tip_release(&t->all[i]->tip);
+		trib_repo_free(t->all[i]->repo);
 		free(t->all[i]);
 	}
 	t->n = 0;

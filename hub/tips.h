@@ -1,4 +1,4 @@
-/* tips.h: where each history stands in a city file, read and written once a batch and not once a commit.
+/* tips.h: where each history stands in a city file, read and written once a batch and not once a commit; and its repository, opened once.
  *
  * A batch takes the states it needs, moves them in memory, and writes those that moved before its transaction commits; a batch that fails drops them. */
 #ifndef TRIB_HUB_TIPS_H
@@ -14,6 +14,7 @@ struct trib_city_tip {
 	struct trib_tip tip;    /* of the last commit judged */
 	char stopped[16];       /* "": goes on; else why not */
 	bool moved, merged;     /* since it was read */
+	struct trib_repo *repo; /* its history, once it was opened; NULL */
 };
 struct trib_tips { struct trib_city_tip *all[TRIB_TIPS_MAX]; size_t n; }; /* zeroed: none */
 
