@@ -41,7 +41,7 @@ as() {
 }
 
 # What stock git says of a hub that answers 403, or ends the handshake.
-shut_out='403\|unknown ca\|certificate\|alert\|SSL\|not connected'
+shut_out='403\|unknown ca\|certificate\|alert\|SSL\|not connected\|Broken pipe\|reset by peer'
 
 # The honest offices go on, and the city proves all: nothing of the attack stayed.
 unharmed() {

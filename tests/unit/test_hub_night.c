@@ -46,7 +46,7 @@ static const char *audit(void)
 	static char all[8192];
 	struct trib_audit *a = NULL;
 	all[0] = '\0';
-	HUB_OK(trib_audit_run(&hub.hub, 0, true, &a, err));
+	HUB_OK(trib_audit_run(&hub.hub, true, &a, err));
 	HUB_OK(trib_audit_findings(a, collect, all, err));
 	trib_audit_free(a);
 	return all;
