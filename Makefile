@@ -128,13 +128,18 @@ $(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
 
+# What the benchmarks measure with.
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+$(BENCH_BIN): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/libagent.a $(BUILD)/libhub.a $(BUILD)/libcore.a
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+
 JOBS ?= 2
 FUZZ_SECONDS ?= 30
 PROPERTY_ROUNDS ?= 20000
 ATTACK_STRIDE ?= 1
 RUN := BUILD='$(abspath $(BUILD))' PYTHON='$(PYTHON)' JOBS='$(JOBS)' sh tests/run
 .PHONY: tests check asan clang lint property attack fuzz fuzz-build demo bench
-tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(FUZZ_REPLAY)
+tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(BENCH_BIN) $(FUZZ_REPLAY)
 check: tests
 	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(TEST_SH)
 asan:
@@ -153,8 +158,9 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) BUILD=build/libfuzzer sh tests/fuzz/run
 demo: all $(DEMO_BIN)
 	@BUILD='$(abspath $(BUILD))' KEEP='$(KEEP)' sh demo/run
-bench: all
+bench: all $(BENCH_BIN)
 	@BUILD='$(abspath $(BUILD))' sh bench/run
+	@BUILD='$(abspath $(BUILD))' sh bench/capture
 
 MAN1 := $(wildcard docs/man/*.1)
 MAN8 := $(wildcard docs/man/*.8)

@@ -1,0 +1,20 @@
+-- What a plain log by triggers costs: which row of which table changed, and how. bench/capture makes and drops it.
+CREATE TABLE changelog(n INTEGER PRIMARY KEY, tbl TEXT, op TEXT, key);
+CREATE TRIGGER log_household_insert AFTER INSERT ON household BEGIN INSERT INTO changelog(tbl, op, key) VALUES('household', 'I', new.id); END;
+CREATE TRIGGER log_household_update AFTER UPDATE ON household BEGIN INSERT INTO changelog(tbl, op, key) VALUES('household', 'U', new.id); END;
+CREATE TRIGGER log_household_delete AFTER DELETE ON household BEGIN INSERT INTO changelog(tbl, op, key) VALUES('household', 'D', old.id); END;
+CREATE TRIGGER log_resident_insert AFTER INSERT ON resident BEGIN INSERT INTO changelog(tbl, op, key) VALUES('resident', 'I', new.id); END;
+CREATE TRIGGER log_resident_update AFTER UPDATE ON resident BEGIN INSERT INTO changelog(tbl, op, key) VALUES('resident', 'U', new.id); END;
+CREATE TRIGGER log_resident_delete AFTER DELETE ON resident BEGIN INSERT INTO changelog(tbl, op, key) VALUES('resident', 'D', old.id); END;
+CREATE TRIGGER log_ticket_insert AFTER INSERT ON ticket BEGIN INSERT INTO changelog(tbl, op, key) VALUES('ticket', 'I', new.id); END;
+CREATE TRIGGER log_ticket_update AFTER UPDATE ON ticket BEGIN INSERT INTO changelog(tbl, op, key) VALUES('ticket', 'U', new.id); END;
+CREATE TRIGGER log_ticket_delete AFTER DELETE ON ticket BEGIN INSERT INTO changelog(tbl, op, key) VALUES('ticket', 'D', old.id); END;
+CREATE TRIGGER log_points_insert AFTER INSERT ON points BEGIN INSERT INTO changelog(tbl, op, key) VALUES('points', 'I', new.person || '/' || new.rule || '/' || new.at); END;
+CREATE TRIGGER log_points_update AFTER UPDATE ON points BEGIN INSERT INTO changelog(tbl, op, key) VALUES('points', 'U', new.person || '/' || new.rule || '/' || new.at); END;
+CREATE TRIGGER log_points_delete AFTER DELETE ON points BEGIN INSERT INTO changelog(tbl, op, key) VALUES('points', 'D', old.person || '/' || old.rule || '/' || old.at); END;
+CREATE TRIGGER log_activity_insert AFTER INSERT ON activity BEGIN INSERT INTO changelog(tbl, op, key) VALUES('activity', 'I', new.id); END;
+CREATE TRIGGER log_activity_update AFTER UPDATE ON activity BEGIN INSERT INTO changelog(tbl, op, key) VALUES('activity', 'U', new.id); END;
+CREATE TRIGGER log_activity_delete AFTER DELETE ON activity BEGIN INSERT INTO changelog(tbl, op, key) VALUES('activity', 'D', old.id); END;
+CREATE TRIGGER log_visit_insert AFTER INSERT ON visit BEGIN INSERT INTO changelog(tbl, op, key) VALUES('visit', 'I', new.id); END;
+CREATE TRIGGER log_visit_update AFTER UPDATE ON visit BEGIN INSERT INTO changelog(tbl, op, key) VALUES('visit', 'U', new.id); END;
+CREATE TRIGGER log_visit_delete AFTER DELETE ON visit BEGIN INSERT INTO changelog(tbl, op, key) VALUES('visit', 'D', old.id); END;
