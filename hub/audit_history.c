@@ -89,10 +89,11 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 			       ? -1
 			       : 1;
 	}
-	const char *what = memcmp(j.manifest_sha256, manifest, sizeof(manifest)) != 0 ? "manifest"
-			   : memcmp(j.commit_sha256, raw, sizeof(raw)) != 0           ? "commit"
-										      : differs(&j, at.seq, (uint64_t)sqlite3_column_int64(st, 2), (uint64_t)sqlite3_column_int64(st, 3),
-												(uint64_t)sqlite3_column_int64(st, 4), signer);
+	const char *what = differs(&j, at.seq, (uint64_t)sqlite3_column_int64(st, 2), (uint64_t)sqlite3_column_int64(st, 3), (uint64_t)sqlite3_column_int64(st, 4), signer);
+	if (memcmp(j.manifest_sha256, manifest, sizeof(manifest)) != 0)
+		what = "manifest";
+	else if (memcmp(j.commit_sha256, raw, sizeof(raw)) != 0)
+		what = "commit";
 	if (what)
 		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", what, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
 	return sqlite3_column_int(st, 10) ? 0 : check_counts(w->a, w->counts, &at, &j.manifest, err);
