@@ -87,6 +87,14 @@ static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
 	return 0;
 }
 
+static void print_private(struct trib_cli *cli, const struct trib_committed *done)
+{
+	if (!done->nprivate)
+		return;
+	trib_say(cli, _("private: %llu changes are kept in this office only\n"), (unsigned long long)done->private_rows);
+	trib_json(cli, "private_changes", json_integer((json_int_t)done->private_rows));
+}
+
 /* The day's report is there when the last commit is of today and says the same of the brake. */
 static int report_is_made(struct trib_cli *cli, const struct trib_capture *c, bool *ret)
 {
@@ -156,19 +164,23 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;
 	if (c.nbraked)
 		print_braked(cli, &c);
+	bool changed = c.changed || c.hidden.changed;
 	if (cli->dry_run) {
-		trib_say(cli, "%s", c.changed ? _("would make a commit\n") : _("nothing changed\n"));
-		trib_json(cli, "outcome", json_string(c.changed ? "changed" : "unchanged"));
+		trib_say(cli, "%s", changed ? _("would make a commit\n") : _("nothing changed\n"));
+		trib_json(cli, "outcome", json_string(changed ? "changed" : "unchanged"));
 		return 0;
 	}
-	const char *outcome = ret->braked ? "braked" : !c.changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";
+	const char *outcome = ret->braked ? "braked" : !changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";
 	trib_json(cli, "outcome", json_string(outcome));
-	if (ret->braked || !c.changed)
+	if (ret->braked || !changed)
 		return (report && make_report(cli, &c, ret)) || note(cli, &c, outcome) ? -1 : 0;
 	if (trib_outbox_commit(s, &c, message, &done, &cli->err) || note(cli, &c, outcome))
 		return -1;
 	ret->changed = true;
-	return print_commit(cli, &done);
+	if (done.ncommits && print_commit(cli, &done))
+		return -1;
+	print_private(cli, &done);
+	return !done.ncommits && report ? make_report(cli, &c, ret) : 0;
 }
 
 int agent_cmd_commit(struct trib_cli *cli)

@@ -3,6 +3,7 @@
 
 #include "agent/commands.h"
 #include "agent/link.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 
 /* ---- cert show ---- */
@@ -80,6 +81,47 @@ static int print_settings(struct trib_cli *cli, const char *only)
 
 int agent_cmd_config_list(struct trib_cli *cli) { return print_settings(cli, NULL); }
 int agent_cmd_config_get(struct trib_cli *cli) { return print_settings(cli, cli->argv[0]); }
+
+static int drop_name(struct trib_private_list *l, const struct trib_private_list *which, struct trib_err *err)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list kept = {0};
+	for (size_t i = 0; i < l->n; i++)
+		if (!trib_private_has(which, l->names[i].table, l->names[i].column) && trib_private_add(&kept, l->names[i].table, l->names[i].column, err))
+			return -1;
+	struct trib_private_list was = *l;
+	*l = kept;
+	kept = was;
+	return 0;
+}
+
+/* `config set private X` and `config set public X`: this office's own list. The city's list counts beside it. */
+int agent_cmd_config_set(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list own = {0}, all = {0}, which = {0};
+	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	const char *key = cli->argv[0], *value = cli->argv[1];
+	bool private = strcmp(key, "private") == 0;
+	if (!private && strcmp(key, "public") != 0)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s cannot be set; try: tributary-agent config set private TABLE.COLUMN"), key);
+	if (trib_capture_inspect(s->node.db_path, &schema, &cli->err) || trib_private_own_names(s, &own, &cli->err) ||
+	    trib_private_resolve(&schema, value, &which, &cli->err))
+		return -1;
+	if (private ? trib_private_add(&own, which.names[0].table, which.names[0].column, &cli->err) : drop_name(&own, &which, &cli->err))
+		return -1;
+	if (!cli->dry_run && trib_private_save_names(s, &own, &cli->err))
+		return -1;
+	if (trib_private_names(s, &all, &cli->err))
+		return -1;
+	trib_json(cli, "private", json_boolean(private || trib_private_has(&all, which.names[0].table, which.names[0].column)));
+	if (private)
+		trib_say(cli, _("%s will be private from the next commit on; what the city holds already stays there\n"), value);
+	else if (trib_private_has(&all, which.names[0].table, which.names[0].column))
+		trib_say(cli, _("%s stays private: the city's policy says so\n"), value);
+	else
+		trib_say(cli, _("%s will go to the city from the next commit on\n"), value);
+	return 0;
+}
 
 /* ---- doctor ---- */
 

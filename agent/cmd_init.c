@@ -5,6 +5,7 @@
 
 #include "agent/capture/measure.h"
 #include "agent/commands.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 #include "core/base/embed.h"
 #include "core/store/db.h"
@@ -16,6 +17,7 @@ const struct trib_opt agent_opts_init[] = {
 	{"node", 0, "ID", N_("the community's code, as the city uses it")},
 	{"app", 0, "NAME", N_("the application's name (default: main)")},
 	{"name", 0, "NAME", N_("the community's name, as people write it (default: the code)")},
+	{"private", 0, "TABLE[.COLUMN]", N_("never leaves this office: a table or a column; may be repeated")},
 	{"schema", 0, "NAME", N_("make the database first: community = the office's model of community governance")},
 	{0},
 };
@@ -103,12 +105,29 @@ static const char *reason_text(const char *reason)
 	return reason;
 }
 
-static void print_verdict(struct trib_cli *cli, const struct trib_schema *s)
+/* "private column phone", "private columns phone, name" */
+static void private_columns(const struct trib_table *t, const struct trib_veil_table *v, struct trib_buf *b)
+{
+	const char *sep = "";
+	for (size_t i = 0; i < t->ncols; i++)
+		if (v->hidden[i]) {
+			trib_buf_printf(b, "%s%s", sep, t->cols[i].name);
+			sep = ", ";
+		}
+}
+
+static void print_verdict(struct trib_cli *cli, const struct trib_schema *s, const struct trib_veil *veil)
 {
 	json_t *list = json_array();
 	for (size_t i = 0; i < s->ntables; i++) {
 		const struct trib_table *t = &s->tables[i];
-		if (t->keyed)
+		TRIB_AUTO(trib_buf) struct trib_buf hidden = TRIB_BUF(TRIB_MIB);
+		if (veil->tables[i].whole)
+			print_table(cli, list, t->name, "private", _("private"), _("kept in this office only"));
+		else if (veil->tables[i].some) {
+			private_columns(t, &veil->tables[i], &hidden);
+			print_table(cli, list, t->name, "captured", _("captured, kept in this office only"), trib_buf_str(&hidden));
+		} else if (t->keyed)
 			print_table(cli, list, t->name, "captured", _("captured"), "");
 		else
 			print_table(cli, list, t->name, "bag", _("captured as a bag"), _("no PRIMARY KEY, so a changed row is one removed and one added"));
@@ -153,14 +172,14 @@ static int print_needs(struct trib_cli *cli, const char *db_path)
 	return 0;
 }
 
-static int first_commit(struct trib_cli *cli)
+static int first_commit(struct trib_cli *cli, const struct trib_private_list *private)
 {
 	struct agent_captured got;
 	struct trib_state s;
 	if (trib_state_open(cli->state, true, &s, &cli->err))
 		return -1;
 	cli->ctx = &s;
-	int rc = trib_state_keys(&s, &cli->err) ? -1 : agent_capture(cli, NULL, true, false, &got);
+	int rc = (private->n && trib_private_save_names(&s, private, &cli->err)) || trib_state_keys(&s, &cli->err) ? -1 : agent_capture(cli, NULL, true, false, &got);
 	trib_state_close(&s);
 	cli->ctx = NULL;
 	return rc;
@@ -178,7 +197,7 @@ static int undo(struct trib_cli *cli)
 	return -1;
 }
 
-static int create(struct trib_cli *cli, struct trib_node *node, const char *file)
+static int create(struct trib_cli *cli, struct trib_node *node, const char *file, const struct trib_private_list *private)
 {
 	char *real = realpath(file, NULL);
 	if (!real)
@@ -189,12 +208,22 @@ static int create(struct trib_cli *cli, struct trib_node *node, const char *file
 	free(real);
 	if (rc)
 		return -1;
-	return first_commit(cli) ? undo(cli) : 0;
+	return first_commit(cli, private) ? undo(cli) : 0;
+}
+
+static int take_private(struct trib_cli *cli, const struct trib_schema *s, struct trib_private_list *ret)
+{
+	for (size_t i = 0; i < cli->nset; i++)
+		if (strcmp(cli->set[i].name, "private") == 0 && trib_private_resolve(s, cli->set[i].value, ret, &cli->err))
+			return -1;
+	return 0;
 }
 
 int agent_cmd_init(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
+	TRIB_AUTO(trib_private_list) struct trib_private_list private = {0};
+	TRIB_AUTO(trib_veil) struct trib_veil veil = {0};
 	struct trib_node node = {0};
 	const char *file = cli->argv[0];
 	int there;
@@ -206,14 +235,15 @@ int agent_cmd_init(struct trib_cli *cli)
 	}
 	if (!there && make_database(cli, file))
 		return -1;
-	if (trib_capture_inspect(file, &schema, &cli->err))
+	if (trib_capture_inspect(file, &schema, &cli->err) || take_private(cli, &schema, &private) ||
+	    trib_veil_by_list(&schema, &private, &veil, &cli->err))
 		return -1;
 	trib_json(cli, "node", json_string(node.node));
 	trib_json(cli, "app", json_string(node.app));
-	print_verdict(cli, &schema);
+	print_verdict(cli, &schema, &veil);
 	if (cli->dry_run)
 		return print_needs(cli, file);
-	if (create(cli, &node, file))
+	if (create(cli, &node, file, &private))
 		return -1;
 	trib_say(cli, _("%s is under care in %s. Next: tributary-agent enrol --slip FILE\n"), file, cli->state);
 	return 0;

@@ -3,6 +3,7 @@
 
 #include "agent/capture/baseline.h"
 #include "agent/commands.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 
 const struct trib_opt agent_opts_restore[] = {
@@ -61,6 +62,10 @@ static void print_restored(struct trib_cli *cli, const struct trib_restored *r, 
 	trib_json(cli, "tables", json_integer((json_int_t)r->tables));
 	trib_json(cli, "digest", json_string(hex));
 	trib_json(cli, "proven", json_true());
+	trib_json(cli, "private_seq", r->private_seq ? json_integer((json_int_t)r->private_seq) : json_null());
+	trib_json(cli, "absent", json_string(trib_buf_str(&r->absent)));
+	if (r->private_seq)
+		trib_say(cli, _("private      joined from private.git #%llu, proven on the file\n"), (unsigned long long)r->private_seq);
 }
 
 /* Replays beside the target and moves the proven file over it. */
@@ -189,6 +194,47 @@ static int bad_baseline(struct trib_cli *cli, const char *why)
 						     "tributary-agent commit --full-scan"), why);
 }
 
+static int last_lines(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], struct trib_buf *text, struct trib_schematext *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	return trib_commit_read(repo, oid, &c, err) || trib_commit_blob(repo, &c, "schema.sql", TRIB_SCHEMA_MAX, text, err) ||
+			       trib_schematext_parse(trib_buf_span(text), ret, err) ? -1 : 0;
+}
+
+/* Both halves of the baseline, each by its own lines. */
+static int scan_both(struct trib_state *s, sqlite3 *db, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf a = TRIB_BUF(TRIB_SCHEMA_MAX), b = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_schematext) struct trib_schematext x = {0}, y = {0};
+	struct trib_scan_half half[] = {{.lines = &x, .salt = s->salt}, {.lines = &y, .salt = s->private_tip.salt}};
+	if (last_lines(s->repo, s->tip.oid, &a, &x, err) || last_lines(s->private_repo, s->private_tip.oid, &b, &y, err) ||
+	    trib_scan_halves(db, s->node.app, half, TRIB_COUNT(half), err))
+		return -1;
+	int rc = compare_lanes(&s->tip.lanes, &half[0].lanes, _("the baseline"), err) ||
+		 compare_lanes(&s->private_tip.lanes, &half[1].lanes, _("the private half of the baseline"), err) ? -1 : 0;
+	trib_lanes_release(&half[0].lanes);
+	trib_lanes_release(&half[1].lanes);
+	return rc;
+}
+
+/* The private half has its own chain. */
+static int check_private(struct trib_cli *cli, uint64_t *ret_n)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	struct trib_history h = {.repo = s->private_repo, .ref = MAIN_REF, .trust = trib_private_trust(s)};
+	*ret_n = 0;
+	if (!s->private_tip.exists)
+		return 0;
+	if (trib_history_walk(&h, NULL, &tip, NULL, NULL, &cli->err))
+		return trib_ctx(&cli->err, "private.git");
+	*ret_n = tip.seq;
+	if (tip.seq != s->private_tip.seq || memcmp(tip.oid, s->private_tip.oid, TRIB_OID_LEN) != 0)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("private.git stands at #%llu, but this folder remembers #%llu; something else wrote to private.git or private-tip"),
+				 (unsigned long long)tip.seq, (unsigned long long)s->private_tip.seq);
+	return compare_lanes(&tip.lanes, &s->private_tip.lanes, _("the remembered state"), &cli->err);
+}
+
 static int scan_baseline(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_lanes) struct trib_lanes found = {0};
@@ -202,11 +248,11 @@ static int scan_baseline(struct trib_cli *cli)
 		return bad_baseline(cli, _(why));
 	if (trib_delta_open_old(s, &db, err))
 		return err->code == TRIB_E_DB ? bad_baseline(cli, _("cannot be read")) : -1;
-	int rc = trib_scan_database(db, s->salt, s->node.app, &found, err);
+	int rc = s->private_tip.exists ? scan_both(s, db, err) : trib_scan_database(db, s->salt, s->node.app, &found, err);
 	sqlite3_close(db);
 	if (rc)
 		return err->code == TRIB_E_DB ? bad_baseline(cli, _("cannot be read")) : -1;
-	return compare_lanes(&s->tip.lanes, &found, _("the baseline"), err);
+	return s->private_tip.exists ? 0 : compare_lanes(&s->tip.lanes, &found, _("the baseline"), err);
 }
 
 static int read_data(struct trib_cli *cli, const struct trib_history *h)
@@ -250,6 +296,9 @@ int agent_cmd_check(struct trib_cli *cli)
 	if (n.held < r.n)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the hub has given receipts for %zu commits, but this history holds only %llu of them: it is an old copy or was changed"),
 				 r.n, (unsigned long long)n.held);
+	uint64_t private;
+	if (check_private(cli, &private))
+		return -1;
 	bool deep = trib_cli_flag(cli, "read-data");
 	if (deep && read_data(cli, &h))
 		return -1;
@@ -260,6 +309,9 @@ int agent_cmd_check(struct trib_cli *cli)
 	trib_json(cli, "verdict", json_string("proven"));
 	trib_say(cli, _("%llu commits with %llu changes are in one unbroken, signed chain; %llu have the hub's receipt.\n"), (unsigned long long)n.commits,
 		 (unsigned long long)n.changes, (unsigned long long)n.held);
+	trib_json(cli, "private_commits", json_integer((json_int_t)private));
+	if (private)
+		trib_say(cli, _("The private half has %llu commits in a chain of its own.\n"), (unsigned long long)private);
 	if (deep)
 		trib_say(cli, "%s\n", _("Replayed from the beginning, they give the baseline, row for row."));
 	return 0;

@@ -1,5 +1,6 @@
 /* cmd_status.c: `status`: where the data is now, and one sentence that a clerk reads. Works without hub and network. */
 #include "agent/commands.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little, as the hub counts */
@@ -117,6 +118,37 @@ static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
 	trib_json(cli, "left_out", list);
 }
 
+/* What never leaves: whole tables, and columns of others, as the next commit will see it. A database that cannot be read now shows the names alone. */
+static int say_private(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
+	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
+	TRIB_AUTO(trib_veil) struct trib_veil veil = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_MIB);
+	struct trib_err none;
+	if (trib_private_names(s, &l, &cli->err))
+		return -1;
+	json_t *list = json_array();
+	bool known = l.n && trib_capture_inspect(s->node.db_path, &schema, &none) == 0 && trib_veil_by_list(&schema, &l, &veil, &none) == 0;
+	for (size_t i = 0; known && i < schema.ntables; i++) {
+		const struct trib_table *t = &schema.tables[i];
+		const struct trib_veil_table *v = &veil.tables[i];
+		for (size_t c = 0; c < (v->whole ? 1 : t->ncols); c++) {
+			if (!v->whole && !v->hidden[c])
+				continue;
+			trib_buf_printf(&text, "%s%s%s%s%s", text.len ? ", " : "", t->name, v->whole ? "" : ".", v->whole ? "" : t->cols[c].name,
+					v->why ? strcmp(v->why, "key") == 0 ? _(" (whole: its key is named)") : _(" (whole: it has no key)") : "");
+			json_array_append_new(list, json_pack("{s:s, s:o}", "table", t->name, "column", v->whole ? json_null() : json_string(t->cols[c].name)));
+		}
+	}
+	if (l.n || s->private_tip.exists)
+		line(cli, _("private"), known ? trib_buf_str(&text) : l.n ? _("as named in private.conf and policy.conf") : _("nothing"));
+	trib_json(cli, "private", list);
+	trib_json(cli, "private_seq", json_integer((json_int_t)s->private_tip.seq));
+	return 0;
+}
+
 static void say_braked(struct trib_cli *cli, const struct view *v)
 {
 	json_t *list = json_array();
@@ -223,6 +255,8 @@ int agent_cmd_status(struct trib_cli *cli)
 	say_braked(cli, &v);
 	say_cert(cli, &v);
 	say_left_out(cli, &m);
+	if (say_private(cli))
+		return -1;
 	say_last(cli, &v);
 	trib_time_city(when, trib_slot_after(s, trib_now()));
 	line(cli, _("next run"), when);

@@ -31,6 +31,7 @@ int agent_cmd_sync(struct trib_cli *cli);
 int agent_cmd_cert_show(struct trib_cli *cli);
 int agent_cmd_config_list(struct trib_cli *cli);
 int agent_cmd_config_get(struct trib_cli *cli);
+int agent_cmd_config_set(struct trib_cli *cli);
 int agent_cmd_doctor(struct trib_cli *cli);
 
 extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_log[], agent_opts_show[], agent_opts_check[], agent_opts_restore[],

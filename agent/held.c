@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "agent/private.h"
 #include "core/base/clock.h"
 #include "core/trust/receipt.h"
 
@@ -117,5 +118,11 @@ struct trib_history trib_own_history(const struct trib_state *s, struct trib_hel
 {
 	struct trib_history h = {.repo = s->repo, .ref = "refs/heads/main", .trust = trib_state_trust(s), .time_of = time_of, .time_ctx = r};
 	h.trust.incarnation = UINT64_MAX; /* earlier ones are part of it */
+	struct trib_err ignored;
+	/* A reference that cannot be read leaves the private half out: the restore then says what is absent. */
+	if (s->private_tip.exists && !trib_private_base(s, &h.private_base, &ignored)) {
+		h.private_repo = s->private_repo;
+		h.private_trust = trib_private_trust(s);
+	}
 	return h;
 }

@@ -19,6 +19,7 @@ static const struct trib_cmd commands[] = {
 	{"cert show", "", N_("show the certificates"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_cert_show},
 	{"config list", "", N_("show all settings of this office"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_config_list},
 	{"config get", "KEY", N_("show one setting"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_config_get},
+	{"config set", "KEY VALUE", N_("set `private` or `public` TABLE[.COLUMN]: what never leaves this office"), NULL, 2, 2, TRIB_NEED_WRITE, agent_cmd_config_set},
 	{"doctor", "", N_("check this office step by step and say what to do"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_doctor},
 };
 

@@ -1,6 +1,7 @@
 #include "agent/outbox.h"
 
 #include "agent/outbox_impl.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 #include "core/format/gzip.h"
 #include "core/trust/hash.h"
@@ -15,9 +16,23 @@
 
 int trib_maker_init(struct trib_maker *k, struct trib_state *s, const struct trib_tip *from, struct trib_err *err)
 {
-	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now()};
+	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .repo = s->repo, .salt = s->salt};
 	if (trib_state_signer_pem(s, &k->signer, err) || trib_tip_copy(from, &k->tip, err))
 		return -1;
+	k->key = s->sign_key;
+	k->cert = s->sign_cert;
+	return trib_buf_check(&k->signer, "signer.pem", err);
+}
+
+int trib_maker_init_private(struct trib_maker *k, struct trib_state *s, struct trib_err *err)
+{
+	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .private = true};
+	if (trib_private_ready(s, err) || trib_cert_pem(s->private_cert, &k->signer, err) || trib_tip_copy(&s->private_tip, &k->tip, err))
+		return -1;
+	k->repo = s->private_repo;
+	k->key = s->private_key;
+	k->cert = s->private_cert;
+	k->salt = s->private_tip.salt;
 	return trib_buf_check(&k->signer, "signer.pem", err);
 }
 
@@ -30,11 +45,11 @@ void trib_maker_release(struct trib_maker *k)
 static void fill_identity(const struct trib_maker *k, struct trib_manifest *m)
 {
 	const struct trib_node *n = &k->s->node;
-	(void)snprintf(m->city, sizeof(m->city), "%s", n->city);
+	(void)snprintf(m->city, sizeof(m->city), "%s", k->private ? "-" : n->city);
 	(void)snprintf(m->node, sizeof(m->node), "%s", n->node);
 	(void)snprintf(m->app, sizeof(m->app), "%s", n->app);
-	m->incarnation = n->incarnation;
-	m->policy = n->policy;
+	m->incarnation = k->private ? 0 : n->incarnation;
+	m->policy = k->private ? 0 : n->policy;
 	m->seq = k->tip.seq + 1;
 	memcpy(m->prev, k->tip.manifest_sha256, sizeof(m->prev)); /* zeros before the first */
 }
@@ -108,7 +123,7 @@ static int write_tree(struct trib_maker *k, struct trib_draft *d, struct trib_bu
 	at = n++; /* manifest */
 	if (d->next.n && add_blob(&d->m, blobs, &n, "next.pem", d->next, err))
 		return -1;
-	if (add_blob(&d->m, blobs, &n, "salt", trib_span(k->s->salt, TRIB_SALT_LEN), err) ||
+	if (add_blob(&d->m, blobs, &n, "salt", trib_span(k->salt, TRIB_SALT_LEN), err) ||
 	    add_blob(&d->m, blobs, &n, "schema.sql", d->schema, err) || add_blob(&d->m, blobs, &n, "signer.pem", trib_buf_span(&k->signer), err))
 		return -1;
 	trib_manifest_sort(&d->m);
@@ -116,7 +131,7 @@ static int write_tree(struct trib_maker *k, struct trib_draft *d, struct trib_bu
 	if (trib_buf_check(ret_text, "manifest", err))
 		return -1;
 	blobs[at] = (struct trib_blob_in){"manifest", trib_buf_span(ret_text)};
-	return trib_repo_write_tree(k->s->repo, blobs, n, ret_tree, err);
+	return trib_repo_write_tree(k->repo, blobs, n, ret_tree, err);
 }
 
 static int write_commit(struct trib_maker *k, const struct trib_draft *d, const uint8_t tree[TRIB_OID_LEN], struct trib_span manifest,
@@ -135,12 +150,12 @@ static int write_commit(struct trib_maker *k, const struct trib_draft *d, const 
 	if (trib_buf_check(&subject, "subject of the commit", err))
 		return -1;
 	trib_commitraw_put(&payload, tree, k->tip.exists ? k->tip.oid : NULL, s->node.name, email, d->m.captured_at, trib_buf_str(&subject), d->text, hash);
-	if (trib_buf_check(&payload, "commit", err) || trib_sign(trib_buf_span(&payload), s->sign_key, s->sign_cert, k->now, &pem, err))
+	if (trib_buf_check(&payload, "commit", err) || trib_sign(trib_buf_span(&payload), k->key, k->cert, k->now, &pem, err))
 		return -1;
 	trib_commitraw_sign(&raw, trib_buf_span(&payload), trib_buf_span(&pem));
 	if (trib_buf_check(&raw, "commit", err))
 		return -1;
-	return trib_repo_write(s->repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret_oid, err);
+	return trib_repo_write(k->repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret_oid, err);
 }
 
 int trib_maker_write(struct trib_maker *k, struct trib_draft *d, struct trib_err *err)
@@ -148,30 +163,35 @@ int trib_maker_write(struct trib_maker *k, struct trib_draft *d, struct trib_err
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_MANIFEST_MAX);
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
 	uint8_t tree[TRIB_OID_LEN], oid[TRIB_OID_LEN];
-	struct trib_trust trust = trib_state_trust(k->s);
+	struct trib_trust trust = k->private ? trib_private_trust(k->s) : trib_state_trust(k->s);
 	fill_identity(k, &d->m);
 	if (write_tree(k, d, &text, tree, err) || write_commit(k, d, tree, trib_buf_span(&text), oid, err))
 		return trib_ctx(err, "writing commit #%llu", (unsigned long long)d->m.seq);
 	trib_crash_point("objects-written");
-	if (trib_judge(k->s->repo, oid, &trust, &k->tip, &j, err))
+	if (trib_judge(k->repo, oid, &trust, &k->tip, &j, err))
 		return trib_ctx(err, "commit #%llu is not valid and was dropped (the history is as it was)", (unsigned long long)d->m.seq);
 	trib_crash_point("commit-judged");
 	return 0;
 }
 
-int trib_maker_finish(struct trib_maker *k, struct trib_delta *d, struct trib_err *err)
+int trib_maker_finish_both(struct trib_maker *k, struct trib_maker *p, struct trib_delta *d, struct trib_err *err)
 {
-	const struct trib_tip *old = &k->s->tip;
+	const struct trib_tip *old = &k->s->tip, *old_private = &k->s->private_tip;
+	struct trib_pending_private moves = {.old_tip = old_private->exists ? old_private->oid : NULL, .tip = p ? &p->tip : NULL};
+	bool moved = p && p->tip.seq > old_private->seq;
 	trib_crash_point("group-judged");
-	if (trib_pending_commit(k->s, d, old->exists ? old->oid : NULL, k->tip.oid, &k->tip, err))
+	if (trib_pending_commit_both(k->s, d, old->exists ? old->oid : NULL, k->tip.oid, &k->tip, moved ? &moves : NULL, err))
 		return -1;
 	return trib_pending_recover(k->s, err);
 }
 
+int trib_maker_finish(struct trib_maker *k, struct trib_delta *d, struct trib_err *err) { return trib_maker_finish_both(k, NULL, d, err); }
+
 /* ---- what a manifest says of its content ---- */
 
-static int put_checkpoint(const struct trib_state *s, struct trib_manifest *m, struct trib_err *err)
+static int put_checkpoint(const struct trib_maker *k, struct trib_manifest *m, struct trib_err *err)
 {
+	const struct trib_state *s = k->s;
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "checkpoint");
 	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
 	struct trib_checkpoint cp;
@@ -179,7 +199,7 @@ static int put_checkpoint(const struct trib_state *s, struct trib_manifest *m, s
 	trib_merkle_empty(m->checkpoint_root);
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (!s->node.enrolled || !trib_fs_exists(path))
+	if (k->private || !s->node.enrolled || !trib_fs_exists(path))
 		return 0;
 	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
 		return trib_ctx(err, "the kept checkpoint %s", path);
@@ -241,7 +261,7 @@ static int put_state(struct trib_maker *k, struct trib_span schema, struct trib_
 	if (trib_schematext_parse(schema, &st, err) || carry_lanes(&st, &k->tip.lanes, &lanes, err))
 		return -1;
 	if (changeset.n) {
-		TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(k->s->salt, app);
+		TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(k->salt, app);
 		if (!d)
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
 		if (trib_digest_changeset(d, &lanes, &st, changeset, &counts, err))
@@ -251,7 +271,16 @@ static int put_state(struct trib_maker *k, struct trib_span schema, struct trib_
 	return put_table_lines(m, &lanes, &counts, err);
 }
 
-static int put_lines(struct trib_manifest *m, const struct trib_capture *c, struct trib_err *err)
+/* What one half says of the file beside its rows. */
+struct half {
+	const struct trib_part *parts; size_t nparts;
+	const struct trib_mf_sequence *sequences; size_t nsequences;
+	const struct trib_mf_renamed *renamed; size_t nrenamed;
+	const struct trib_mf_left_out *left_out; size_t nleft_out;
+	const char *text;
+};
+
+static int put_lines(struct trib_manifest *m, const struct half *c, struct trib_err *err)
 {
 	for (size_t i = 0; i < c->nsequences; i++)
 		if (trib_manifest_add_sequence(m, c->sequences[i].table, c->sequences[i].value, err))
@@ -267,7 +296,7 @@ static int put_lines(struct trib_manifest *m, const struct trib_capture *c, stru
 
 /* ---- commit ---- */
 
-static int commit_part(struct trib_maker *k, const struct trib_capture *c, size_t i, const char *text, struct trib_draft *d, struct trib_err *err)
+static int commit_part(struct trib_maker *k, const struct half *c, size_t i, struct trib_draft *d, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf gz = TRIB_BUF(GZ_ROOM);
 	const struct trib_part *p = &c->parts[i];
@@ -277,7 +306,7 @@ static int commit_part(struct trib_maker *k, const struct trib_capture *c, size_
 	m->parts = c->nparts;
 	m->captured_at = k->now;
 	d->schema = trib_buf_span(&p->schema);
-	d->text = text ? text : "";
+	d->text = c->text ? c->text : "";
 	d->idle = "schema changed";
 	if (p->changeset.len) {
 		if (trib_gzip(trib_buf_span(&p->changeset), &gz, err) || trib_buf_check(&gz, "compressed changeset", err))
@@ -286,34 +315,65 @@ static int commit_part(struct trib_maker *k, const struct trib_capture *c, size_
 		m->gz_len = gz.len;
 		d->gz = trib_buf_span(&gz);
 	}
-	if (put_checkpoint(k->s, m, err) || put_state(k, d->schema, trib_buf_span(&p->changeset), m, err))
+	if (put_checkpoint(k, m, err) || put_state(k, d->schema, trib_buf_span(&p->changeset), m, err))
 		return -1;
 	if (i + 1 == c->nparts && put_lines(m, c, err)) /* what stands when the group is complete */
 		return -1;
 	return trib_maker_write(k, d, err);
 }
 
-int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err)
+/* Adds the changes to *n[0..2]. */
+static int commit_half(struct trib_maker *k, const struct half *c, uint64_t *n[3], struct trib_err *err)
 {
-	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
-	struct trib_committed done = {.ncommits = c->nparts, .first_seq = s->tip.seq + 1};
 	if (c->nparts == 0 || c->nparts > TRIB_PARTS_MAX)
 		return trib_fail(err, TRIB_E_LIMIT, "a capture of %zu parts cannot be committed (1 to %d)", c->nparts, TRIB_PARTS_MAX);
-	if (trib_maker_init(&k, s, &s->tip, err))
-		return -1;
 	for (size_t i = 0; i < c->nparts; i++) {
 		struct trib_draft d = {0};
-		uint64_t n[3];
-		int rc = commit_part(&k, c, i, text, &d, err);
-		trib_manifest_counts(&d.m, &n[0], &n[1], &n[2]);
+		uint64_t counts[3];
+		int rc = commit_part(k, c, i, &d, err);
+		trib_manifest_counts(&d.m, &counts[0], &counts[1], &counts[2]);
 		trib_manifest_release(&d.m);
 		if (rc)
 			return -1;
-		done.inserted += n[0];
-		done.updated += n[1];
-		done.deleted += n[2];
+		for (size_t j = 0; j < TRIB_COUNT(counts); j++)
+			*n[j] += counts[j];
 	}
-	if (trib_maker_finish(&k, &c->delta, err))
+	return 0;
+}
+
+int trib_maker_parts(struct trib_maker *k, const struct trib_capture *c, const char *text, struct trib_committed *done, struct trib_err *err)
+{
+	uint64_t *n[] = {&done->inserted, &done->updated, &done->deleted};
+	const struct half half = {c->parts, c->nparts, c->sequences, c->nsequences, c->renamed, c->nrenamed, c->left_out, c->nleft_out, text};
+	done->ncommits = c->nparts;
+	return commit_half(k, &half, n, err);
+}
+
+int trib_maker_hidden(struct trib_maker *p, const struct trib_capture *c, uint64_t public_seq, struct trib_committed *done, struct trib_err *err)
+{
+	const struct trib_hidden *h = &c->hidden;
+	uint64_t *n[] = {&done->private_rows, &done->private_rows, &done->private_rows};
+	char text[48];
+	uint64_t base;
+	if (trib_private_base(p->s, &base, err))
+		return -1;
+	trib_private_text(text, public_seq - base);
+	const struct half half = {h->parts, h->nparts, h->sequences, h->nsequences, NULL, 0, h->left_out, h->nleft_out, text};
+	done->nprivate = h->nparts;
+	return commit_half(p, &half, n, err) ? trib_ctx(err, "private.git") : 0;
+}
+
+int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0}, p = {0};
+	struct trib_committed done = {.first_seq = s->tip.seq + 1};
+	if (trib_maker_init(&k, s, &s->tip, err))
+		return -1;
+	if ((c->changed || !c->hidden.changed) && trib_maker_parts(&k, c, text, &done, err))
+		return -1;
+	if (c->hidden.changed && (trib_maker_init_private(&p, s, err) || trib_maker_hidden(&p, c, k.tip.seq, &done, err)))
+		return -1;
+	if (trib_maker_finish_both(&k, c->hidden.changed ? &p : NULL, &c->delta, err))
 		return -1;
 	done.last_seq = s->tip.seq;
 	memcpy(done.oid, s->tip.oid, sizeof(done.oid));
@@ -346,7 +406,7 @@ static int make_report(struct trib_maker *k, const struct trib_capture *braked, 
 	m->kind = TRIB_KIND_CHANGE;
 	m->part = m->parts = 1;
 	m->captured_at = k->now;
-	if (put_checkpoint(k->s, m, err) || put_state(k, trib_buf_span(&schema), trib_span(NULL, 0), m, err) || repeat_lines(m, &was, err))
+	if (put_checkpoint(k, m, err) || put_state(k, trib_buf_span(&schema), trib_span(NULL, 0), m, err) || repeat_lines(m, &was, err))
 		return -1;
 	for (size_t i = 0; braked && i < braked->nbraked; i++)
 		if (trib_manifest_add_braked(m, braked->braked[i].table, braked->braked[i].lost, err))

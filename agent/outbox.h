@@ -9,8 +9,10 @@ struct trib_committed {
 	uint64_t first_seq, last_seq;
 	uint8_t oid[TRIB_OID_LEN];
 	uint64_t inserted, updated, deleted;
+	size_t nprivate;        /* commits of private.git; ncommits may then be 0, and oid is that of the commit before */
+	uint64_t private_rows;  /* changes in them */
 };
-/* Writes one commit per part (a group), judges each one it made before the commit point, then trib_pending_commit and roll-forward. */
+/* Writes one commit per part (a group), both halves, judges each one it made before the commit point, then trib_pending_commit and roll-forward. */
 int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -4,7 +4,9 @@
  * together as in any commit; last, `own` drops what the ref no longer reaches. A crash leaves either the old history or the new
  * one, and in `own` at most names too many. Running again after a crash is right in both cases. */
 #include "agent/outbox_impl.h"
+#include "agent/capture/baseline.h"
 #include "agent/held.h"
+#include "agent/private.h"
 
 #define OWN_MAX (64 * TRIB_MIB)
 #define CHAIN_MAX ((size_t)16 * 1024 * 1024)
@@ -18,7 +20,7 @@ struct anew {
 	size_t base;  /* commits that stay */
 	bool heir;    /* the last of them is of the machine before */
 	size_t from;  /* the first to make anew; less than base when an open group is begun again */
-	struct trib_maker k;
+	struct trib_maker k, p; /* of both halves; p.s NULL: the private one stays */
 };
 
 static void anew_cleanup(struct anew *a)
@@ -26,6 +28,7 @@ static void anew_cleanup(struct anew *a)
 	trib_held_release(&a->receipts);
 	free(a->chain);
 	trib_maker_release(&a->k);
+	trib_maker_release(&a->p);
 }
 
 static int read_manifest(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
@@ -160,7 +163,7 @@ static int finish(struct anew *a, const uint8_t *after, struct trib_err *err)
 	if (own_write(a->s, &both, err))
 		return -1;
 	trib_crash_point("own-widened");
-	if (trib_maker_finish(&a->k, &none, err))
+	if (trib_maker_finish_both(&a->k, a->p.s ? &a->p : NULL, &none, err))
 		return -1;
 	trib_crash_point("history-moved");
 	return own_write(a->s, &only, err);
@@ -195,11 +198,58 @@ static int all_current(struct anew *a, bool *ret, struct trib_err *err)
 	return 0;
 }
 
+/* ---- what became private before anybody held it ---- */
+
+static bool line_shows(const struct trib_st_table *line, const struct trib_private_list *l)
+{
+	if (trib_private_has(l, line->name, NULL))
+		return true;
+	for (size_t i = 0; i < line->ncols; i++)
+		if (trib_private_has(l, line->name, line->cols[i].name))
+			return true;
+	return false;
+}
+
+/* Would these commits, once sent, show what is private by now? */
+static int shows(struct anew *a, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
+	*ret = false;
+	if (trib_private_names(a->s, &l, err))
+		return -1;
+	for (size_t i = a->base; l.n && i < a->n && !*ret; i++) {
+		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+		TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
+		TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
+		if (trib_commit_read(a->s->repo, a->chain[i], &c, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) ||
+		    trib_schematext_parse(trib_buf_span(&text), &lines, err))
+			return -1;
+		for (size_t t = 0; t < lines.ntables && !*ret; t++)
+			*ret = line_shows(&lines.tables[t], &l);
+	}
+	return 0;
+}
+
+/* One group with the last state takes the place of all commits: the values in between cannot be told apart any more. */
+static int squash(struct anew *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
+	TRIB_AUTO(trib_tip) struct trib_tip none = {0};
+	struct trib_committed done = {0};
+	const char *why = NULL;
+	if (trib_baseline_pages(a->s, NULL, &why, err) || (why && trib_baseline_rebuild(a->s, why, err)) || trib_capture_afresh(a->s, &c, err) ||
+	    trib_maker_init(&a->k, a->s, &none, err) || trib_maker_parts(&a->k, &c, NULL, &done, err))
+		return -1;
+	if (c.hidden.changed && (trib_maker_init_private(&a->p, a->s, err) || trib_maker_hidden(&a->p, &c, a->k.tip.seq, &done, err)))
+		return -1;
+	return finish(a, NULL, err);
+}
+
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err)
 {
 	TRIB_AUTO(anew) struct anew a = {.s = s};
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
-	bool current = true;
+	bool current = true, show = false;
 	*ret_n = 0;
 	if (!s->tip.exists)
 		return 0;
@@ -207,6 +257,12 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		return -1;
 	if (current)
 		return 0;
+	if (a.base == 0 && shows(&a, &show, err))
+		return -1;
+	if (show) {
+		*ret_n = a.n;
+		return squash(&a, err) ? trib_ctx(err, "taking apart what is private by the city's policy (nothing was sent)") : 0;
+	}
 	if (judge_base(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err))
 		return -1;
 	find_start(&a, &tip);

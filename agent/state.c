@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/capture/pending.h"
+#include "agent/private.h"
 #include "core/base/clock.h"
 #include "core/trust/hash.h"
 
@@ -40,6 +41,10 @@ void trib_state_close(struct trib_state *s)
 	trib_cert_free(s->issuing);
 	trib_cert_free(s->root);
 	trib_tip_release(&s->tip);
+	trib_repo_free(s->private_repo);
+	trib_tip_release(&s->private_tip);
+	trib_key_free(s->private_key);
+	trib_cert_free(s->private_cert);
 	trib_lock_drop(&s->lock);
 	free(s->dir);
 	*s = (struct trib_state){.lock = TRIB_LOCK_INIT};
@@ -286,7 +291,7 @@ static int open_folder(struct trib_state *s, bool write, struct trib_err *err)
 		return trib_fail(err, TRIB_E_NOT_INIT, "%s is no state folder of the agent; " NOT_THERE, s->dir, s->dir);
 	if (write && trib_lock_take(&s->lock, lock, TRIB_LOCK_WAIT_MS, err))
 		return -1;
-	if (node_load(node, &s->node, err) || load_small(s, err) || trib_repo_open(repo, write, &s->repo, err))
+	if (node_load(node, &s->node, err) || load_small(s, err) || trib_repo_open(repo, write, &s->repo, err) || trib_private_open(s, write, err))
 		return -1;
 	return write ? trib_pending_recover(s, err) : 0;
 }

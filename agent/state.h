@@ -13,6 +13,7 @@
  *   receipts/SEQ    one receipts file (F8) per held commit; checkpoint    the last checkpoint kept
  *   merged          kv: highest seq known to be in the city
  *   last-capture    kv text of the last run: for `status`
+ *   private.git private-tip private.conf    the private half (agent/private.h)
  *   lock            trib_lock of every command that changes state
  */
 #ifndef TRIB_AGENT_STATE_H
@@ -43,6 +44,11 @@ struct trib_state { /* an opened folder */
 	struct trib_key *tls_key;
 	struct trib_tip tip;
 	uint8_t salt[TRIB_SALT_LEN];
+	/* The private half (private.h); NULL and zeros when there is none. */
+	struct trib_repo *private_repo;
+	struct trib_tip private_tip; /* its salt stands even before the first commit */
+	struct trib_key *private_key;
+	struct trib_cert *private_cert;
 };
 
 /* Makes the folder (must be absent or empty), keys, salt, self-signed certificate, repository. */

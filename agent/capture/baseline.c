@@ -32,6 +32,23 @@ static void put_head(uint8_t out[HEAD], const uint8_t tip[TRIB_OID_LEN], uint32_
 	trib_put_be32(out + 40, page_count);
 }
 
+void trib_baseline_id(const uint8_t tip[TRIB_OID_LEN], const uint8_t *private_tip, uint8_t ret[TRIB_OID_LEN])
+{
+	uint8_t both[2 * TRIB_OID_LEN], hash[TRIB_SHA256_LEN];
+	memcpy(ret, tip, TRIB_OID_LEN);
+	if (!private_tip)
+		return;
+	memcpy(both, tip, TRIB_OID_LEN);
+	memcpy(both + TRIB_OID_LEN, private_tip, TRIB_OID_LEN);
+	trib_sha256(hash, trib_span(both, sizeof(both)));
+	memcpy(ret, hash, TRIB_OID_LEN);
+}
+
+static void own_id(const struct trib_state *s, uint8_t ret[TRIB_OID_LEN])
+{
+	trib_baseline_id(s->tip.oid, s->private_tip.exists ? s->private_tip.oid : NULL, ret);
+}
+
 /* ---- written with the pages ---- */
 
 int trib_sums_open(const struct trib_state *s, int *ret_fd, struct trib_err *err)
@@ -83,7 +100,7 @@ int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], 
 static int open_both(const struct trib_state *s, struct trib_base *base, int *sums, const char **ret_why, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, SUMS_FILE);
-	uint8_t head[HEAD], want[HEAD];
+	uint8_t head[HEAD], want[HEAD], id[TRIB_OID_LEN];
 	struct stat st;
 	*ret_why = NULL;
 	if (!path)
@@ -101,7 +118,8 @@ static int open_both(const struct trib_state *s, struct trib_base *base, int *su
 	*sums = open(path, O_RDONLY | O_CLOEXEC);
 	if (*sums < 0 && errno != ENOENT)
 		return trib_fail_errno(err, "opening %s", path);
-	put_head(want, s->tip.oid, base->page_size, base->page_count);
+	own_id(s, id);
+	put_head(want, id, base->page_size, base->page_count);
 	if (*sums < 0 || fstat(*sums, &st) || st.st_size != (off_t)(HEAD + (uint64_t)base->page_count * SUM) ||
 	    trib_fs_pread_all(*sums, head, sizeof(head), 0, err))
 		*ret_why = N_("had no page sums that fit it");
@@ -160,8 +178,9 @@ static int write_sums(const struct trib_state *s, const char *path, struct trib_
 {
 	TRIB_AUTO(trib_fd) int from = open(path, O_RDONLY | O_CLOEXEC);
 	TRIB_AUTO(trib_fd) int to = -1;
-	uint8_t head[100];
+	uint8_t head[100], id[TRIB_OID_LEN];
 	struct stat st;
+	own_id(s, id);
 	if (from < 0 || fstat(from, &st))
 		return trib_fail_errno(err, "opening %s", path);
 	if (trib_fs_pread_all(from, head, sizeof(head), 0, err) || trib_sums_open(s, &to, err))
@@ -175,7 +194,7 @@ static int write_sums(const struct trib_state *s, const char *path, struct trib_
 	for (uint32_t i = 1; i <= n; i++)
 		if (trib_fs_pread_all(from, page, size, (off_t)((uint64_t)(i - 1) * size), err) || trib_sums_put(to, i, page, size, err))
 			return -1;
-	return trib_sums_end(to, s->tip.oid, size, n, err);
+	return trib_sums_end(to, id, size, n, err);
 }
 
 static int replay(struct trib_state *s, const char *fresh, struct trib_err *err)

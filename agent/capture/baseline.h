@@ -8,6 +8,8 @@
 
 #include "agent/capture/pending.h"
 
+/* What a baseline belongs to: the public commit, or when there is a private half (NULL: none) the first bytes of SHA-256 over both commits. */
+void trib_baseline_id(const uint8_t tip[TRIB_OID_LEN], const uint8_t *private_tip, uint8_t ret[TRIB_OID_LEN]);
 /* Rolling forward: the sums of pages as they are written. The file is made when it is missing; what then is missing in it reads as damage later. */
 int trib_sums_open(const struct trib_state *s, int *ret_fd, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_sums_put(int fd, uint32_t pgno, const uint8_t *page, uint32_t page_size, struct trib_err *err) TRIB_MUST_CHECK;

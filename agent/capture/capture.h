@@ -17,11 +17,21 @@ struct trib_part {
 
 struct trib_returned { char *table; uint64_t seq; }; /* folded, without a bag's prefix */
 
+/* The private half of a capture (D4.8), for private.git. */
+struct trib_hidden {
+	struct trib_part *parts; size_t nparts; /* at least 1 when `changed` */
+	bool changed;
+	struct trib_mf_sequence *sequences; size_t nsequences;
+	struct trib_mf_left_out *left_out; size_t nleft_out;
+};
+
 struct trib_capture {
 	struct trib_delta delta;
 	struct trib_schema old_schema, new_schema;
 	struct trib_part *parts; size_t nparts; /* at least 1 when `changed` */
 	bool changed;               /* rows, schema text or sequences differ from the tip */
+	struct trib_hidden hidden;  /* `parts` and the other lists are the public half */
+	bool resplit;               /* what is private changed since the last commit: rows moved from one half to the other */
 	struct trib_mf_sequence *sequences; size_t nsequences; /* folded, rising */
 	struct trib_mf_renamed *renamed; size_t nrenamed;
 	struct trib_mf_left_out *left_out; size_t nleft_out;
@@ -53,6 +63,9 @@ int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, str
  * ret->snapshot is "skipped" and nothing else of *ret is filled. */
 int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *ret,
 			   struct trib_err *err) TRIB_MUST_CHECK;
+/* The whole baseline as a capture, as if no public commit had ever been made, split by what is private now; the private half gets what it
+ * needs beside what it has. For commits that nobody holds yet and that would show what is private by now. No pages: the baseline stays. */
+int trib_capture_afresh(struct trib_state *s, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Per-table verdict without committing, for `init --dry-run` and `status`: reads only the schema of the database at `path`. */
 int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

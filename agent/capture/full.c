@@ -58,7 +58,8 @@ static bool same_key(const struct trib_table *a, const struct trib_table *b)
 	return true;
 }
 
-static bool may_have_bag(const struct trib_table *t) { return !t->keyed || (!t->rowid_key && !t->without_rowid); }
+static bool may_have_bag(const struct trib_table *t) { return !t->no_bag && (!t->keyed || (!t->rowid_key && !t->without_rowid)); }
+static bool has_rows(const struct trib_table *t) { return t->keyed && !t->no_rows; }
 
 /* A bag's key is all columns in their order, so any change of them makes another bag. */
 static bool same_bag(const struct trib_table *a, const struct trib_table *b)
@@ -116,9 +117,9 @@ static int plan_one(const struct full *f, struct plan *p, struct trib_err *err)
 	for (size_t i = 0; i < f->s[TRIB_OLD]->ntables; i++) {
 		const struct trib_table *o = &f->s[TRIB_OLD]->tables[i], *n = trib_schema_find(f->s[TRIB_NEW], o->folded);
 		bool same = n && same_key(o, n);
-		if (o->keyed && !same && add_unit(p, WIPE, false, o, NULL, err))
+		if (has_rows(o) && !same && add_unit(p, WIPE, false, o, NULL, err))
 			return -1;
-		if (o->keyed && same && drops_column(o, n) && add_unit(p, BLANK, false, o, n, err))
+		if (has_rows(o) && same && drops_column(o, n) && add_unit(p, BLANK, false, o, n, err))
 			return -1;
 		if (may_have_bag(o) && !(n && same_bag(o, n)) && add_unit(p, WIPE, true, o, NULL, err))
 			return -1;
@@ -133,7 +134,7 @@ static int plan_two(const struct full *f, struct plan *p, struct trib_err *err)
 	for (size_t i = 0; i < f->s[TRIB_NEW]->ntables; i++) {
 		const struct trib_table *n = &f->s[TRIB_NEW]->tables[i], *o = trib_schema_find(f->s[TRIB_OLD], n->folded);
 		bool same = o && same_key(o, n), bag = o && same_bag(o, n);
-		if (n->keyed && add_unit(p, same ? MATCH : FILL, false, same ? o : NULL, n, err))
+		if (has_rows(n) && add_unit(p, same ? MATCH : FILL, false, same ? o : NULL, n, err))
 			return -1;
 		if (may_have_bag(n) && add_unit(p, bag ? MATCH : FILL, true, bag ? o : NULL, n, err))
 			return -1;

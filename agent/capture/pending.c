@@ -7,11 +7,14 @@
 #include "agent/capture/baseline.h"
 #include "agent/capture/digests.h"
 #include "agent/capture/vfs.h"
+#include "agent/private.h"
 #include "core/trust/hash.h"
 
 /* The file's shape is docs/FORMAT.md F12. */
 #define MAGIC "trib-pending-1\n" /* 16 bytes with its NUL */
 #define HAS_OLD 1u
+#define MOVES_PRIVATE 2u
+#define HAS_OLD_PRIVATE 4u
 #define TIP_MAX (2 * TRIB_LANES_MAX + 64 * TRIB_KIB)
 #define OWN_MAX (64 * TRIB_MIB)
 #define MAIN_REF "refs/heads/main"
@@ -21,6 +24,9 @@ struct head {
 	bool has_old;
 	uint8_t old_tip[TRIB_OID_LEN], new_tip[TRIB_OID_LEN];
 	uint64_t tip_len;
+	bool moves_private, has_old_private;
+	uint8_t old_private[TRIB_OID_LEN], new_private[TRIB_OID_LEN];
+	uint64_t private_len;
 };
 
 static void put_head(uint8_t out[TRIB_PENDING_HEAD], const struct head *h)
@@ -30,10 +36,13 @@ static void put_head(uint8_t out[TRIB_PENDING_HEAD], const struct head *h)
 	trib_put_be32(out + 16, h->page_size);
 	trib_put_be32(out + 20, h->page_count);
 	trib_put_be32(out + 24, h->nslots);
-	trib_put_be32(out + 28, h->has_old ? HAS_OLD : 0);
+	trib_put_be32(out + 28, (h->has_old ? HAS_OLD : 0) | (h->moves_private ? MOVES_PRIVATE : 0) | (h->has_old_private ? HAS_OLD_PRIVATE : 0));
 	memcpy(out + 32, h->old_tip, TRIB_OID_LEN);
 	memcpy(out + 52, h->new_tip, TRIB_OID_LEN);
+	memcpy(out + 72, h->old_private, TRIB_OID_LEN);
+	memcpy(out + 92, h->new_private, TRIB_OID_LEN);
 	trib_put_be64(out + 112, h->tip_len);
+	trib_put_be64(out + 120, h->private_len);
 }
 
 static uint64_t slots_size(const struct head *h) { return (uint64_t)h->nslots * (TRIB_SLOT_HEAD + h->page_size); }
@@ -41,15 +50,19 @@ static uint64_t slots_size(const struct head *h) { return (uint64_t)h->nslots * 
 static int get_head(const uint8_t in[TRIB_PENDING_HEAD], uint64_t size, struct head *ret, struct trib_err *err)
 {
 	uint8_t again[TRIB_PENDING_HEAD];
-	struct head h = {.page_size = trib_be32(in + 16), .page_count = trib_be32(in + 20), .nslots = trib_be32(in + 24),
-			 .has_old = trib_be32(in + 28) == HAS_OLD, .tip_len = trib_be64(in + 112)};
+	uint32_t flags = trib_be32(in + 28);
+	struct head h = {.page_size = trib_be32(in + 16), .page_count = trib_be32(in + 20), .nslots = trib_be32(in + 24), .has_old = flags & HAS_OLD,
+			 .moves_private = flags & MOVES_PRIVATE, .has_old_private = flags & HAS_OLD_PRIVATE, .tip_len = trib_be64(in + 112),
+			 .private_len = trib_be64(in + 120)};
 	memcpy(h.old_tip, in + 32, TRIB_OID_LEN);
 	memcpy(h.new_tip, in + 52, TRIB_OID_LEN);
+	memcpy(h.old_private, in + 72, TRIB_OID_LEN);
+	memcpy(h.new_private, in + 92, TRIB_OID_LEN);
 	put_head(again, &h);
 	bool page_ok = h.page_size ? h.page_size >= 512 && h.page_size <= 65536 && !(h.page_size & (h.page_size - 1)) && h.page_count :
 				     !h.nslots && !h.page_count;
-	if (memcmp(again, in, sizeof(again)) != 0 || !page_ok || h.tip_len > TIP_MAX ||
-	    TRIB_PENDING_HEAD + slots_size(&h) + h.tip_len + TRIB_SHA256_LEN != size)
+	if (memcmp(again, in, sizeof(again)) != 0 || !page_ok || h.tip_len > TIP_MAX || h.private_len > TIP_MAX ||
+	    TRIB_PENDING_HEAD + slots_size(&h) + h.tip_len + h.private_len + TRIB_SHA256_LEN != size)
 		return trib_fail(err, TRIB_E_VERIFY, "its header does not fit its %llu bytes", (unsigned long long)size);
 	*ret = h;
 	return 0;
@@ -75,14 +88,14 @@ static int hash_file(int fd, uint64_t n, uint8_t ret[TRIB_SHA256_LEN], struct tr
 	return rc;
 }
 
-static int write_whole(int fd, const struct head *h, struct trib_span tip, struct trib_err *err)
+static int write_whole(int fd, const struct head *h, struct trib_span tips, struct trib_err *err)
 {
 	uint8_t head[TRIB_PENDING_HEAD], sum[TRIB_SHA256_LEN];
 	uint64_t end = TRIB_PENDING_HEAD + slots_size(h);
 	put_head(head, h);
-	if (trib_fs_pwrite_all(fd, head, sizeof(head), 0, err) || trib_fs_pwrite_all(fd, tip.p, tip.n, (off_t)end, err))
+	if (trib_fs_pwrite_all(fd, head, sizeof(head), 0, err) || trib_fs_pwrite_all(fd, tips.p, tips.n, (off_t)end, err))
 		return -1;
-	end += tip.n;
+	end += tips.n;
 	if (hash_file(fd, end, sum, err) || trib_fs_pwrite_all(fd, sum, sizeof(sum), (off_t)end, err))
 		return -1;
 	if (ftruncate(fd, (off_t)(end + sizeof(sum))) || fsync(fd))
@@ -108,23 +121,46 @@ static int open_empty(struct trib_state *s, struct trib_delta *d, struct trib_er
 	return 0;
 }
 
+/* Appends the private tip to the public one, and says so in the head. */
+static void add_private(const struct trib_pending_private *p, struct head *h, struct trib_buf *bytes)
+{
+	if (!p)
+		return;
+	h->moves_private = true;
+	h->has_old_private = p->old_tip;
+	if (p->old_tip)
+		memcpy(h->old_private, p->old_tip, TRIB_OID_LEN);
+	memcpy(h->new_private, p->tip->oid, TRIB_OID_LEN);
+	trib_tip_put(bytes, p->tip);
+	h->private_len = bytes->len - h->tip_len;
+}
+
 int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
 			const struct trib_tip *tip, struct trib_err *err)
 {
+	return trib_pending_commit_both(s, d, old_tip, new_tip, tip, NULL, err);
+}
+
+int trib_pending_commit_both(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
+			     const struct trib_tip *tip, const struct trib_pending_private *p, struct trib_err *err)
+{
 	TRIB_AUTO(trib_mem) char *to = trib_state_path(s, "pending");
-	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TIP_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(2 * TIP_MAX);
 	struct stat st;
 	if (!to)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (trib_fs_exists(to))
 		return trib_fail(err, TRIB_E_FAILED, "%s exists: an earlier commit was not rolled forward", to);
 	trib_tip_put(&bytes, tip);
+	struct head h = {.has_old = old_tip, .tip_len = bytes.len};
+	add_private(p, &h, &bytes);
 	if (trib_buf_check(&bytes, "state of the history", err) || open_empty(s, d, err))
 		return -1;
+	h.page_size = d->page_size;
+	h.page_count = d->page_count;
 	if (fstat(d->fd, &st))
 		return trib_fail_errno(err, "reading %s", d->path);
 	uint64_t slot = TRIB_SLOT_HEAD + d->page_size, used = st.st_size > TRIB_PENDING_HEAD ? (uint64_t)st.st_size - TRIB_PENDING_HEAD : 0;
-	struct head h = {.page_size = d->page_size, .page_count = d->page_count, .has_old = old_tip, .tip_len = bytes.len};
 	if (d->page_size) {
 		if (used % slot || used / slot > UINT32_MAX)
 			return trib_fail(err, TRIB_E_IO, "%s has an odd size", d->path);
@@ -147,27 +183,50 @@ int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_
 
 /* ---- rolling forward ---- */
 
-static int move_ref(struct trib_state *s, const struct head *h, struct trib_err *err)
+static int move_ref(struct trib_repo *repo, bool has_old, const uint8_t old_tip[TRIB_OID_LEN], const uint8_t new_tip[TRIB_OID_LEN], struct trib_err *err)
 {
 	uint8_t at[TRIB_OID_LEN];
 	bool exists = true;
-	if (trib_repo_ref(s->repo, MAIN_REF, at, err)) {
+	if (trib_repo_ref(repo, MAIN_REF, at, err)) {
 		if (err->code != TRIB_E_NOT_FOUND)
 			return -1;
 		exists = false;
 	}
-	if (exists && memcmp(at, h->new_tip, TRIB_OID_LEN) == 0)
+	if (exists && memcmp(at, new_tip, TRIB_OID_LEN) == 0)
 		return 0;
-	if (exists != h->has_old || (exists && memcmp(at, h->old_tip, TRIB_OID_LEN) != 0))
+	if (exists != has_old || (exists && memcmp(at, old_tip, TRIB_OID_LEN) != 0))
 		return trib_fail(err, TRIB_E_VERIFY, MAIN_REF " is neither the commit before nor the commit after the unfinished one; "
 				 "something else moved it; nothing was changed");
-	return trib_repo_ref_cas(s->repo, MAIN_REF, h->has_old ? h->old_tip : NULL, h->new_tip, err);
+	return trib_repo_ref_cas(repo, MAIN_REF, has_old ? old_tip : NULL, new_tip, err);
+}
+
+static int move_refs(struct trib_state *s, const struct head *h, struct trib_err *err)
+{
+	if (move_ref(s->repo, h->has_old, h->old_tip, h->new_tip, err))
+		return -1;
+	trib_crash_point("ref-moved");
+	if (!h->moves_private)
+		return 0;
+	if (!s->private_repo)
+		return trib_fail(err, TRIB_E_VERIFY, "private.git is missing");
+	if (move_ref(s->private_repo, h->has_old_private, h->old_private, h->new_private, err))
+		return trib_ctx(err, "private.git");
+	trib_crash_point("private-ref-moved");
+	return 0;
+}
+
+/* What the baseline will belong to. */
+static void baseline_id(const struct trib_state *s, const struct head *h, uint8_t ret[TRIB_OID_LEN])
+{
+	trib_baseline_id(h->new_tip, h->moves_private ? h->new_private : s->private_tip.exists ? s->private_tip.oid : NULL, ret);
 }
 
 static int apply_pages(struct trib_state *s, int from, const struct head *h, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "baseline");
 	TRIB_AUTO(trib_mem) uint8_t *slot = malloc(TRIB_SLOT_HEAD + (size_t)h->page_size);
+	uint8_t id[TRIB_OID_LEN];
+	baseline_id(s, h, id);
 	if (!path || !slot)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	TRIB_AUTO(trib_fd) int sums = -1;
@@ -187,26 +246,39 @@ static int apply_pages(struct trib_state *s, int from, const struct head *h, str
 			     trib_sums_put(sums, pgno, slot + TRIB_SLOT_HEAD, h->page_size, err)))
 			return trib_ctx(err, "%s", path);
 	}
-	if (trib_sums_end(sums, h->new_tip, h->page_size, h->page_count, err))
+	if (trib_sums_end(sums, id, h->page_size, h->page_count, err))
 		return -1;
 	if (ftruncate(fd, (off_t)((uint64_t)h->page_count * h->page_size)) || fsync(fd))
 		return trib_fail_errno(err, "fsync of %s", path);
 	return trib_fs_sync_parent(path, err);
 }
 
-static int load_tip(struct trib_state *s, int fd, const struct head *h, struct trib_err *err)
+static int take_tip(int fd, uint64_t at, uint64_t len, struct trib_tip *to, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) uint8_t *p = malloc((size_t)h->tip_len + 1);
+	TRIB_AUTO(trib_mem) uint8_t *p = malloc((size_t)len + 1);
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
 	if (!p)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_pread_all(fd, p, (size_t)h->tip_len, (off_t)(TRIB_PENDING_HEAD + slots_size(h)), err) ||
-	    trib_tip_parse(trib_span(p, (size_t)h->tip_len), &tip, err))
+	if (trib_fs_pread_all(fd, p, (size_t)len, (off_t)at, err) || trib_tip_parse(trib_span(p, (size_t)len), &tip, err))
 		return -1;
-	trib_tip_release(&s->tip);
-	s->tip = tip;
+	trib_tip_release(to);
+	*to = tip;
 	tip = (struct trib_tip){0};
-	return trib_state_save_tip(s, err);
+	return 0;
+}
+
+static int load_tips(struct trib_state *s, int fd, const struct head *h, struct trib_err *err)
+{
+	uint64_t at = TRIB_PENDING_HEAD + slots_size(h);
+	if (take_tip(fd, at, h->tip_len, &s->tip, err) || trib_state_save_tip(s, err))
+		return -1;
+	trib_crash_point("tip-saved");
+	if (!h->moves_private)
+		return 0;
+	if (take_tip(fd, at + h->tip_len, h->private_len, &s->private_tip, err) || trib_private_save_tip(s, err))
+		return -1;
+	trib_crash_point("private-tip-saved");
+	return 0;
 }
 
 /* Appends the new commits to `own`, each once. *ret_anew: they do not stand on the old tip. */
@@ -262,29 +334,31 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 		return trib_fail_errno(err, "opening %s", path);
 	if (read_checked(fd, &h, err)) /* it was fsynced before it got its name, so this is a bad disk, not a crash */
 		return trib_ctx(err, "%s is damaged (the history in repo.git is safe; keep this file and try `tributary-agent check`)", path);
-	if (move_ref(s, &h, err))
+	if (move_refs(s, &h, err))
 		return trib_ctx(err, "finishing the last commit");
-	trib_crash_point("ref-moved");
-	if (h.page_size ? apply_pages(s, fd, &h, err) : trib_sums_move(s, h.new_tip, err))
+	uint8_t id[TRIB_OID_LEN];
+	baseline_id(s, &h, id);
+	if (h.page_size ? apply_pages(s, fd, &h, err) : trib_sums_move(s, id, err))
 		return trib_ctx(err, "finishing the last commit");
 	trib_crash_point("baseline-applied");
-	if (load_tip(s, fd, &h, err))
+	if (load_tips(s, fd, &h, err))
 		return trib_ctx(err, "finishing the last commit");
-	trib_crash_point("tip-saved");
 	bool anew = false;
 	if (note_own(s, &h, &anew, err))
 		return trib_ctx(err, "finishing the last commit");
 	if (anew)
 		trib_digests_drop(s);
-	else
+	else if (!h.has_old || memcmp(h.old_tip, h.new_tip, TRIB_OID_LEN) != 0)
 		trib_digests_note(s, h.has_old ? h.old_tip : NULL);
 	return trib_fs_remove(path, err);
 }
 
 int trib_pending_recover(struct trib_state *s, struct trib_err *err)
 {
-	static const char *const temporary[] = {"pending.tmp", "tip.tmp", "own.tmp", "node.tmp", "baseline.rebuilt", "baseline.rebuilt.new",
-						  "baseline.rebuilt.scratch", "baseline.rebuilt.scratch-journal"};
+	static const char *const temporary[] = {
+		"pending.tmp", "tip.tmp", "own.tmp", "node.tmp", "private-tip.tmp", "private.conf.tmp", "baseline.rebuilt", "baseline.rebuilt.tributary-new",
+		"baseline.rebuilt.tributary-scratch", "baseline.rebuilt.tributary-scratch-journal", "baseline.rebuilt.tributary-private",
+		"baseline.rebuilt.tributary-private-journal"};
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "pending");
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");

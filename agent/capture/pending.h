@@ -57,6 +57,11 @@ int trib_delta_open_new(struct trib_state *s, const struct trib_delta *d, sqlite
  * *d (a report: no snapshot was taken) commits no pages and leaves the baseline as it is. */
 int trib_pending_commit(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
 			const struct trib_tip *tip, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same for both halves at once: private.git goes from `old_tip` (NULL: none) to tip->oid. `p` NULL: the private half stays. When only the private
+ * half moves, new_tip is old_tip. */
+struct trib_pending_private { const uint8_t *old_tip; const struct trib_tip *tip; };
+int trib_pending_commit_both(struct trib_state *s, struct trib_delta *d, const uint8_t *old_tip, const uint8_t new_tip[TRIB_OID_LEN],
+			     const struct trib_tip *tip, const struct trib_pending_private *p, struct trib_err *err) TRIB_MUST_CHECK;
 /* Rolls a complete pending forward (no-op without one), drops temporary files. Called by trib_state_open(write). Updates s->tip. `own` gets every
  * commit from new back to old; when old is no ancestor of new (commits made anew), `own` is left to the caller. A damaged pending is TRIB_E_VERIFY. */
 int trib_pending_recover(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;

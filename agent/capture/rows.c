@@ -50,6 +50,10 @@ static void put_select(struct trib_buf *b, const struct trib_rows *r)
 		trib_buf_puts(b, i ? ",t." : "t.");
 		trib_sql_ident(b, t->cols[i].name);
 	}
+	for (size_t i = 0; i < t->nbeyond; i++) {
+		trib_buf_puts(b, ",t.");
+		trib_sql_ident(b, t->beyond[i].name);
+	}
 	trib_buf_puts(b, " FROM main.");
 	trib_sql_ident(b, t->name);
 	trib_buf_puts(b, " AS t");
@@ -90,7 +94,7 @@ int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_t
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
 	trib_row_fit_init(&r.fit, s->text.encoding);
 	r.first = order == TRIB_ORDER_ROWID;
-	r.v = calloc(t->ncols + 1, sizeof(*r.v));
+	r.v = calloc(t->ncols + t->nbeyond + 1, sizeof(*r.v));
 	if (!r.v || !find_key(&r))
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (trib_db_int(db, "PRAGMA main.page_count", 0, &pages, err))
@@ -240,7 +244,7 @@ static struct trib_value raw_value(const struct trib_rows *r, size_t i)
 
 int trib_rows_raw(struct trib_rows *r, struct trib_err *err)
 {
-	for (size_t i = 0; i < r->t->ncols; i++)
+	for (size_t i = 0; i < r->t->ncols + r->t->nbeyond; i++)
 		r->v[i] = raw_value(r, i);
 	return sqlite3_errcode(r->db) == SQLITE_NOMEM ? trib_fail(err, TRIB_E_NOMEM, "table %s: out of memory", r->t->name) : 0;
 }
@@ -249,7 +253,7 @@ int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err 
 {
 	if (trib_rows_raw(r, err))
 		return -1;
-	return trib_row_fit(&r->fit, r->v, r->t->ncols, trib_row_room(r->part), ret_why, err) ? trib_ctx(err, "table %s", r->t->name) : 0;
+	return trib_row_fit(&r->fit, r->v, r->t->ncols + r->t->nbeyond, trib_row_room(r->part), ret_why, err) ? trib_ctx(err, "table %s", r->t->name) : 0;
 }
 
 static int class_of(int type) { return type == SQLITE_NULL ? 0 : type == SQLITE_TEXT ? 2 : type == SQLITE_BLOB ? 3 : 1; }
@@ -304,9 +308,27 @@ static bool same_value(const struct trib_rows *a, size_t i, const struct trib_ro
 	return trib_span_eq(x, y) && !(type == SQLITE_TEXT && a->fit.utf16 && x.n % 2);
 }
 
+/* Bytes of the columns that belong to the other half. */
+static size_t size_beyond(const struct trib_rows *r)
+{
+	size_t size = 0;
+	for (size_t i = r->t->ncols; i < r->t->ncols + r->t->nbeyond; i++)
+		if (class_of(sqlite3_column_type(r->st, r->first + (int)i)) > 1)
+			size += raw(r, i).n + 10;
+	return size;
+}
+
+/* Of half a table: does the other half hold text? Then this row may be one that is left out on one side only. */
+static bool same_beyond(const struct trib_rows *a, const struct trib_rows *b)
+{
+	return !a->fit.utf16 || (!a->t->nbeyond && !b->t->nbeyond);
+}
+
 bool trib_rows_same(const struct trib_rows *a, const struct trib_rows *b, const int *map)
 {
-	size_t size = 0, columns = a->t->ncols + b->t->ncols;
+	size_t size = size_beyond(a) + size_beyond(b), columns = a->t->ncols + b->t->ncols;
+	if (!same_beyond(a, b))
+		return false;
 	for (size_t i = 0; i < b->t->ncols; i++) {
 		if (map[i] < 0 ? sqlite3_column_type(b->st, b->first + (int)i) != SQLITE_NULL : !same_value(a, (size_t)map[i], b, i, &size))
 			return false;

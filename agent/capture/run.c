@@ -1,6 +1,7 @@
 #include "agent/capture/baseline.h"
 #include "agent/capture/brake.h"
 #include "agent/capture/emit.h"
+#include "agent/capture/hide.h"
 #include "agent/capture/rows.h"
 #include "agent/capture/source.h"
 #include "core/base/clock.h"
@@ -29,6 +30,7 @@ void trib_capture_release(struct trib_capture *c)
 		free(c->left_out_before[i].name);
 	for (size_t i = 0; i < c->nbraked; i++)
 		free(c->braked[i].table);
+	trib_hidden_release(&c->hidden);
 	free(c->parts);
 	free(c->sequences);
 	free(c->renamed);
@@ -147,7 +149,17 @@ static int texts_differ(const struct trib_capture *c, bool *ret, struct trib_err
 	return 0;
 }
 
-static int schema_left_out(struct trib_capture *c, struct trib_err *err)
+int trib_capture_bag_lines(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
+{
+	return add_bag_lines(&c->new_schema, new_db, &c->old_schema, old_db, err) || add_bag_lines(&c->old_schema, old_db, &c->new_schema, new_db, err) ? -1 : 0;
+}
+
+int trib_capture_sequences(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_changed, struct trib_err *err)
+{
+	return sequences(old_db, new_db, c, ret_changed, err);
+}
+
+int trib_capture_left_out(struct trib_capture *c, struct trib_err *err)
 {
 	for (size_t i = 0; i < c->new_schema.nleft_out; i++) {
 		const struct trib_left_out *from = &c->new_schema.left_out[i];
@@ -169,6 +181,12 @@ static int by_left_out(const void *a, const void *b)
 	const struct trib_mf_left_out *x = a, *y = b;
 	int c = strcmp(x->name, y->name);
 	return c ? c : strcmp(x->reason, y->reason);
+}
+
+void trib_capture_sort_left_out(struct trib_capture *c)
+{
+	if (c->nleft_out)
+		qsort(c->left_out, c->nleft_out, sizeof(*c->left_out), by_left_out);
 }
 
 /* ---- the capture ---- */
@@ -194,21 +212,23 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 {
 	bool schema = false, sequence = false;
 	const struct trib_delta *d = &c->delta;
-	if (trib_schema_read(old_db, &c->old_schema, err) || trib_schema_read(new_db, &c->new_schema, err) || schema_left_out(c, err) ||
+	if (trib_schema_read(old_db, &c->old_schema, err) || trib_schema_read(new_db, &c->new_schema, err) || trib_capture_left_out(c, err) ||
 	    sequences(old_db, new_db, c, &sequence, err) || texts_differ(c, &schema, err))
 		return -1;
 	/* Not one page differs: nothing can. */
 	bool same = s->tip.exists && d->nchanged == 0 && d->page_size == d->base_page_size && d->page_count == d->base_page_count;
-	if (add_bag_lines(&c->new_schema, new_db, &c->old_schema, old_db, err) || add_bag_lines(&c->old_schema, old_db, &c->new_schema, new_db, err))
+	if (trib_capture_bag_lines(old_db, new_db, c, err))
 		return -1;
 	if (!same && engine->compare(old_db, &c->old_schema, new_db, &c->new_schema, d, c, err))
 		return -1;
 	c->changed = c->nparts || schema || sequence || !s->tip.exists;
-	if (c->nleft_out)
-		qsort(c->left_out, c->nleft_out, sizeof(*c->left_out), by_left_out);
+	trib_capture_sort_left_out(c);
 	if (finish_parts(c, c->changed, err) || trib_find_renames(old_db, new_db, c, err))
 		return -1;
-	return trib_brake(old_db, c, err) || trib_brake_returned(s, c, err) ? -1 : 0;
+	/* What is lost is weighed whole; an old state is known by the digests of the public half. */
+	if (trib_brake(old_db, c, err) || trib_capture_hide(s, old_db, new_db, c, err))
+		return -1;
+	return c->resplit ? 0 : trib_brake_returned(s, c, err);
 }
 
 /* The delta against a baseline that is proven where it counts; a lost or damaged one is made again from the history first. */
@@ -240,21 +260,27 @@ static int snapshot(struct trib_state *s, const struct trib_mark *known, struct 
 }
 
 /* What the last commit left out. A manifest that cannot be read is the commit's to refuse, not the comparison's. */
-static int read_left_out_before(const struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+static int add_left_out_before(struct trib_repo *repo, const struct trib_tip *tip, struct trib_capture *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	struct trib_err none;
-	if (!s->tip.exists || trib_commit_read(s->repo, s->tip.oid, &last, &none) || trib_manifest_parse(trib_buf_span(&last.manifest), &m, &none) ||
-	    !m.nleft_out)
+	if (!tip->exists || trib_commit_read(repo, tip->oid, &last, &none) || trib_manifest_parse(trib_buf_span(&last.manifest), &m, &none) || !m.nleft_out)
 		return 0;
-	if (!(c->left_out_before = calloc(m.nleft_out, sizeof(*c->left_out_before))))
+	struct trib_mf_left_out *grown = reallocarray(c->left_out_before, c->nleft_out_before + m.nleft_out, sizeof(*grown));
+	if (!grown)
 		return oom(err);
+	c->left_out_before = grown;
 	for (size_t i = 0; i < m.nleft_out; i++) {
 		c->left_out_before[c->nleft_out_before++] = m.left_out[i];
 		m.left_out[i].name = NULL;
 	}
 	return 0;
+}
+
+static int read_left_out_before(const struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+{
+	return add_left_out_before(s->repo, &s->tip, c, err) || add_left_out_before(s->private_repo, &s->private_tip, c, err) ? -1 : 0;
 }
 
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)

@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 
-#include "core/store/schema.h"
+#include "core/replay/halves.h"
 #include "core/store/utf16.h"
 
 #define SQL_MAX (TRIB_MIB * 4)
@@ -128,16 +128,16 @@ static int fill_row(void *ctx, const char *folded_table, const char *mirror, con
 	return 0;
 }
 
-static int fill_table(const struct trib_material *m, sqlite3 *db, const struct trib_st_table *t, struct trib_err *err)
+/* Values of the line's columns, and NULL in those whose values no history here has. */
+static int prepare_fill(const struct trib_material *m, sqlite3 *db, const struct trib_st_table *t, struct fill *f, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_mem) size_t *at = calloc(t->ncols + 1, sizeof(*at));
-	struct fill f = {.db = db, .t = t, .at = at, .text = TRIB_BUF(2 * TRIB_ROW_MAX + 64 * TRIB_KIB),
-			 .utf16 = strcmp(m->schema->encoding, "UTF-8") != 0};
-	int r;
+	const struct trib_table *whole = trib_whole_table(m->whole, t->name);
+	const bool *absent = whole ? m->whole->absent[whole - m->whole->schema.tables] : NULL;
 
-	if (!at)
+	*f = (struct fill){.db = db, .t = t, .at = calloc(t->ncols + 1, sizeof(*f->at)), .text = TRIB_BUF(2 * TRIB_ROW_MAX + 64 * TRIB_KIB),
+			   .utf16 = strcmp(m->schema->encoding, "UTF-8") != 0};
+	if (!f->at)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for table %s", t->name);
 	trib_buf_puts(&sql, "INSERT INTO main.");
 	trib_sql_ident(&sql, t->name);
@@ -145,14 +145,55 @@ static int fill_table(const struct trib_material *m, sqlite3 *db, const struct t
 		trib_buf_puts(&sql, i ? "," : "(");
 		trib_sql_ident(&sql, t->cols[i].name);
 	}
+	for (size_t i = 0; absent && i < whole->ncols; i++)
+		if (absent[i]) {
+			trib_buf_putc(&sql, ',');
+			trib_sql_ident(&sql, whole->cols[i].name);
+		}
 	for (size_t i = 0; i < t->ncols; i++)
 		trib_buf_puts(&sql, i ? ",?" : ") VALUES(?");
+	for (size_t i = 0; absent && i < whole->ncols; i++)
+		trib_buf_puts(&sql, absent[i] ? ",NULL" : "");
 	trib_buf_putc(&sql, ')');
-	if (trib_buf_check(&sql, "SQL statement", err) < 0 || trib_db_prepare(db, trib_buf_str(&sql), &st, err) < 0)
+	if (trib_buf_check(&sql, "SQL statement", err) < 0 || trib_db_prepare(db, trib_buf_str(&sql), &f->st, err) < 0)
 		return trib_ctx(err, "table %s", t->name);
-	f.st = st;
-	r = trib_mirror_table(m->mirror, m->node, t, fill_row, &f, err);
-	trib_buf_release(&f.text);
+	return 0;
+}
+
+static void fill_release(struct fill *f)
+{
+	sqlite3_finalize(f->st);
+	free(f->at);
+	trib_buf_release(&f->text);
+}
+
+static int fill_joined(void *ctx, const struct trib_value *row, struct trib_err *err)
+{
+	struct fill *f = ctx;
+	int r;
+
+	if (bind_row(f, row, err) < 0)
+		return -1;
+	r = trib_db_step(f->db, f->st, err);
+	(void)sqlite3_reset(f->st);
+	return r < 0 ? trib_ctx(err, "filling table %s", f->t->name) : 0;
+}
+
+/* A table that has columns in both halves is filled from both at once. */
+static bool is_joined(const struct trib_material *m, const struct trib_st_table *t)
+{
+	return !t->bag && m->other && trib_line_of(m->other->schema, t->name, false);
+}
+
+static int fill_table(const struct trib_material *m, sqlite3 *db, const struct trib_st_table *t, struct trib_err *err)
+{
+	const struct trib_table *whole = is_joined(m, t) ? trib_whole_table(m->whole, t->name) : NULL;
+	struct fill f;
+	int r = prepare_fill(m, db, whole ? trib_line_of(&m->whole->schema.text, t->name, false) : t, &f, err);
+
+	if (r == 0)
+		r = whole ? trib_join_table(m, whole, fill_joined, &f, err) : trib_mirror_table(m->mirror, m->node, t, fill_row, &f, err);
+	fill_release(&f);
 	return r;
 }
 
@@ -221,16 +262,32 @@ static int drop_rest(const struct trib_material *m, sqlite3 *db, struct trib_err
 	}
 }
 
+/* What the private half has alone: whole tables, and rows without identity. */
+static int fill_private(const struct trib_material *m, sqlite3 *db, struct trib_err *err)
+{
+	struct trib_material half = *m->other;
+
+	half.whole = m->whole;
+	half.table = m->table;
+	for (size_t i = 0; i < half.schema->ntables; i++) {
+		const struct trib_st_table *t = &half.schema->tables[i];
+
+		if (trib_material_wants(m, t->name) && (t->bag || !trib_line_of(m->schema, t->name, false)) && fill_table(&half, db, t, err) < 0)
+			return -1;
+	}
+	return set_sequences(&half, db, err);
+}
+
 static int fill_all(const struct trib_material *m, sqlite3 *db, struct trib_err *err)
 {
 	const struct trib_schematext *s = m->schema;
 
-	if (trib_schema_run(db, s->sql, 't', err) < 0 || trib_db_exec(db, "BEGIN", err) < 0)
+	if (trib_schema_run(db, m->whole->run, 't', err) < 0 || trib_db_exec(db, "BEGIN", err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->ntables; i++)
 		if (trib_material_wants(m, s->tables[i].name) && fill_table(m, db, &s->tables[i], err) < 0)
 			return -1;
-	if (set_sequences(m, db, err) < 0 || trib_db_exec(db, "COMMIT", err) < 0)
+	if ((m->other && fill_private(m, db, err) < 0) || set_sequences(m, db, err) < 0 || trib_db_exec(db, "COMMIT", err) < 0)
 		return -1;
 	if (trib_schema_run(db, s->sql, 'r', err) < 0 || (m->table && drop_rest(m, db, err) < 0))
 		return -1;

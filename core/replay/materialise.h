@@ -4,6 +4,8 @@
 
 #include "core/replay/replay.h"
 
+struct trib_whole;
+
 struct trib_material {
 	struct trib_mirror *mirror;             /* holds the rows */
 	const char *node, *app;
@@ -11,6 +13,9 @@ struct trib_material {
 	const struct trib_schematext *schema;
 	const uint8_t *salt;
 	const char *table;                      /* folded; NULL: all */
+	const struct trib_material *other;      /* the private half of the same file (its own mirror, manifest, schema and salt); NULL: none */
+	bool secret;                            /* its values are not for messages */
+	const struct trib_whole *whole;         /* what the statements make (halves.h) */
 };
 
 /* Whether a table of the schema is wanted. */

@@ -47,4 +47,13 @@ int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn
 int trib_mirror_table(struct trib_mirror *m, const char *node, const struct trib_st_table *table, trib_mirror_row fn, void *ctx,
 		      struct trib_err *err) TRIB_MUST_CHECK;
 
+/* The same one row at a time, so that two histories can be read side by side. Values are borrowed until the next call. */
+struct trib_mirror_cursor; /* opaque; must not outlive the mirror */
+int trib_mirror_cursor_new(struct trib_mirror *m, const char *node, const struct trib_st_table *table, struct trib_mirror_cursor **ret,
+			   struct trib_err *err) TRIB_MUST_CHECK;
+/* 1 a row, 0 the end, -1. */
+int trib_mirror_cursor_next(struct trib_mirror_cursor *c, const struct trib_value **ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_mirror_cursor_free(struct trib_mirror_cursor *c);
+static inline void trib_mirror_cursor_cleanup(struct trib_mirror_cursor **c) { trib_mirror_cursor_free(*c); }
+
 #endif

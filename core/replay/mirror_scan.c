@@ -5,16 +5,30 @@
 
 #define SQL_MAX (TRIB_MIB * 4)
 
-/* Visits the rows of `node` in one mirror, in key order. */
-static int visit(sqlite3 *db, const char *node, const struct trib_shape *s, trib_mirror_row fn, void *ctx, struct trib_err *err)
+struct trib_mirror_cursor {
+	sqlite3 *db;
+	sqlite3_stmt *st; /* NULL: no mirror holds the table */
+	struct trib_value *row;
+	size_t ncol;
+};
+
+void trib_mirror_cursor_free(struct trib_mirror_cursor *c)
+{
+	if (!c)
+		return;
+	sqlite3_finalize(c->st);
+	free(c->row);
+	free(c);
+}
+
+/* Reads the rows of `node` in one mirror, in key order. */
+static int prepare(sqlite3 *db, const char *node, const struct trib_shape *s, struct trib_mirror_cursor *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(SQL_MAX);
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_mem) struct trib_value *row = calloc(s->ncol ? s->ncol : 1, sizeof(*row));
-	struct trib_digest_cols cols = {.ncol = s->ncol, .names = (const char *const *)s->cols, .pk = s->pk, .bag = s->bag};
-	int r;
 
-	if (!row)
+	c->row = calloc(s->ncol ? s->ncol : 1, sizeof(*c->row));
+	c->ncol = s->ncol;
+	if (!c->row)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a row");
 	trib_buf_puts(&sql, "SELECT ");
 	for (size_t i = 0; i < s->ncol; i++) {
@@ -28,16 +42,58 @@ static int visit(sqlite3 *db, const char *node, const struct trib_shape *s, trib
 	trib_buf_puts(&sql, " FROM ");
 	trib_sql_ident(&sql, s->mirror);
 	trib_buf_puts(&sql, " WHERE \"_node\"=?1");
-	if (trib_buf_check(&sql, "SQL statement", err) < 0 || trib_db_prepare(db, trib_buf_str(&sql), &st, err) < 0)
+	if (trib_buf_check(&sql, "SQL statement", err) < 0 || trib_db_prepare(db, trib_buf_str(&sql), &c->st, err) < 0)
 		return -1;
-	if (sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC) != SQLITE_OK)
+	if (sqlite3_bind_text(c->st, 1, node, -1, SQLITE_TRANSIENT) != SQLITE_OK)
 		return trib_db_fail(err, db, "binding a node");
-	while ((r = trib_db_step(db, st, err)) == 1) {
-		for (size_t i = 0; i < s->ncol; i++)
-			trib_value_column(st, (int)i, &row[i]);
+	return 0;
+}
+
+int trib_mirror_cursor_next(struct trib_mirror_cursor *c, const struct trib_value **ret, struct trib_err *err)
+{
+	int r = c->st ? trib_db_step(c->db, c->st, err) : 0;
+
+	if (r != 1)
+		return r;
+	for (size_t i = 0; i < c->ncol; i++)
+		trib_value_column(c->st, (int)i, &c->row[i]);
+	*ret = c->row;
+	return 1;
+}
+
+int trib_mirror_cursor_new(struct trib_mirror *m, const char *node, const struct trib_st_table *table, struct trib_mirror_cursor **ret,
+			   struct trib_err *err)
+{
+	TRIB_AUTO(trib_shape) struct trib_shape s = {0};
+	TRIB_AUTO(trib_mirror_cursor) struct trib_mirror_cursor *c = calloc(1, sizeof(*c));
+	bool found = false;
+
+	if (!c)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for reading a table");
+	c->db = trib_mirror_db(m);
+	if (trib_shape_resolve(c->db, table, false, &s, &found, err) < 0 || (found && prepare(c->db, node, &s, c, err) < 0))
+		return -1;
+	*ret = c;
+	c = NULL;
+	return 0;
+}
+
+/* Visits the rows of `node` in one mirror, in key order. */
+static int visit(sqlite3 *db, const char *node, const struct trib_shape *s, trib_mirror_row fn, void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mirror_cursor) struct trib_mirror_cursor *c = calloc(1, sizeof(*c));
+	struct trib_digest_cols cols = {.ncol = s->ncol, .names = (const char *const *)s->cols, .pk = s->pk, .bag = s->bag};
+	const struct trib_value *row;
+	int r;
+
+	if (!c)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for reading a table");
+	c->db = db;
+	if (prepare(db, node, s, c, err) < 0)
+		return -1;
+	while ((r = trib_mirror_cursor_next(c, &row, err)) == 1)
 		if (fn(ctx, s->name, s->mirror, &cols, row, err) < 0)
 			return -1;
-	}
 	return r;
 }
 

@@ -1,9 +1,10 @@
 #include "core/replay/replay.h"
 
-#include "core/replay/materialise.h"
+#include "core/replay/halves.h"
 
 /* Single commits are put into transactions of this many: a group is never split from its savepoint. */
 #define BATCH 512
+#define CHAIN_MAX ((size_t)16 * 1024 * 1024)
 
 struct replay {
 	sqlite3 *db;
@@ -101,9 +102,14 @@ static int open_scratch(const char *path, struct replay *r, struct trib_err *err
 
 /* ---- what the caller is told ---- */
 
-static void list_absent(const struct trib_manifest *m, const struct trib_schematext *s, const char *table, struct trib_buf *b)
+static void list_absent(const struct trib_material *material, struct trib_buf *b)
 {
-	trib_buf_init(b, TRIB_MANIFEST_MAX * 2);
+	const struct trib_manifest *m = material->manifest;
+	const struct trib_schematext *s = material->schema;
+	const char *table = material->table;
+
+	trib_buf_init(b, TRIB_MANIFEST_MAX * 2 + TRIB_SCHEMA_MAX);
+	trib_whole_list(material->whole, material, b);
 	for (size_t i = 0; i < m->nleft_out; i++)
 		trib_buf_printf(b, "%s %s\n", m->left_out[i].name, m->left_out[i].reason);
 	for (size_t i = 0; table && i < s->ntables; i++)
@@ -125,6 +131,27 @@ static void table_digest(const struct trib_material *m, const struct trib_lanes 
 	trib_digest_table(t ? t : &empty, ret);
 }
 
+/* Tables and bags that the private half has alone. */
+static void report_private(const struct trib_material *m, struct trib_restored *ret)
+{
+	const struct trib_schematext *lines = m->other->schema;
+
+	for (size_t i = 0; i < lines->ntables; i++) {
+		const struct trib_st_table *t = &lines->tables[i];
+		bool here = trib_line_of(m->schema, t->name, false), counted = t->bag && trib_line_of(lines, t->name, false);
+
+		ret->tables += trib_material_wants(m, t->name) && !here && !counted;
+	}
+	for (size_t i = 0; i < m->other->manifest->ntables; i++) {
+		const struct trib_mf_table *t = &m->other->manifest->tables[i];
+		bool bag = trib_is_bag(trib_span_str(t->name));
+
+		if (trib_material_wants(m, bag ? t->name + strlen(TRIB_BAG_PREFIX) : t->name) && (bag || !trib_line_of(m->schema, t->name, false)))
+			ret->rows += t->rows;
+	}
+	ret->private_seq = m->other->manifest->seq;
+}
+
 static void report(const struct trib_material *m, const struct replay *r, const struct trib_lanes *lanes, struct trib_restored *ret)
 {
 	const char *last = "";
@@ -133,6 +160,8 @@ static void report(const struct trib_material *m, const struct replay *r, const 
 	ret->tables = 0;
 	for (size_t i = 0; i < lanes->ntables; i++)
 		ret->rows += lanes->tables[i]->rows;
+	if (m->other)
+		report_private(m, ret);
 	/* A table may have a `table` and a `bag` line; it counts once. */
 	for (size_t i = 0; i < m->schema->ntables; i++) {
 		const struct trib_st_table *t = &m->schema->tables[i];
@@ -150,7 +179,7 @@ static void report(const struct trib_material *m, const struct replay *r, const 
 		table_digest(m, lanes, ret->digest);
 	else
 		trib_digest_overall(lanes, m->app, ret->digest);
-	list_absent(m->manifest, m->schema, m->table, &ret->absent);
+	list_absent(m, &ret->absent);
 }
 
 /* ---- the whole ---- */
@@ -163,19 +192,30 @@ static bool has_table(const struct trib_schematext *s, const char *table)
 	return false;
 }
 
-static int finish(const struct trib_history *h, struct replay *r, const char *table, const char *tmp, const char *to, struct trib_restored *ret,
-		  struct trib_err *err)
+/* The private half, ready to be joined; nothing when r has no mirror. */
+struct private_half {
+	struct replay r;
+	struct trib_manifest manifest;
+	struct trib_schematext schema;
+	struct trib_material m;
+};
+
+static int finish(const struct trib_history *h, struct replay *r, struct private_half *p, const char *table, const char *tmp, const char *to,
+		  struct trib_restored *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_manifest) struct trib_manifest manifest = {0};
 	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
+	TRIB_AUTO(trib_whole) struct trib_whole whole = {0};
 	struct trib_material m = {.mirror = r->mirror, .node = h->trust.node, .app = h->trust.app, .manifest = &manifest, .schema = &schema,
-				  .salt = r->salt, .table = table};
+				  .salt = r->salt, .table = table, .other = p->r.mirror ? &p->m : NULL, .whole = &whole};
 
 	if (trib_manifest_parse(trib_buf_span(&r->manifest), &manifest, err) < 0 ||
 	    trib_schematext_parse(trib_buf_span(&r->schema), &schema, err) < 0)
 		return -1;
-	if (table && !has_table(&schema, table))
+	if (trib_whole_make(&m, &whole, err) < 0)
+		return -1;
+	if (table && !has_table(&schema, table) && !trib_whole_table(&whole, table))
 		return trib_fail(err, TRIB_E_NOT_FOUND, "there was no table %s at #%llu", table, (unsigned long long)manifest.seq);
 	if (trib_materialise(&m, tmp, &lanes, err) < 0)
 		return -1;
@@ -207,20 +247,107 @@ static int remove_scratch(const char *path, struct trib_err *err)
 	return trib_fs_remove(path, err) < 0 ? -1 : trib_fs_remove(journal, err);
 }
 
-static int to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *scratch, const char *tmp,
+/* ---- the private half ---- */
+
+/* "Own-Seq: N" is all the text that a private commit has. */
+static int own_seq(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], uint64_t *ret, struct trib_err *err)
+{
+	static const char key[] = "\n" TRIB_OWN_SEQ;
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	char text[32] = "";
+
+	if (trib_commit_read(repo, oid, &c, err) < 0)
+		return -1;
+	const uint8_t *at = memmem(c.c.message.p, c.c.message.n, key, sizeof(key) - 1), *end = c.c.message.p + c.c.message.n;
+	for (size_t n = 0; at && at + sizeof(key) - 1 + n < end && n + 1 < sizeof(text) && at[sizeof(key) - 1 + n] >= '0' && at[sizeof(key) - 1 + n] <= '9'; n++)
+		text[n] = (char)at[sizeof(key) - 1 + n];
+	if (!text[0])
+		return trib_fail(err, TRIB_E_FORMAT, "a commit of private.git does not say with which commit of the history it goes");
+	*ret = strtoull(text, NULL, 10);
+	return 0;
+}
+
+/* The last private commit that goes with this machine's public one #seq or with one before it; *ret false: none. */
+static int find_private(const struct trib_history *h, uint64_t seq, uint8_t ret_oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) uint8_t (*chain)[TRIB_OID_LEN] = NULL;
+	uint8_t tip[TRIB_OID_LEN];
+	size_t n = 0;
+
+	*ret = false;
+	if (trib_repo_ref(h->repo, h->ref, tip, err) < 0)
+		return err->code == TRIB_E_NOT_FOUND ? 0 : -1;
+	if (trib_repo_chain(h->repo, tip, NULL, CHAIN_MAX, &chain, &n, err) < 0)
+		return -1;
+	for (size_t i = n; i-- > 0 && !*ret;) {
+		uint64_t with = 0;
+
+		if (own_seq(h->repo, chain[i], &with, err) < 0)
+			return -1;
+		*ret = with <= seq;
+		memcpy(ret_oid, chain[i], TRIB_OID_LEN);
+	}
+	return 0;
+}
+
+static int open_private(const struct trib_history *h, struct private_half *p, struct trib_err *err)
+{
+	p->m = (struct trib_material){.mirror = p->r.mirror, .node = h->trust.node, .app = h->trust.app, .manifest = &p->manifest, .schema = &p->schema,
+				      .salt = p->r.salt, .secret = true};
+	return trib_manifest_parse(trib_buf_span(&p->r.manifest), &p->manifest, err) < 0 ? -1 :
+	       trib_schematext_parse(trib_buf_span(&p->r.schema), &p->schema, err);
+}
+
+static int replay_private(const struct trib_history *h, const struct replay *public, const char *scratch, struct private_half *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_history walk = {.repo = h->private_repo, .ref = "refs/heads/main", .trust = h->private_trust};
+	uint8_t upto[TRIB_OID_LEN];
+	bool found = false;
+	int rc;
+
+	if (!walk.repo)
+		return 0;
+	walk.trust.state_proven_later = true;
+	if (trib_manifest_parse(trib_buf_span(&public->manifest), &m, err) < 0)
+		return -1;
+	if (m.seq > h->private_base && find_private(&walk, m.seq - h->private_base, upto, &found, err) < 0)
+		return -1;
+	if (!found)
+		return 0;
+	p->r.upto = upto;
+	rc = open_scratch(scratch, &p->r, err);
+	if (rc == 0)
+		rc = trib_history_walk(&walk, upto, NULL, replay_commit, &p->r, err);
+	p->r.upto = NULL;
+	return rc < 0 ? -1 : open_private(h, p, err);
+}
+
+static void private_release(struct private_half *p)
+{
+	replay_release(&p->r);
+	trib_manifest_release(&p->manifest);
+	trib_schematext_release(&p->schema);
+}
+
+static int to_file(const struct trib_history *h, const uint8_t upto[TRIB_OID_LEN], const char *table, const char *const scratch[2], const char *tmp,
 		   const char *to, struct trib_restored *ret, struct trib_err *err)
 {
 	struct replay r = {.upto = upto, .manifest = TRIB_BUF(TRIB_MANIFEST_MAX), .schema = TRIB_BUF(TRIB_SCHEMA_MAX)};
+	struct private_half p = {.r = {.manifest = TRIB_BUF(TRIB_MANIFEST_MAX), .schema = TRIB_BUF(TRIB_SCHEMA_MAX)}};
 	struct trib_history walk = *h;
 	int rc;
 
 	/* The finished file is measured against the signed digest: to add every night's sum up as well would prove nothing more. */
 	walk.trust.state_proven_later = true;
-	rc = open_scratch(scratch, &r, err);
+	rc = open_scratch(scratch[0], &r, err);
 	if (rc == 0)
 		rc = trib_history_walk(&walk, upto, NULL, replay_commit, &r, err);
+	if (rc == 0 && replay_private(h, &r, scratch[1], &p, err) < 0)
+		rc = trib_ctx(err, "the private half");
 	if (rc == 0)
-		rc = finish(h, &r, table, tmp, to, ret, err);
+		rc = finish(h, &r, &p, table, tmp, to, ret, err);
+	private_release(&p);
 	replay_release(&r);
 	return rc;
 }
@@ -229,22 +356,24 @@ int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OI
 			struct trib_restored *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *scratch = trib_pathf("%s.tributary-scratch", to);
+	TRIB_AUTO(trib_mem) char *private_scratch = trib_pathf("%s.tributary-private", to);
 	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.tributary-new", to);
 	TRIB_AUTO(trib_mem) char *folded = table ? strdup(table) : NULL;
 	struct trib_err ignored = {0};
 	int rc;
 
-	if (!scratch || !tmp || (table && !folded))
+	if (!scratch || !private_scratch || !tmp || (table && !folded))
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a path");
 	if (trib_fs_exists(to))
 		return trib_fail(err, TRIB_E_FAILED, "%s exists already and was not touched; name another file", to);
 	if (folded)
 		trib_fold((uint8_t *)folded, strlen(folded));
-	if (remove_scratch(scratch, err) < 0 || remove_scratch(tmp, err) < 0)
+	const char *const both[] = {scratch, private_scratch};
+	if (remove_scratch(scratch, err) < 0 || remove_scratch(private_scratch, err) < 0 || remove_scratch(tmp, err) < 0)
 		return -1;
-	rc = to_file(h, upto, folded, scratch, tmp, to, ret, err);
+	rc = to_file(h, upto, folded, both, tmp, to, ret, err);
 	/* A scratch file that cannot be removed is no reason to withhold a proven file. */
-	if (remove_scratch(scratch, &ignored) < 0 || (rc < 0 && remove_scratch(tmp, &ignored) < 0))
+	if (remove_scratch(scratch, &ignored) < 0 || remove_scratch(private_scratch, &ignored) < 0 || (rc < 0 && remove_scratch(tmp, &ignored) < 0))
 		return rc;
 	return rc < 0 ? trib_ctx(err, "restoring to %s", to) : 0;
 }

@@ -13,7 +13,13 @@ struct trib_history { /* one history to read */
 	int (*time_of)(void *ctx, const uint8_t oid[TRIB_OID_LEN], int64_t *ret, struct trib_err *err);
 	void *time_ctx;
 	struct trib_progress *progress; /* may be NULL */
+	/* The private half (D4.8) of the same history, kept at the node: repo NULL = none, and a restore lists what is absent. The text of its commits
+	 * is "Own-Seq: N": they go with the public commit #(private_base + N); up to private_base another machine made the history. */
+	struct trib_repo *private_repo;
+	struct trib_trust private_trust;
+	uint64_t private_base;
 };
+#define TRIB_OWN_SEQ "Own-Seq: "
 
 /* Walks the chain oldest first and judges every commit; calls fn after each. `upto` (may be NULL) is the last commit walked. Stops on the first
  * error. fn may be NULL: then this is a verification. `complete` says the group is complete with this commit. */
@@ -31,6 +37,7 @@ int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, i
  * manifest's digests, integrity_check is ok. `table` (may be NULL) restores only that table (folded comparison). */
 struct trib_restored { /* zeroed by the caller */
 	uint64_t rows; size_t tables;
+	uint64_t private_seq; /* of the private commit that was joined, 0 = none */
 	uint64_t seq; uint8_t oid[TRIB_OID_LEN]; int64_t captured_at;
 	uint8_t digest[TRIB_SHA256_LEN]; /* overall digest measured on the file (whole restore), or the table's */
 	struct trib_cert_id signer;
@@ -45,5 +52,10 @@ int trib_replay_to_file(const struct trib_history *h, const uint8_t upto[TRIB_OI
 int trib_scan_each(sqlite3 *db, trib_mirror_row fn, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
 /* Lanes and row counts of any ordinary database file, as capture would see it (bags included). */
 int trib_scan_database(sqlite3 *db, const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same for a file whose rows lie in several histories: each half is measured by its own lines and salt, in one pass. A row that no half has a
+ * line for is TRIB_E_VERIFY. The lanes are the caller's, filled on success. */
+struct trib_scan_half { const struct trib_schematext *lines; const uint8_t *salt; struct trib_lanes lanes; };
+int trib_scan_halves(sqlite3 *db, const char *app, struct trib_scan_half *halves, size_t n, struct trib_err *err) TRIB_MUST_CHECK;
+#define TRIB_HALVES_MAX 2
 
 #endif

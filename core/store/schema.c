@@ -8,7 +8,12 @@ static void table_release(struct trib_table *t)
 		free(t->cols[i].name);
 		free(t->cols[i].type);
 	}
+	for (size_t i = 0; i < t->nbeyond; i++) {
+		free(t->beyond[i].name);
+		free(t->beyond[i].type);
+	}
 	free(t->cols);
+	free(t->beyond);
 	free(t->name);
 	free(t->folded);
 	free(t->rowid_name);

@@ -23,6 +23,10 @@ struct trib_table {
 	size_t ncols, npk;
 	size_t ngenerated;
 	char *sql;           /* its CREATE TABLE text as SQLite keeps it */
+	/* Of a table that is half of another (veil.h): columns of the other half. They count for whether a row can travel, and for nothing else. */
+	struct trib_column *beyond;
+	size_t nbeyond;
+	bool no_bag, no_rows; /* rows with NULL in the key, or the others, are not of this half */
 };
 
 struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation", "name-too-long", "unreadable": static; rising by name */ };
@@ -45,5 +49,9 @@ void trib_schema_table_id(const struct trib_schema *s, const struct trib_table *
 /* Runs the SQL part of a schema text on an empty database under an authorizer that allows only CREATE TABLE, INDEX, VIEW, TRIGGER;
  * which = 't' tables only, 'r' the rest (indexes, views, triggers). Sets nothing else. A statement that fails is TRIB_E_SCHEMA. */
 int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_err *err) TRIB_MUST_CHECK;
+/* Appends the same statements, except that in CREATE TABLE the columns for which `missing` says yes have no NOT NULL: their values are absent, and
+ * everything else of the table stays. Constraints of the table are asked for, too, by their first word; that does no harm. */
+typedef bool (*trib_schema_missing)(void *ctx, struct trib_span table, struct trib_span column);
+int trib_schema_relax(struct trib_span sql, trib_schema_missing missing, void *ctx, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -191,3 +191,90 @@ int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_e
 	}
 	return trib_db_exec(db, "RELEASE trib_schema_run", err);
 }
+
+/* ---- columns whose values are absent ---- */
+
+/* The name that a token stands for, without its quotes. */
+static void unquote(struct trib_span token, struct trib_buf *ret)
+{
+	trib_buf_reset(ret);
+	uint8_t open = token.n ? token.p[0] : 0, close = open == '[' ? ']' : open;
+	if (token.n < 2 || !strchr("\"'`[", open)) {
+		trib_buf_put_span(ret, token);
+		return;
+	}
+	for (size_t i = 1; i + 1 < token.n; i++) {
+		trib_buf_putc(ret, token.p[i]);
+		i += token.p[i] == close && open != '[';
+	}
+}
+
+struct relax {
+	trib_schema_missing missing;
+	void *ctx;
+	struct trib_span text; /* of the statement */
+	uint8_t *copy;         /* the same bytes, to be changed */
+	struct trib_buf table, column;
+};
+
+static void blank_out(struct relax *r, struct trib_span token) { memset(r->copy + (token.p - r->text.p), ' ', token.n); }
+
+/* Takes the tokens of one column or constraint, up to the comma or closing parenthesis, which is returned. */
+static struct trib_span relax_item(struct relax *r, struct trib_span *rest)
+{
+	struct trib_span token = take_token(rest), before = {0};
+	unquote(token, &r->column);
+	bool missing = r->missing(r->ctx, trib_buf_span(&r->table), trib_buf_span(&r->column));
+	int on_conflict = 0; /* tokens of ON CONFLICT x that may still follow */
+	for (size_t depth = 0; token.n; token = take_token(rest)) {
+		if (depth == 0 && (token.p[0] == ',' || token.p[0] == ')'))
+			return token;
+		depth += token.p[0] == '(';
+		depth -= token.p[0] == ')';
+		if (missing && depth == 0 && on_conflict > 0) {
+			bool goes_on = on_conflict == 1 || is_word(token, on_conflict == 3 ? "ON" : "CONFLICT");
+			on_conflict = goes_on ? on_conflict - 1 : 0;
+			if (goes_on)
+				blank_out(r, token);
+		}
+		if (missing && depth == 0 && is_word(token, "NULL") && is_word(before, "NOT")) {
+			blank_out(r, before);
+			blank_out(r, token);
+			on_conflict = 3;
+		}
+		before = token;
+	}
+	return token;
+}
+
+static void relax_table(struct relax *r)
+{
+	struct trib_span rest = r->text, token;
+	(void)take_token(&rest);
+	(void)take_token(&rest); /* CREATE TABLE */
+	unquote(take_token(&rest), &r->table);
+	token = take_token(&rest);
+	while (token.n && (token.p[0] == '(' || token.p[0] == ','))
+		token = relax_item(r, &rest);
+}
+
+int trib_schema_relax(struct trib_span sql, trib_schema_missing missing, void *ctx, struct trib_buf *ret, struct trib_err *err)
+{
+	struct relax r = {.missing = missing, .ctx = ctx, .table = TRIB_BUF(TRIB_SCHEMA_MAX), .column = TRIB_BUF(TRIB_SCHEMA_MAX)};
+	struct statement s;
+	size_t start = ret->len;
+	struct trib_span rest = sql;
+	int more;
+	trib_buf_put_span(ret, sql);
+	while (!ret->failed && (more = take_statement(&rest, &s)) == 1) {
+		if (s.kind != KIND_TABLE)
+			continue;
+		r.text = s.text;
+		r.copy = ret->p + start + (s.text.p - sql.p);
+		relax_table(&r);
+	}
+	int rc = trib_buf_check(&r.table, "table name", err) || trib_buf_check(&r.column, "column name", err) ? -1 : 0;
+	trib_buf_release(&r.table);
+	trib_buf_release(&r.column);
+	return rc ? -1 : trib_buf_check(ret, "schema.sql", err);
+}
