@@ -43,6 +43,27 @@ static int list_nodes(struct trib_cli *cli, struct trib_hubdb *db, const char *s
 	return row < 0 ? -1 : 0;
 }
 
+/* Why nothing is merged, when that is so. */
+static int merge_trouble(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(2 * TRIB_ERR_MSG);
+	char when[TRIB_TIME_LEN + 1], local[17];
+	if (trib_hubdb_meta(db, "merge-trouble", &text, &cli->err))
+		return -1;
+	const char *msg = strchr(trib_buf_str(&text), ' ');
+	trib_json(cli, "merge_trouble", json_null());
+	if (!msg)
+		return 0;
+	int64_t since = strtoll(trib_buf_str(&text), NULL, 10);
+	trib_time_text(when, since);
+	trib_time_city(local, since);
+	trib_say(cli, _("Nothing is merged since %s (what is received is safe; the hub tries again by itself):\n  %s\n"), local, msg + 1);
+	if (!strstr(msg, "; try: "))
+		trib_say(cli, "%s\n", _("  Next: tributary-hub audit"));
+	trib_json(cli, "merge_trouble", json_pack("{s:s, s:s}", "since", when, "message", msg + 1));
+	return 0;
+}
+
 static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
@@ -160,7 +181,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
-	    list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
+	    merge_trouble(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
 		return -1;
 	if (expected == 0)
 		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));

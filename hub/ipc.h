@@ -28,7 +28,8 @@ enum trib_ipc_type {
 	TRIB_IPC_CERTS,         /* enrol -> keeper: a new enrolment to be logged: struct trib_ipc_enrolled; answer PUBLISHED */
 	TRIB_IPC_WAKE,          /* keeper -> merger: new leaves; no payload */
 	TRIB_IPC_MERGED,        /* merger -> keeper: struct trib_ipc_merged, then nresults x trib_ipc_merge_result; answer PUBLISHED */
-	TRIB_IPC_LAST = TRIB_IPC_MERGED,
+	TRIB_IPC_TROUBLE,       /* merger -> keeper: struct trib_ipc_result, why nothing is merged, or ok: it goes on; answer PUBLISHED */
+	TRIB_IPC_LAST = TRIB_IPC_TROUBLE,
 };
 
 struct trib_ipc_head { uint32_t magic, type; uint64_t len; };

@@ -469,9 +469,11 @@ static int on_worker(struct keeper *k, struct conn *c)
 	return got < 0 ? -1 : 0;
 }
 
-static int on_enrolled(struct keeper *k, struct trib_err *err)
+static int on_enrolled(struct keeper *k, enum trib_ipc_type type, struct trib_err *err)
 {
 	struct trib_ipc_enrolled e;
+	if (type != TRIB_IPC_CERTS)
+		return trib_fail(err, TRIB_E_REFUSED, "enrolment may not send message %d", (int)type);
 	if (take(&k->in, 0, &e, sizeof(e), err))
 		return -1;
 	e.node[sizeof(e.node) - 1] = e.app[sizeof(e.app) - 1] = e.name[sizeof(e.name) - 1] = '\0';
@@ -553,16 +555,33 @@ static int on_merged(struct keeper *k, struct trib_err *err)
 		return -1;
 	if (m.nresults > TRIB_PUSH_COMMITS_MAX || sizeof(m) + m.nresults * sizeof(struct trib_ipc_merge_result) != k->in.len)
 		return trib_fail(err, TRIB_E_FORMAT, "a merge record of impossible size");
-	if (merged_rows(k, &m, err) || trib_chain_city(&k->db, &k->signer, m.upto, m.city_digest, err))
+	if (merged_rows(k, &m, err))
 		return -1;
+	/* A damaged city history keeps no receipt from an office: the merger is told of it, and tells the same verdicts again later. */
+	int rc = trib_chain_city(&k->db, &k->signer, m.upto, m.city_digest, err);
+	if (rc)
+		trib_ctx(err, "the city history (city.git); try: tributary-hub audit, then bring city.git back from a backup");
 	struct trib_err later;
 	if (send_due(k, &later))
 		trib_log(TRIB_LOG_ERROR, "%s", later.msg);
-	return 0;
+	return rc;
+}
+
+static int on_merger(struct keeper *k, enum trib_ipc_type type, struct trib_err *err)
+{
+	struct trib_ipc_result r;
+	if (type == TRIB_IPC_MERGED)
+		return on_merged(k, err);
+	if (type != TRIB_IPC_TROUBLE)
+		return trib_fail(err, TRIB_E_REFUSED, "the merger may not send message %d", (int)type);
+	if (take(&k->in, 0, &r, sizeof(r), err))
+		return -1;
+	r.msg[sizeof(r.msg) - 1] = '\0';
+	return trib_keeper_trouble(&k->db, r.code == TRIB_OK ? NULL : r.msg, trib_now(), err);
 }
 
 /* A message of the merger or of the enrolment process; 0 at end of stream, -1 lets the keeper end. */
-static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (*handle)(struct keeper *, struct trib_err *))
+static int on_sibling(struct keeper *k, int fd, int (*handle)(struct keeper *, enum trib_ipc_type, struct trib_err *))
 {
 	struct trib_err err, sent;
 	enum trib_ipc_type type;
@@ -572,7 +591,7 @@ static int on_sibling(struct keeper *k, int fd, enum trib_ipc_type wanted, int (
 			trib_log(TRIB_LOG_ERROR, "reading from a sibling process: %s", err.msg);
 		return got;
 	}
-	int rc = type == wanted ? handle(k, &err) : trib_fail(&err, TRIB_E_REFUSED, "this process may not send message %d", (int)type);
+	int rc = handle(k, type, &err);
 	if (rc)
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 	struct trib_ipc_result r = result(&err, rc == 0);
@@ -661,9 +680,9 @@ static int loop(struct keeper *k)
 				continue;
 			return 1;
 		}
-		if (p[1].revents && on_sibling(k, k->merger_fd, TRIB_IPC_MERGED, on_merged) <= 0)
+		if (p[1].revents && on_sibling(k, k->merger_fd, on_merger) <= 0)
 			return p[0].revents ? 0 : 1;
-		if (p[2].revents && on_sibling(k, k->enrol_fd, TRIB_IPC_CERTS, on_enrolled) <= 0)
+		if (p[2].revents && on_sibling(k, k->enrol_fd, on_enrolled) <= 0)
 			return p[0].revents ? 0 : 1;
 		serve_workers(k, p + 3, n);
 		/* All that wait: one a round would leave new workers without an answer in a busy night. */

@@ -184,3 +184,16 @@ int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, 
 	}
 	return 0;
 }
+
+int trib_keeper_trouble(struct trib_hubdb *h, const char *msg, int64_t now, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf old = TRIB_BUF(2 * TRIB_ERR_MSG), text = TRIB_BUF(2 * TRIB_ERR_MSG);
+	if (!msg)
+		return trib_db_exec(h->db, "DELETE FROM meta WHERE key = 'merge-trouble'", err);
+	if (trib_hubdb_meta(h, "merge-trouble", &old, err))
+		return -1;
+	/* Trouble that stands already began earlier. */
+	long long since = old.len ? strtoll(trib_buf_str(&old), NULL, 10) : (long long)now;
+	trib_buf_printf(&text, "%lld %s", since, msg);
+	return trib_buf_check(&text, "the merge's trouble", err) ? -1 : trib_hubdb_meta_set(h, "merge-trouble", trib_buf_span(&text), err);
+}

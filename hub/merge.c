@@ -1,5 +1,7 @@
 #include "hub/merge.h"
 
+#include <fcntl.h>
+
 #include "core/base/clock.h"
 #include "core/base/embed.h"
 #include "core/trust/hash.h"
@@ -255,6 +257,37 @@ static bool waits(struct group *w, const char *path)
 	return open_history(w, path, &ignored) || is_reset(w, &reset, &ignored) || !reset;
 }
 
+/* libgit2 says "not found" of an object whose pack it could not open. */
+static bool short_of_descriptors(void)
+{
+	int fds[16];
+	size_t n = 0;
+	while (n < TRIB_COUNT(fds) && (fds[n] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+		n++;
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+	return n < TRIB_COUNT(fds);
+}
+
+/* Is `why` trouble of our own rather than of the group's bytes? Then the batch is tried again later. What is read and found wrong is damage at once;
+ * what cannot be read may be a disk or a mount that comes back, for a while. */
+static bool passes(struct trib_merge *m, const struct held *g, const struct trib_err *why)
+{
+	if (why->code == TRIB_E_OUT_OF_STEP)
+		return false;
+	if (trib_passing(why->code) || short_of_descriptors())
+		return true;
+	if (why->code != TRIB_E_IO && why->code != TRIB_E_GIT && why->code != TRIB_E_NOT_FOUND)
+		return false;
+	struct trib_patience *p = m->patience;
+	if (!p)
+		return false;
+	if (p->group != g->index)
+		p->tries = 0;
+	p->group = g->index;
+	return p->tries++ < p->max;
+}
+
 static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, const struct held *g, struct trib_err *err)
 {
 	struct group w = {.m = m, .city = c, .hub = h, .g = g};
@@ -272,8 +305,9 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	if (!path || trib_db_exec(c->db, "SAVEPOINT one", err))
 		goto out;
 	if (open_history(&w, path, &why) || judge_and_apply(&w, &why)) {
-		if (why.code == TRIB_E_DB || why.code == TRIB_E_NO_SPACE || why.code == TRIB_E_NOMEM || why.code == TRIB_E_LOCKED) {
-			*err = why; /* our own trouble: try the batch again */
+		if (passes(m, g, &why)) {
+			*err = why;
+			trib_ctx(err, "%s/%s", g->node, c->app);
 			goto out;
 		}
 		rc = trib_db_exec(c->db, "ROLLBACK TO one; RELEASE one", err) || fresh_mirror(c, err) || stop_node(m, &w, &why, err) ? -1 : 0;

@@ -19,6 +19,10 @@ struct trib_city {
 	struct trib_tips tips; /* of the batch under way */
 };
 
+/* A group whose files could not be read (an I/O error, a repository that is not there) counts as damaged at once without patience: `rebuild`, audit. The
+ * merger has some: so many runs end with that error first, since a disk or a mount may come back. Outlives the trib_merge. */
+struct trib_patience { unsigned max, tries; uint64_t group; };
+
 struct trib_merge {
 	const struct trib_hub *hub;
 	char *dir; /* of the city files */
@@ -29,6 +33,7 @@ struct trib_merge {
 	/* Told of every commit that was judged and is what its leaf says; may be NULL. */
 	int (*judged)(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err);
 	void *judged_ctx;
+	struct trib_patience *patience; /* may be NULL: none */
 	uint64_t merged, out_of_step, damaged; /* counts of the last run */
 	char damage[256];                      /* last damaged history, for the log */
 };

@@ -2,15 +2,19 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "hub/ipc.h"
 #include "hub/merge.h"
 
-#define RETRY_MS 10000 /* after trouble of our own: a full disk, a damaged city file */
+#define RETRY_MS 10000     /* after trouble: a full disk, a damaged city file; then twice as long each time */
+#define RETRY_MAX_MS 300000
+#define PATIENCE 3         /* runs that may fail since files cannot be read: a minute in all */
 
 struct merger {
 	struct trib_hubdb db;
 	struct trib_merge merge;
+	struct trib_patience patience;
 	int keeper_fd;
 	bool woken; /* a wake arrived while we waited for an answer */
 	bool open;  /* `merge` is */
@@ -34,7 +38,8 @@ static int await(struct merger *m, struct trib_err *err)
 			m->woken = true;
 			continue;
 		}
-		if (type != TRIB_IPC_PUBLISHED || in.len != sizeof(r))
+		m->keeper_lost = type != TRIB_IPC_PUBLISHED || in.len != sizeof(r); /* a word that makes no sense: the set starts anew */
+		if (m->keeper_lost)
 			return trib_fail(err, TRIB_E_FORMAT, "the keeper sent message %d", (int)type);
 		memcpy(&r, in.p, sizeof(r));
 		r.msg[sizeof(r.msg) - 1] = '\0';
@@ -148,43 +153,69 @@ static int open_and_pass(struct merger *m, const struct trib_hub *h, struct trib
 	if (!m->open && trib_merge_open(h, dir, &m->db, &m->merge, err))
 		return -1;
 	m->open = true;
+	m->merge.patience = &m->patience;
 	return pass(m, err);
 }
 
-/* Trouble that ends with time or by an operator's hand. Offices push and get receipts meanwhile: the merge tries again, from the files as they
- * stand. Anything else (a message that makes no sense, a keeper that is gone) ends the process, and with it the set. */
-static bool may_try_again(enum trib_code code)
-{
-	return code == TRIB_E_DB || code == TRIB_E_IO || code == TRIB_E_NO_SPACE || code == TRIB_E_NOMEM || code == TRIB_E_LOCKED || code == TRIB_E_GIT ||
-	       code == TRIB_E_VERIFY || code == TRIB_E_VERSION;
-}
-
-/* Until the keeper says something, or at most RETRY_MS when `soon`. 1 go on, 0 the keeper has gone, -1. */
-static int next_call(struct merger *m, bool soon, struct trib_err *err)
+/* Until the keeper says something; or, when `wait_ms`, until they are over: what wakes us meanwhile is for then. 1 go on, 0 the keeper has gone, -1. */
+static int next_call(struct merger *m, int wait_ms, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
-	enum trib_ipc_type type;
-	struct pollfd p = {.fd = m->keeper_fd, .events = POLLIN};
-	int n;
-	do
-		n = poll(&p, 1, soon ? RETRY_MS : -1);
-	while (n < 0 && errno == EINTR);
-	return n == 0 ? 1 : trib_ipc_recv(m->keeper_fd, -1, &type, &in, err);
+	int64_t until = trib_mono_ms() + wait_ms;
+	for (;;) {
+		enum trib_ipc_type type;
+		int64_t left = until - trib_mono_ms();
+		struct pollfd p = {.fd = m->keeper_fd, .events = POLLIN};
+		if (wait_ms && left <= 0)
+			return 1;
+		int n = poll(&p, 1, wait_ms ? (int)left : -1);
+		if (n < 0 && errno != EINTR)
+			return trib_fail_errno(err, "waiting for the keeper");
+		if (n <= 0)
+			continue;
+		int got = trib_ipc_recv(m->keeper_fd, -1, &type, &in, err);
+		if (got <= 0 || !wait_ms)
+			return got;
+	}
 }
 
+/* The keeper keeps it for `status`: why nothing is merged, or that it goes on. */
+static int tell(struct merger *m, const struct trib_err *why)
+{
+	struct trib_ipc_result r = {.code = why ? (int32_t)why->code : TRIB_OK};
+	struct trib_err err;
+	if (why)
+		(void)snprintf(r.msg, sizeof(r.msg), "%s", why->msg);
+	m->keeper_lost = trib_ipc_send(m->keeper_fd, TRIB_IPC_TROUBLE, trib_span(&r, sizeof(r)), (struct trib_span){0}, (struct trib_span){0}, &err) != 0;
+	if (!m->keeper_lost && await(m, &err))
+		trib_log(TRIB_LOG_WARN, "%s", err.msg); /* `status` does not say it, the log does */
+	return m->keeper_lost ? -1 : 0;
+}
+
+/* Whatever the trouble: offices push and get receipts meanwhile, and the merge tries again from the files as they stand, ever more seldom. */
 static int serve(struct merger *m, const struct trib_hub *h, struct trib_err *err)
 {
+	int wait_ms = 0;
+	bool told = true; /* one of an earlier life may stand there */
 	for (;;) {
 		bool failed = open_and_pass(m, h, err) != 0;
 		if (failed) {
-			trib_log(TRIB_LOG_ERROR, "%s", err->msg);
 			if (m->open)
 				trib_merge_close(&m->merge);
 			m->open = false;
-			if (m->keeper_lost || !may_try_again(err->code))
+			if (m->keeper_lost)
 				return 1;
+			wait_ms = wait_ms ? wait_ms * 2 : RETRY_MS;
+			wait_ms = wait_ms < RETRY_MAX_MS ? wait_ms : RETRY_MAX_MS;
+			trib_log(TRIB_LOG_ERROR, "nothing is merged; trying again in %d s; what is received is safe: %s", wait_ms / 1000, err->msg);
+		} else {
+			wait_ms = 0;
+			m->patience.tries = 0;
 		}
-		int got = next_call(m, failed, err);
+		if ((failed || told) && tell(m, failed ? err : NULL))
+			return 1;
+		told = failed;
+		int got = next_call(m, wait_ms, err);
 		if (got <= 0)
 			return got == 0 ? 0 : 1;
 	}
@@ -192,10 +223,10 @@ static int serve(struct merger *m, const struct trib_hub *h, struct trib_err *er
 
 int trib_merger_main(const struct trib_hub *h, int keeper_fd)
 {
-	struct merger m = {.keeper_fd = keeper_fd};
+	struct merger m = {.keeper_fd = keeper_fd, .patience = {.max = PATIENCE}};
 	struct trib_err err;
 	/* The keeper migrates hub.db; its first wake says that it is there. */
-	int got = next_call(&m, false, &err);
+	int got = next_call(&m, 0, &err);
 	if (got <= 0)
 		return got == 0 ? 0 : 1;
 	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, false, &m.db, &err)) {

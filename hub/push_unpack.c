@@ -100,7 +100,7 @@ static int read_base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_
 		ret->len = start;
 		ret->failed = ret->nomem = false;
 		absent = absent && err->code == TRIB_E_NOT_FOUND;
-		if (err->code == TRIB_E_NOMEM || err->code == TRIB_E_IO)
+		if (trib_passing(err->code) || err->code == TRIB_E_IO)
 			return -1;
 	}
 	/* Damage in the hub's own repository must not be blamed on the peer. */

@@ -33,9 +33,10 @@ int trib_fail_errno(struct trib_err *err, const char *fmt, ...)
 	int saved = errno;
 	va_list ap;
 	va_start(ap, fmt);
-	set_msg(err, saved == ENOSPC || saved == EDQUOT ? TRIB_E_NO_SPACE :
-			     saved == ENOMEM             ? TRIB_E_NOMEM :
-							   TRIB_E_IO,
+	set_msg(err, saved == ENOSPC || saved == EDQUOT			     ? TRIB_E_NO_SPACE :
+			     saved == ENOMEM					     ? TRIB_E_NOMEM :
+			     saved == EMFILE || saved == ENFILE || saved == EAGAIN ? TRIB_E_BUSY :
+										     TRIB_E_IO,
 		fmt, ap);
 	va_end(ap);
 	size_t len = strlen(err->msg);
@@ -44,6 +45,11 @@ int trib_fail_errno(struct trib_err *err, const char *fmt, ...)
 	(void)snprintf(err->msg + len, sizeof(err->msg) - len, ": %s", why);
 	errno = saved;
 	return -1;
+}
+
+bool trib_passing(enum trib_code code)
+{
+	return code == TRIB_E_BUSY || code == TRIB_E_NO_SPACE || code == TRIB_E_NOMEM || code == TRIB_E_LOCKED || code == TRIB_E_DB;
 }
 
 int trib_ctx(struct trib_err *err, const char *fmt, ...)

@@ -43,7 +43,8 @@
 	X(TRIB_E_SCHEMA, 17, "schema")           /* unsupported or changed schema */              \
 	X(TRIB_E_NO_SPACE, 18, "no-space")                                                        \
 	X(TRIB_E_CLOCK, 19, "clock")                                                              \
-	X(TRIB_E_VERSION, 20, "version")
+	X(TRIB_E_VERSION, 20, "version")                                                          \
+	X(TRIB_E_BUSY, 1, "busy")                /* the system is short of descriptors or processes; it passes */
 
 enum trib_code {
 #define X(code, status, name) code,
@@ -61,11 +62,15 @@ struct trib_err {
 
 /* Sets the code and message. Always returns -1, so `return trib_fail(err, ...)` reads well. */
 int trib_fail(struct trib_err *err, enum trib_code code, const char *fmt, ...) TRIB_PRINTF(3, 4);
-/* As trib_fail, and appends ": " and the text of errno. ENOSPC/EDQUOT become TRIB_E_NO_SPACE. */
+/* As trib_fail, and appends ": " and the text of errno. ENOSPC/EDQUOT become TRIB_E_NO_SPACE, ENOMEM TRIB_E_NOMEM, EMFILE/ENFILE/EAGAIN TRIB_E_BUSY,
+ * anything else TRIB_E_IO. */
 int trib_fail_errno(struct trib_err *err, const char *fmt, ...) TRIB_PRINTF(2, 3);
 /* Prefixes "context: " to the message and keeps the code. Always returns -1. */
 int trib_ctx(struct trib_err *err, const char *fmt, ...) TRIB_PRINTF(2, 3);
 
+/* Trouble of this machine that ends with time or by an operator's hand (memory, space, descriptors, locks, the database layer): no word about the bytes
+ * that were looked at. */
+bool trib_passing(enum trib_code code);
 /* The process exit status of a code (STYLE habit 19). */
 int trib_exit_status(enum trib_code code);
 /* The stable wire name; "failed" for a number that is no code. */

@@ -24,8 +24,10 @@ int trib_git_fail(struct trib_err *err, int rc, const char *what)
 		code = TRIB_E_LOCKED;
 	else if (last && last->klass == GIT_ERROR_NOMEMORY)
 		code = TRIB_E_NOMEM;
-	else if (last && last->klass == GIT_ERROR_OS)
-		code = last->message && (ends_like(last->message, ENOSPC) || ends_like(last->message, EDQUOT)) ? TRIB_E_NO_SPACE : TRIB_E_IO;
+	else if (last && last->klass == GIT_ERROR_OS && last->message)
+		code = ends_like(last->message, ENOSPC) || ends_like(last->message, EDQUOT) ? TRIB_E_NO_SPACE :
+		       ends_like(last->message, EMFILE) || ends_like(last->message, ENFILE) ? TRIB_E_BUSY :
+											      TRIB_E_IO;
 	return trib_fail(err, code, "%s: %s", what, last && last->message ? last->message : "libgit2 gives no reason");
 }
 

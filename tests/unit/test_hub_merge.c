@@ -4,6 +4,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <sys/resource.h>
+
 #include "tests/lib/mkhub.h"
 
 static int start(void **state)
@@ -89,10 +92,87 @@ static void half_a_reset_changes_nothing(void **state)
 	assert_int_equal(city(h, "SELECT count(*) FROM _t_ledger WHERE reason = 'waits-for-reset'"), 2);
 }
 
+static int run(struct mkhub *h, struct trib_err *why)
+{
+	uint64_t size;
+	HUB_OK(trib_log_size(&h->db, &size, err));
+	return trib_merge_run(&h->merge, &h->db, size, why);
+}
+
+/* However few descriptors are left: either all is merged, or nothing happened and it is tried again. */
+static void shortage_of_descriptors_is_no_damage(void **state)
+{
+	struct mkhub *h = *state;
+	struct trib_err why;
+	int hold[512], full = 0;
+	struct rlimit was, low;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	low = was;
+	low.rlim_cur = 256;
+	mkhub_commit(h, 0, "CREATE TABLE t(k INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')");
+	mkhub_merge(h); /* the city's files are open */
+	for (unsigned left = 0; left < 12; left++) {
+		mkhub_commit(h, 0, "INSERT INTO t(v) VALUES('b')");
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		int n = 0;
+		while (n < 512 && (hold[n] = open("/dev/null", O_RDONLY)) >= 0)
+			n++;
+		for (unsigned i = 0; i < left; i++)
+			close(hold[--n]);
+		int rc = run(h, &why);
+		while (n)
+			close(hold[--n]);
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+		assert_int_equal(h->merge.damaged, 0);
+		if (rc) {
+			full++;
+			assert_true(trib_passing(why.code) || strstr(why.msg, "not in"));
+		}
+		assert_int_equal(city(h, "SELECT count(*) FROM _t_history WHERE out_of_step IS NOT NULL"), 0);
+		mkhub_merge(h);
+		assert_int_equal(city(h, "SELECT count(*) FROM t"), 2 + (int)left);
+	}
+	assert_true(full > 0);
+}
+
+static void files_that_cannot_be_read_have_patience(void **state)
+{
+	struct mkhub *h = *state;
+	struct trib_err why;
+	struct trib_patience patience = {.max = 2};
+	char *path = trib_hub_repo_path(&h->hub, MK_NODE, MK_APP), *away = trib_pathf("%s.away", path);
+	mkhub_commit(h, 0, "CREATE TABLE t(k INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')");
+	mkhub_commit(h, 1, "CREATE TABLE t(k INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')");
+	assert_int_equal(rename(path, away), 0); /* a mount that is gone */
+	h->merge.patience = &patience;
+	for (unsigned i = 0; i < patience.max; i++) {
+		assert_int_equal(run(h, &why), -1);
+		assert_int_equal(h->merge.damaged, 0);
+	}
+	assert_int_equal(rename(away, path), 0); /* it is back in time */
+	HUB_OK(run(h, err));
+	assert_int_equal(city(h, "SELECT count(*) FROM t"), 2);
+	mkhub_commit(h, 0, "INSERT INTO t VALUES(2, 'b')");
+	mkhub_commit(h, 1, "INSERT INTO t VALUES(2, 'b')");
+	assert_int_equal(rename(path, away), 0);
+	patience.tries = 0;
+	for (unsigned i = 0; i < patience.max; i++)
+		assert_int_equal(run(h, &why), -1);
+	HUB_OK(run(h, err)); /* it stays away: the others go on without it */
+	assert_int_equal(h->merge.damaged, 1);
+	assert_int_equal(city(h, "SELECT count(*) FROM t WHERE _node = 'N2'"), 2);
+	assert_int_equal(rename(away, path), 0);
+	h->merge.patience = NULL;
+	free(path);
+	free(away);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_reset_ends_the_wait, start, stop),
+		cmocka_unit_test_setup_teardown(shortage_of_descriptors_is_no_damage, start, stop),
+		cmocka_unit_test_setup_teardown(files_that_cannot_be_read_have_patience, start, stop),
 		cmocka_unit_test_setup_teardown(half_a_reset_changes_nothing, start, stop),
 	};
 
