@@ -161,6 +161,7 @@ demo: all $(DEMO_BIN)
 bench: all $(BENCH_BIN)
 	@BUILD='$(abspath $(BUILD))' sh bench/run
 	@BUILD='$(abspath $(BUILD))' sh bench/capture
+	@BUILD='$(abspath $(BUILD))' sh bench/audit
 
 MAN1 := $(wildcard docs/man/*.1)
 MAN8 := $(wildcard docs/man/*.8)
