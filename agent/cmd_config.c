@@ -1,44 +1,10 @@
-/* cmd_config.c: `cert show`, `config`, `doctor`: who this office is, and whether it is in order. */
+/* cmd_config.c: `config`, `doctor`: who this office is, and whether it is in order. */
 #include <sys/stat.h>
 
 #include "agent/commands.h"
 #include "agent/link.h"
 #include "agent/private.h"
 #include "core/base/clock.h"
-
-/* ---- cert show ---- */
-
-static int show_cert(struct trib_cli *cli, const char *use, const struct trib_cert *c, json_t *list)
-{
-	struct trib_cert_id id;
-	char from[17], until[17];
-	if (trib_cert_identity(c, &id, &cli->err))
-		return -1;
-	trib_time_city(from, id.not_before);
-	trib_time_city(until, id.not_after);
-	char hex[TRIB_SHA256_HEX + 1];
-	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
-	trib_say(cli, _("%s\n  of          %s%s%s\n  valid       %s to %s%s\n  serial      %s\n  SHA-256     %s\n"), use, id.subject, id.id[0] ? "  " : "", id.id, from, until,
-		 id.not_after < trib_now() ? _(" (expired)") : id.self_signed && id.role == TRIB_ROLE_NODE ? _(", self-signed before enrolment") : "", id.serial, hex);
-	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b}", "use", use, "subject", id.subject, "id", id.id, "not_before",
-					      agent_json_time(id.not_before), "not_after", agent_json_time(id.not_after), "serial", id.serial, "sha256", hex, "self_signed",
-					      id.self_signed));
-	return 0;
-}
-
-int agent_cmd_cert_show(struct trib_cli *cli)
-{
-	struct trib_state *s = trib_cli_state(cli);
-	const struct { const char *use; const struct trib_cert *cert; } all[] = {
-		{N_("signing"), s->sign_cert}, {N_("connection"), s->tls_cert}, {N_("issuing"), s->issuing}, {N_("root"), s->root}};
-	json_t *list = json_array();
-	int rc = 0;
-	for (size_t i = 0; i < TRIB_COUNT(all) && !rc; i++)
-		if (all[i].cert)
-			rc = show_cert(cli, cli->json ? all[i].use : _(all[i].use), all[i].cert, list);
-	trib_json(cli, "certificates", list);
-	return rc;
-}
 
 /* ---- config ---- */
 

@@ -29,6 +29,8 @@ int agent_cmd_push(struct trib_cli *cli);
 int agent_cmd_pull(struct trib_cli *cli);
 int agent_cmd_sync(struct trib_cli *cli);
 int agent_cmd_cert_show(struct trib_cli *cli);
+int agent_cmd_cert_renew(struct trib_cli *cli);
+int agent_cmd_cert_rotate(struct trib_cli *cli);
 int agent_cmd_config_list(struct trib_cli *cli);
 int agent_cmd_config_get(struct trib_cli *cli);
 int agent_cmd_config_set(struct trib_cli *cli);

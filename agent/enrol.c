@@ -1,6 +1,6 @@
 /* enrol.c: the office's side of enrolment (D7.3, F11): the CA is pinned before the code is sent; keys are made here and never leave. */
+#include "agent/enrol_impl.h"
 #include "agent/https.h"
-#include "agent/link.h"
 #include "core/base/clock.h"
 #include "core/format/enrol.h"
 
@@ -31,7 +31,7 @@ static int csr(struct trib_state *s, const char *name, const struct trib_key *ke
 }
 
 /* The hub's own sentence, in one line. */
-static int refused(unsigned status, struct trib_buf *answer, struct trib_err *err)
+int trib_enrol_refused(unsigned status, struct trib_buf *answer, struct trib_err *err)
 {
 	for (size_t i = 0; i < answer->len; i++)
 		if (answer->p[i] < 0x20 || answer->p[i] == 0x7f)
@@ -61,7 +61,7 @@ static int ask(struct trib_state *s, const struct trib_slip *slip, const char *u
 		return -1;
 	if (status == 200)
 		return 0;
-	return refused(status, ret_answer, err);
+	return trib_enrol_refused(status, ret_answer, err);
 }
 
 struct issued {
@@ -115,7 +115,7 @@ static int save_pem(struct trib_state *s, const char *name, const struct trib_ce
 }
 
 /* Certificates first, the node file last: a folder killed in between is not enrolled and asks again, with the same requests. */
-static int keep(struct trib_state *s, const char *url, const struct trib_enrol_answer *a, struct issued *c, struct trib_key **tls, struct trib_err *err)
+static int keep(struct trib_state *s, const char *url, const struct trib_enrol_answer *a, const struct issued *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *policy = trib_state_path(s, "policy.conf");
 	char *hub = strdup(url);
@@ -138,19 +138,8 @@ static int keep(struct trib_state *s, const char *url, const struct trib_enrol_a
 	if (trib_state_save_node(s, err))
 		return -1;
 	/* The opened folder now speaks with the new certificates. */
-	trib_cert_free(s->sign_cert);
-	trib_cert_free(s->tls_cert);
-	trib_cert_free(s->issuing);
-	trib_cert_free(s->root);
-	trib_key_free(s->tls_key);
-	s->sign_cert = c->sign;
-	s->tls_cert = c->tls;
-	s->issuing = c->issuing;
-	s->root = c->root;
-	s->tls_key = *tls;
-	*tls = NULL;
-	*c = (struct issued){0};
-	return 0;
+	trib_state_forget_keys(s);
+	return trib_state_keys(s, err);
 }
 
 int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_span slip_text, bool *ret_issued, struct trib_err *err)
@@ -180,67 +169,9 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 		*ret_issued = false;
 		return 0;
 	}
-	int rc = judge(s, &slip, &a, tls, &certs, err) || keep(s, url, &a, &certs, &tls, err) ? trib_ctx(err, "enrolling %s/%s", s->node.node, s->node.app) : 0;
+	int rc = judge(s, &slip, &a, tls, &certs, err) || keep(s, url, &a, &certs, err) ? trib_ctx(err, "enrolling %s/%s", s->node.node, s->node.app) : 0;
 	issued_release(&certs);
 	if (!rc)
 		*ret_issued = true;
 	return rc;
-}
-
-/* ---- renewal (D7.3): inside the nightly run, at two thirds of life; an expired certificate is still good for it ---- */
-
-static int ask_renewal(struct trib_state *s, struct trib_buf *ret_answer, struct trib_err *err)
-{
-	struct trib_url url;
-	struct trib_tls_ctx *ctx = NULL;
-	TRIB_AUTO(trib_buf) struct trib_buf csr_pem = TRIB_BUF(TRIB_ENROL_BODY_MAX), body = TRIB_BUF(TRIB_ENROL_BODY_MAX);
-	unsigned status = 0;
-	if (trib_url_parse(s->node.hub_url, &url, err) || trib_csr_make(s->tls_key, s->node.node, s->node.app, &csr_pem, err) ||
-	    trib_buf_check(&csr_pem, "certificate request", err))
-		return -1;
-	struct trib_renew_request r = {.tls_csr = trib_buf_span(&csr_pem)};
-	memcpy(r.node, s->node.node, sizeof(r.node));
-	memcpy(r.app, s->node.app, sizeof(r.app));
-	trib_renew_request_put(&body, &r);
-	if (trib_buf_check(&body, "renewal request", err) || trib_tls_client_ctx(s->tls_cert, s->issuing, s->tls_key, s->root, NULL, &ctx, err))
-		return -1;
-	int rc = trib_https_request(ctx, &url, "/renew", trib_buf_span(&body), &status, ret_answer, NULL, err);
-	trib_tls_ctx_free(ctx);
-	if (rc || status == 200)
-		return rc;
-	return refused(status, ret_answer, err);
-}
-
-static int take_renewed(struct trib_state *s, struct trib_span answer, struct trib_err *err)
-{
-	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL;
-	struct trib_span pem;
-	struct trib_cert_id id;
-	size_t n;
-	if (trib_renew_answer_parse(answer, &pem, err) || trib_certs_parse_pem(pem, &cert, 1, &n, err) ||
-	    trib_cert_verify(cert, s->issuing, s->root, TRIB_USE_TLS_CLIENT, trib_now(), false, &id, err) || trib_cert_matches(cert, s->tls_key, err))
-		return -1;
-	if (id.role != TRIB_ROLE_NODE || strcmp(id.node, s->node.node) != 0 || strcmp(id.app, s->node.app) != 0)
-		return trib_fail(err, TRIB_E_CERT, "the renewed certificate is for %s", id.id);
-	if (save_pem(s, "keys/tls.crt", cert, err))
-		return -1;
-	trib_cert_free(s->tls_cert);
-	s->tls_cert = cert;
-	cert = NULL;
-	return 0;
-}
-
-int trib_link_renew(struct trib_state *s, struct trib_err *err)
-{
-	TRIB_AUTO(trib_buf) struct trib_buf answer = TRIB_BUF(TRIB_ENROL_ANSWER_MAX);
-	struct trib_cert_id id;
-	int64_t now = trib_now();
-	if (trib_state_keys(s, err) || trib_cert_identity(s->tls_cert, &id, err))
-		return -1;
-	if (now < id.not_before + (id.not_after - id.not_before) / 3 * 2)
-		return 0;
-	if (ask_renewal(s, &answer, err) == 0 && take_renewed(s, trib_buf_span(&answer), err) == 0)
-		return 0;
-	/* While the old one is good, a failed renewal is tried again the next night. */
-	return now < id.not_after ? 0 : trib_ctx(err, "renewing the connection's certificate");
 }

@@ -41,7 +41,7 @@ static int link_open(struct trib_state *s, bool quiet, struct link *l, struct tr
 	if (!s->node.enrolled || !s->node.hub_url)
 		return trib_fail(err, TRIB_E_NOT_INIT, "this office is not enrolled; what was captured is safe here; try: tributary-agent enrol --slip FILE");
 	if (trib_link_renew(s, err) || trib_url_parse(s->node.hub_url, &l->url, err) ||
-	    trib_tls_client_ctx(s->tls_cert, s->issuing, s->tls_key, s->root, NULL, &l->tls, err))
+	    trib_tls_client_ctx(s->tls_cert, s->tls_issuing, s->tls_key, s->root, NULL, &l->tls, err))
 		return -1;
 	bool v6 = strchr(l->url.host, ':') != NULL; /* an address, kept without its brackets */
 	l->repo_url = trib_pathf("https://%s%s%s:%s/%s/%s.git", v6 ? "[" : "", l->url.host, v6 ? "]" : "", l->url.port, s->node.node, s->node.app);

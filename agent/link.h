@@ -19,5 +19,9 @@ int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct tri
 
 /* Renews the TLS certificate when two thirds of its life are over; push and pull call it. An error only when the old one is no longer good. */
 int trib_link_renew(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_link_renew_now(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+/* Makes a new signing key (or takes the one made before and not used yet) and asks the hub for its certificate, by a request that the present signing key
+ * signs. *ret_next has the form of signer.pem; it is kept as keys/sign.next.crt. The key has its turn after trib_outbox_rotate. */
+int trib_link_rotate(struct trib_state *s, struct trib_buf *ret_next, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

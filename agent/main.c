@@ -17,6 +17,8 @@ static const struct trib_cmd commands[] = {
 	{"sync", "", N_("commit, push and pull: what runs every night"), agent_opts_sync, 0, 0, TRIB_NEED_WRITE, agent_cmd_sync},
 	{"restore", "", N_("make a database file of any moment, proven by digest"), agent_opts_restore, 0, 0, TRIB_NEED_STATE, agent_cmd_restore},
 	{"cert show", "", N_("show the certificates"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_cert_show},
+	{"cert renew", "", N_("renew the connection's certificate now (every night's run does it when it is time)"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_cert_renew},
+	{"cert rotate", "", N_("take a new signing key into use; the old one hands over in a commit"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_cert_rotate},
 	{"config list", "", N_("show all settings of this office"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_config_list},
 	{"config get", "KEY", N_("show one setting"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_config_get},
 	{"config set", "KEY VALUE", N_("set `private` or `public` TABLE[.COLUMN]: what never leaves this office"), NULL, 2, 2, TRIB_NEED_WRITE, agent_cmd_config_set},

@@ -395,7 +395,8 @@ static int repeat_lines(struct trib_manifest *m, const struct trib_manifest *las
 	return 0;
 }
 
-static int make_report(struct trib_maker *k, const struct trib_capture *braked, struct trib_manifest *m, struct trib_err *err)
+/* `next`: signer.pem of the key that may sign next; NULL for a plain report. */
+static int make_report(struct trib_maker *k, const struct trib_capture *braked, const struct trib_buf *next, struct trib_manifest *m, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest was = {0};
@@ -403,7 +404,7 @@ static int make_report(struct trib_maker *k, const struct trib_capture *braked, 
 	if (trib_commit_read(k->s->repo, k->tip.oid, &last, err) || trib_manifest_parse(trib_buf_span(&last.manifest), &was, err) ||
 	    trib_commit_blob(k->s->repo, &last, "schema.sql", TRIB_SCHEMA_MAX, &schema, err))
 		return -1;
-	m->kind = TRIB_KIND_CHANGE;
+	m->kind = next ? TRIB_KIND_ROTATE : TRIB_KIND_CHANGE;
 	m->part = m->parts = 1;
 	m->captured_at = k->now;
 	if (put_checkpoint(k, m, err) || put_state(k, trib_buf_span(&schema), trib_span(NULL, 0), m, err) || repeat_lines(m, &was, err))
@@ -411,22 +412,34 @@ static int make_report(struct trib_maker *k, const struct trib_capture *braked, 
 	for (size_t i = 0; braked && i < braked->nbraked; i++)
 		if (trib_manifest_add_braked(m, braked->braked[i].table, braked->braked[i].lost, err))
 			return -1;
-	struct trib_draft d = {.m = *m, .schema = trib_buf_span(&schema), .text = "", .idle = m->nbraked ? "held back by the brake" : "nothing changed"};
+	struct trib_draft d = {.m = *m, .schema = trib_buf_span(&schema), .text = "",
+			       .next = next ? trib_buf_span(next) : (struct trib_span){0},
+			       .idle = next ? TRIB_ROTATE_WORDS : m->nbraked ? "held back by the brake" : "nothing changed"};
 	int rc = trib_maker_write(k, &d, err);
 	*m = d.m; /* the caller releases it */
 	return rc;
 }
 
-int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err)
+static int put_report(struct trib_state *s, const struct trib_capture *braked, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
 	if (!s->tip.exists)
 		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet that a report could follow; try: tributary-agent commit");
-	if (trib_maker_init(&k, s, &s->tip, err) || make_report(&k, braked, &m, err) || trib_maker_finish(&k, &none, err))
+	if (trib_maker_init(&k, s, &s->tip, err) || make_report(&k, braked, next, &m, err) || trib_maker_finish(&k, &none, err))
 		return -1;
 	*ret = (struct trib_committed){.ncommits = 1, .first_seq = s->tip.seq, .last_seq = s->tip.seq};
 	memcpy(ret->oid, s->tip.oid, sizeof(ret->oid));
 	return 0;
+}
+
+int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err)
+{
+	return put_report(s, braked, NULL, ret, err);
+}
+
+int trib_outbox_rotate(struct trib_state *s, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err)
+{
+	return put_report(s, NULL, next, ret, err);
 }

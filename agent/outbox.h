@@ -16,6 +16,9 @@ struct trib_committed {
 int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The commit by which the present signing key hands over to another (D5.4); `next` has the form of signer.pem. Then trib_state_take_turn. */
+#define TRIB_ROTATE_WORDS "the signing key changes"
+int trib_outbox_rotate(struct trib_state *s, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes every commit without receipt anew on top of the last receipted one, with the current certificate, city, incarnation and policy (D5.6); captured-at kept. */
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
 /* The last commit of the machine that this one replaced, once its history was fetched. */

@@ -38,24 +38,32 @@ static int read_manifest(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], 
 	return trib_manifest_parse(trib_buf_span(&ret_c->manifest), ret_m, err);
 }
 
-static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_span signer, bool *ret, struct trib_err *err)
+/* Was it made as this folder makes commits now? `signer` is the signer.pem that its turn calls for; going back over a rotate, that of the key before. */
+static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_buf *signer, bool *ret, bool *ret_rotate, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
-	TRIB_AUTO(trib_buf) struct trib_buf was = TRIB_BUF(TRIB_SIGNER_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf was = TRIB_BUF(TRIB_SIGNER_MAX), next = TRIB_BUF(TRIB_SIGNER_MAX);
 	if (read_manifest(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
 		return -1;
-	*ret = strcmp(m.city, s->node.city) == 0 && m.incarnation == s->node.incarnation && m.policy == s->node.policy &&
-	       trib_span_eq(trib_buf_span(&was), signer);
-	return 0;
+	*ret_rotate = m.kind == TRIB_KIND_ROTATE;
+	if (*ret_rotate && trib_commit_blob(s->repo, &c, "next.pem", TRIB_SIGNER_MAX, &next, err))
+		return -1;
+	bool turn = trib_span_eq(trib_buf_span(*ret_rotate ? &next : &was), trib_buf_span(signer));
+	if (*ret_rotate && turn) {
+		trib_buf_reset(signer);
+		trib_buf_put_span(signer, trib_buf_span(&was));
+	}
+	*ret = strcmp(m.city, s->node.city) == 0 && m.incarnation == s->node.incarnation && m.policy == s->node.policy && turn;
+	return trib_buf_check(signer, "signer.pem", err);
 }
 
 int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
 	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
-	bool current = true;
-	if (s->tip.exists && (trib_state_signer_pem(s, &signer, err) || is_current(s, s->tip.oid, trib_buf_span(&signer), &current, err)))
+	bool current = true, rotate;
+	if (s->tip.exists && (trib_state_signer_pem(s, &signer, err) || is_current(s, s->tip.oid, &signer, &current, &rotate, err)))
 		return -1;
 	if (!current && trib_held_load(s, false, &r, err))
 		return -1;
@@ -186,15 +194,23 @@ static int load(struct anew *a, struct trib_err *err)
 	return 0;
 }
 
+/* Newest first: each key was named by the one before. A hand-over that the hub may have seen is never made anew. */
 static int all_current(struct anew *a, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
+	bool rotate = false, any = false;
 	*ret = true;
 	if (trib_state_signer_pem(a->s, &signer, err))
 		return -1;
-	for (size_t i = a->base; i < a->n && *ret; i++)
-		if (is_current(a->s, a->chain[i], trib_buf_span(&signer), ret, err))
+	for (size_t i = a->n; i > a->base; i--) {
+		bool current;
+		if (is_current(a->s, a->chain[i - 1], &signer, &current, &rotate, err))
 			return -1;
+		*ret &= current;
+		any |= rotate;
+	}
+	if (!*ret && any)
+		return trib_fail(err, TRIB_E_INCOMPLETE, "among the unsent commits the signing key changes, so they cannot be made anew; send them first: tributary-agent push");
 	return 0;
 }
 

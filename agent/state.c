@@ -28,18 +28,26 @@ static void node_release(struct trib_node *n)
 	*n = (struct trib_node){0};
 }
 
+void trib_state_forget_keys(struct trib_state *s)
+{
+	trib_key_free(s->sign_key);
+	trib_key_free(s->tls_key);
+	trib_cert_free(s->sign_cert);
+	trib_cert_free(s->tls_cert);
+	trib_cert_free(s->issuing);
+	trib_cert_free(s->tls_issuing);
+	trib_cert_free(s->root);
+	s->sign_key = s->tls_key = NULL;
+	s->sign_cert = s->tls_cert = s->issuing = s->tls_issuing = s->root = NULL;
+}
+
 void trib_state_close(struct trib_state *s)
 {
 	if (!s->dir) /* zeroed, or closed already: a zeroed lock must not close descriptor 0 */
 		return;
 	node_release(&s->node);
 	trib_repo_free(s->repo);
-	trib_key_free(s->sign_key);
-	trib_key_free(s->tls_key);
-	trib_cert_free(s->sign_cert);
-	trib_cert_free(s->tls_cert);
-	trib_cert_free(s->issuing);
-	trib_cert_free(s->root);
+	trib_state_forget_keys(s);
 	trib_tip_release(&s->tip);
 	trib_repo_free(s->private_repo);
 	trib_tip_release(&s->private_tip);
@@ -293,7 +301,7 @@ static int open_folder(struct trib_state *s, bool write, struct trib_err *err)
 		return -1;
 	if (node_load(node, &s->node, err) || load_small(s, err) || trib_repo_open(repo, write, &s->repo, err) || trib_private_open(s, write, err))
 		return -1;
-	return write ? trib_pending_recover(s, err) : 0;
+	return write && (trib_pending_recover(s, err) || trib_state_take_turn(s, err)) ? -1 : 0;
 }
 
 int trib_state_open(const char *dir, bool write, struct trib_state *ret, struct trib_err *err)
@@ -324,17 +332,72 @@ static int load_key(struct trib_state *s, const char *name, struct trib_key **re
 	return *ret ? 0 : trib_key_load(path, ret, err);
 }
 
+/* A leaf, and behind it the certificate that issued it when that is not keys/issuing.crt. */
+static int load_leaf(struct trib_state *s, const char *name, struct trib_cert **ret, struct trib_cert **ret_issuing, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, name);
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX);
+	struct trib_cert *c[2] = {0};
+	size_t n;
+	if (!path)
+		return oom(err);
+	if (*ret)
+		return 0;
+	if (trib_fs_read(path, &pem, err))
+		return -1;
+	if (trib_certs_parse_pem(trib_buf_span(&pem), c, 2, &n, err))
+		return trib_ctx(err, "%s", path);
+	*ret = c[0];
+	*ret_issuing = c[1];
+	return *ret_issuing || !s->node.enrolled ? 0 : load_cert(s, "keys/issuing.crt", ret_issuing, err);
+}
+
 int trib_state_keys(struct trib_state *s, struct trib_err *err)
 {
-	if (load_key(s, "keys/sign.key", &s->sign_key, err) || load_cert(s, "keys/sign.crt", &s->sign_cert, err) ||
+	if (load_key(s, "keys/sign.key", &s->sign_key, err) || load_leaf(s, "keys/sign.crt", &s->sign_cert, &s->issuing, err) ||
 	    trib_cert_matches(s->sign_cert, s->sign_key, err))
 		return -1;
 	if (!s->node.enrolled)
 		return 0;
-	if (load_key(s, "keys/tls.key", &s->tls_key, err) || load_cert(s, "keys/tls.crt", &s->tls_cert, err) ||
-	    load_cert(s, "keys/issuing.crt", &s->issuing, err) || load_cert(s, "keys/root.crt", &s->root, err))
+	if (load_key(s, "keys/tls.key", &s->tls_key, err) || load_leaf(s, "keys/tls.crt", &s->tls_cert, &s->tls_issuing, err) ||
+	    load_cert(s, "keys/root.crt", &s->root, err))
 		return -1;
 	return trib_cert_matches(s->tls_cert, s->tls_key, err);
+}
+
+/* ---- a new signing key (D5.4) ---- */
+
+static int move_if_there(struct trib_state *s, const char *from_name, const char *to_name, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *from = trib_state_path(s, from_name);
+	TRIB_AUTO(trib_mem) char *to = trib_state_path(s, to_name);
+	if (!from || !to)
+		return oom(err);
+	return trib_fs_exists(from) ? trib_fs_rename(from, to, err) : 0;
+}
+
+/* The key first: as long as sign.next.crt is there, a cut-off turn is finished at the next start. */
+int trib_state_take_turn(struct trib_state *s, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *crt = trib_state_path(s, "keys/sign.next.crt");
+	TRIB_AUTO(trib_mem) char *csr = trib_state_path(s, "keys/sign.next.csr");
+	TRIB_AUTO(trib_cert) struct trib_cert *next = NULL, *issuing = NULL;
+	uint8_t spki[TRIB_SHA256_LEN];
+	if (!crt || !csr)
+		return oom(err);
+	if (!s->tip.exists || !s->tip.has_next || !trib_fs_exists(crt))
+		return 0;
+	if (load_leaf(s, "keys/sign.next.crt", &next, &issuing, err) || trib_cert_spki_sha256(next, spki, err))
+		return -1;
+	if (memcmp(spki, s->tip.next_spki, sizeof(spki)) != 0)
+		return 0;
+	if (move_if_there(s, "keys/sign.next.key", "keys/sign.key", err))
+		return -1;
+	trib_crash_point("signing-key-moved");
+	if (move_if_there(s, "keys/sign.next.crt", "keys/sign.crt", err) || trib_fs_remove(csr, err))
+		return trib_ctx(err, "taking the new signing key");
+	trib_state_forget_keys(s);
+	return 0;
 }
 
 struct trib_trust trib_state_trust(const struct trib_state *s)

@@ -1,7 +1,9 @@
 /* state.h: the agent's state folder: one history, its keys, its baseline (D7.3, D4.7).
  *
  *   node            kv text: who this is (struct trib_node); replaced atomically
- *   keys/sign.key sign.crt tls.key tls.crt issuing.crt root.crt    tls/issuing/root only after enrolment
+ *   keys/sign.key sign.crt tls.key tls.crt issuing.crt root.crt    tls/issuing/root only after enrolment; sign.crt and tls.crt hold their own
+ *                   issuing certificate behind the leaf when it is not issuing.crt, that of the enrolment
+ *   keys/sign.next.key sign.next.csr sign.next.crt    a new signing key, until the commit that hands over to it is the last one (D5.4)
  *   repo.git        refs/heads/main (own), refs/heads/down (hub's), refs/heads/broadcast
  *   salt            32 bytes
  *   baseline        the database as of the last commit, page for page; 0600
@@ -40,7 +42,8 @@ struct trib_state { /* an opened folder */
 	struct trib_lock lock;      /* held when opened for writing */
 	struct trib_repo *repo;
 	struct trib_key *sign_key;  /* loaded on demand by trib_state_keys */
-	struct trib_cert *sign_cert, *tls_cert, *issuing, *root; /* the last three NULL before enrolment */
+	struct trib_cert *sign_cert, *tls_cert, *issuing, *root; /* the last three NULL before enrolment; issuing: sign_cert's */
+	struct trib_cert *tls_issuing; /* tls_cert's */
 	struct trib_key *tls_key;
 	struct trib_tip tip;
 	uint8_t salt[TRIB_SALT_LEN];
@@ -58,6 +61,10 @@ int trib_state_open(const char *dir, bool write, struct trib_state *ret, struct 
 void trib_state_close(struct trib_state *s);
 static inline void trib_state_cleanup(struct trib_state *s) { trib_state_close(s); }
 int trib_state_keys(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+/* Forgets the loaded keys and certificates, so that the next trib_state_keys reads the files. */
+void trib_state_forget_keys(struct trib_state *s);
+/* When the last commit hands over to keys/sign.next.key: that is the signing key from now on. trib_state_open for writing does it too. */
+int trib_state_take_turn(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_save_node(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_save_tip(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 char *trib_state_path(const struct trib_state *s, const char *name) TRIB_MUST_CHECK;

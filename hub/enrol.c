@@ -9,29 +9,21 @@
 #include "core/format/enrol.h"
 #include "core/store/db.h"
 #include "core/trust/hash.h"
-#include "hub/enrol.h"
+#include "hub/enrol_impl.h"
 #include "hub/line.h"
 
 #define SIGN_LIFE (10 * 365 * 86400LL)  /* long-lived on purpose: history must verify for years (D7.4) */
 #define TLS_LIFE (90 * 86400LL)
 #define BACKDATE 3600LL                 /* office clocks are often a little behind */
 
-struct enroller {
-	const struct trib_hub *hub;
-	sqlite3 *db;
-	struct trib_key *issuing_key;
-	uint8_t log_pub[32];
-	int keeper_fd;
-};
-
 int trib_enroldb_open(const struct trib_hub *hub, sqlite3 **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "enrol.db");
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	const char *sql = (const char *)trib_embed("schema/hub/0001_enrol.sql").p;
+	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_enrol.sql").p, (const char *)trib_embed("schema/hub/0002_signing.sql").p};
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_db_open_own(path, true, &db, err) || trib_db_migrate(db, &sql, 1, err))
+	if (trib_db_open_own(path, true, &db, err) || trib_db_migrate(db, sql, TRIB_COUNT(sql), err))
 		return trib_ctx(err, "opening enrol.db");
 	*ret = db;
 	db = NULL;
@@ -128,11 +120,11 @@ static int node_facts(struct enroller *e, const struct slip_row *s, char *name, 
 	return 0;
 }
 
-static int make_leaf(struct enroller *e, const struct slip_row *s, const char *name, struct trib_span csr_pem, enum trib_cert_use use, int64_t now,
-		     struct trib_buf *ret_pem, struct trib_cert_id *ret_id, struct trib_err *err)
+int trib_enroller_leaf(struct enroller *e, const char *node, const char *app, const char *name, struct trib_span csr_pem, enum trib_cert_use use, int64_t now,
+		       struct trib_buf *ret_pem, struct trib_cert_id *ret_id, struct trib_err *err)
 {
 	char id[TRIB_NODE_MAX + TRIB_APP_MAX + 2];
-	(void)snprintf(id, sizeof(id), "%s/%s", s->node, s->app);
+	(void)snprintf(id, sizeof(id), "%s/%s", node, app);
 	struct trib_cert_spec spec = {.role = TRIB_ROLE_NODE, .id = id, .subject = name, .use = use, .not_before = now - BACKDATE,
 				      .not_after = now + (use == TRIB_USE_SIGN ? SIGN_LIFE : TLS_LIFE)};
 	struct trib_csr *csr = NULL;
@@ -146,7 +138,7 @@ static int make_leaf(struct enroller *e, const struct slip_row *s, const char *n
 	return trib_cert_identity(cert, ret_id, err);
 }
 
-static int tell_keeper(struct enroller *e, const struct trib_ipc_enrolled *en, struct trib_err *err)
+int trib_enroller_tell(struct enroller *e, const struct trib_ipc_enrolled *en, struct trib_err *err)
 {
 	enum trib_ipc_type type;
 	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
@@ -173,6 +165,11 @@ static int store_answer(struct enroller *e, const struct slip_row *s, struct tri
 	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
 }
 
+int trib_enroller_chain(struct enroller *e, struct trib_buf *ret, struct trib_err *err)
+{
+	return trib_cert_pem(e->hub->issuing, ret, err) || trib_cert_pem(e->hub->root, ret, err) ? -1 : 0;
+}
+
 /* Makes both certificates and stores the answer; the slip is spent from here on. */
 static int issue(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret, struct trib_err *err)
 {
@@ -184,9 +181,9 @@ static int issue(struct enroller *e, const struct trib_enrol_request *r, const s
 	if (!policy_path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (node_facts(e, s, a.name, sizeof(a.name), &a.incarnation, err) ||
-	    make_leaf(e, s, a.name, r->sign_csr, TRIB_USE_SIGN, now, &sign, &sign_id, err) ||
-	    make_leaf(e, s, a.name, r->tls_csr, TRIB_USE_TLS_CLIENT, now, &tls, &tls_id, err) || trib_cert_pem(e->hub->issuing, &chain, err) ||
-	    trib_cert_pem(e->hub->root, &chain, err) || trib_fs_read(policy_path, &policy, err))
+	    trib_enroller_leaf(e, s->node, s->app, a.name, r->sign_csr, TRIB_USE_SIGN, now, &sign, &sign_id, err) ||
+	    trib_enroller_leaf(e, s->node, s->app, a.name, r->tls_csr, TRIB_USE_TLS_CLIENT, now, &tls, &tls_id, err) ||
+	    trib_enroller_chain(e, &chain, err) || trib_fs_read(policy_path, &policy, err))
 		return -1;
 	(void)snprintf(a.city, sizeof(a.city), "%s", e->hub->city);
 	(void)snprintf(a.origin, sizeof(a.origin), "%s", e->hub->origin);
@@ -201,7 +198,7 @@ static int issue(struct enroller *e, const struct trib_enrol_request *r, const s
 	return store_answer(e, s, trib_buf_span(ret), err);
 }
 
-static int identity(struct trib_span pem, struct trib_cert_id *ret, struct trib_err *err)
+int trib_enroller_identity(struct trib_span pem, struct trib_cert_id *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL;
 	size_t n;
@@ -215,7 +212,7 @@ static int announce(struct enroller *e, const struct slip_row *s, struct trib_sp
 {
 	struct trib_enrol_answer a;
 	struct trib_cert_id sign, tls;
-	if (trib_enrol_answer_parse(answer, &a, err) || identity(a.sign_cert, &sign, err) || identity(a.tls_cert, &tls, err))
+	if (trib_enrol_answer_parse(answer, &a, err) || trib_enroller_identity(a.sign_cert, &sign, err) || trib_enroller_identity(a.tls_cert, &tls, err))
 		return -1;
 	struct trib_ipc_enrolled en = {.incarnation = a.incarnation, .sign_not_after = sign.not_after, .tls_not_after = tls.not_after};
 	memcpy(en.node, s->node, sizeof(en.node));
@@ -223,95 +220,15 @@ static int announce(struct enroller *e, const struct slip_row *s, struct trib_sp
 	memcpy(en.name, a.name, sizeof(en.name));
 	memcpy(en.sign_sha256, sign.sha256, sizeof(en.sign_sha256));
 	memcpy(en.tls_sha256, tls.sha256, sizeof(en.tls_sha256));
-	return tell_keeper(e, &en, err);
-}
-
-/* ---- renewal ---- */
-
-/* The answer by which the office's present machine was enrolled. */
-static int enrolled_answer(struct enroller *e, const struct trib_renew_request *r, uint64_t incarnation, struct trib_buf *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(e->db, "SELECT r.answer FROM request r JOIN slip s USING(code_sha256) WHERE s.node = ? AND s.app = ? AND r.answer IS NOT NULL ORDER BY r.at DESC", &st,
-			    err))
-		return -1;
-	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
-	int row;
-	while ((row = trib_db_step(e->db, st, err)) > 0) {
-		struct trib_span bytes = trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-		struct trib_enrol_answer a;
-		if (trib_enrol_answer_parse(bytes, &a, err))
-			return trib_ctx(err, "enrol.db");
-		if (a.incarnation != incarnation)
-			continue;
-		trib_buf_put_span(ret, bytes);
-		return trib_buf_check(ret, "enrolment answer", err);
-	}
-	return row < 0 ? -1 : trib_fail(err, TRIB_E_CERT, "%s/%s was never enrolled here", r->node, r->app);
-}
-
-/* Is the machine that was enrolled with `cert` still the office's? *ret_incarnation is the office's present one. */
-static int present_incarnation(struct enroller *e, const struct trib_renew_request *r, uint64_t *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(e->hub, "hub.db");
-	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_db_open_own_ro(path, &db, err) ||
-	    trib_db_prepare(db,
-			    "SELECT incarnation, EXISTS(SELECT 1 FROM cert c WHERE c.node = n.node AND c.app = n.app AND c.incarnation = n.incarnation AND revoked_at IS NOT "
-			    "NULL) FROM node n WHERE node = ? AND app = ? AND status = 'enrolled'",
-			    &st, err))
-		return -1;
-	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
-	int row = trib_db_step(db, st, err);
-	if (row < 0)
-		return -1;
-	if (!row || sqlite3_column_int(st, 1))
-		return trib_fail(err, TRIB_E_CERT, "the certificates of %s/%s were revoked; ask the city for a new enrolment slip", r->node, r->app);
-	*ret = (uint64_t)sqlite3_column_int64(st, 0);
-	return 0;
-}
-
-/* The key stays: whoever can sign the request with it is the machine that was enrolled, whatever a worker says. */
-static int renew(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_buf) struct trib_buf stored = TRIB_BUF(TRIB_ENROL_ANSWER_MAX), pem = TRIB_BUF(TRIB_SIGNER_MAX);
-	TRIB_AUTO(trib_cert) struct trib_cert *old = NULL, *made = NULL;
-	struct trib_renew_request r;
-	struct trib_enrol_answer a;
-	struct trib_cert_id sign, tls;
-	struct slip_row who = {0};
-	uint8_t was[TRIB_SHA256_LEN], is[TRIB_SHA256_LEN];
-	uint64_t incarnation = 0;
-	size_t n;
-	if (trib_renew_request_parse(body, &r, err) || present_incarnation(e, &r, &incarnation, err) || enrolled_answer(e, &r, incarnation, &stored, err) ||
-	    trib_enrol_answer_parse(trib_buf_span(&stored), &a, err) || identity(a.sign_cert, &sign, err))
-		return -1;
-	memcpy(who.node, r.node, sizeof(who.node));
-	memcpy(who.app, r.app, sizeof(who.app));
-	if (make_leaf(e, &who, a.name, r.tls_csr, TRIB_USE_TLS_CLIENT, trib_now(), &pem, &tls, err) || trib_certs_parse_pem(a.tls_cert, &old, 1, &n, err) ||
-	    trib_certs_parse_pem(trib_buf_span(&pem), &made, 1, &n, err) || trib_cert_spki_sha256(old, was, err) || trib_cert_spki_sha256(made, is, err))
-		return -1;
-	if (memcmp(was, is, sizeof(was)) != 0)
-		return trib_fail(err, TRIB_E_CERT, "the request is not by the key that %s/%s was enrolled with", r.node, r.app);
-	struct trib_ipc_enrolled en = {.incarnation = incarnation, .sign_not_after = sign.not_after, .tls_not_after = tls.not_after};
-	memcpy(en.node, r.node, sizeof(en.node));
-	memcpy(en.app, r.app, sizeof(en.app));
-	memcpy(en.name, a.name, sizeof(en.name));
-	memcpy(en.sign_sha256, sign.sha256, sizeof(en.sign_sha256));
-	memcpy(en.tls_sha256, tls.sha256, sizeof(en.tls_sha256));
-	trib_renew_answer_put(ret, trib_buf_span(&pem));
-	return trib_buf_check(ret, "renewal answer", err) ? -1 : tell_keeper(e, &en, err);
+	return trib_enroller_tell(e, &en, err);
 }
 
 static int handle(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)
 {
 	if (trib_is_renew_request(body))
-		return renew(e, body, ret, err);
+		return trib_enroller_renew(e, body, ret, err);
+	if (trib_is_rotate_request(body))
+		return trib_enroller_rotate(e, body, ret, err);
 	struct trib_enrol_request r;
 	struct slip_row s;
 	int64_t now = trib_now();

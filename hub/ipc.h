@@ -69,6 +69,8 @@ struct trib_ipc_enrolled {
 	uint64_t incarnation;
 	uint8_t sign_sha256[TRIB_SHA256_LEN], tls_sha256[TRIB_SHA256_LEN];
 	int64_t sign_not_after, tls_not_after;
+	uint8_t rotation;           /* the same machine has a new signing key; `before` is the certificate of its present one */
+	uint8_t before_sha256[TRIB_SHA256_LEN];
 };
 struct trib_ipc_merged { uint64_t upto; /* leaves taken in */ uint8_t city_digest[TRIB_SHA256_LEN]; uint32_t nresults; };
 struct trib_ipc_merge_result {

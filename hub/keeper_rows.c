@@ -48,6 +48,30 @@ static int check_incarnation(struct trib_hubdb *h, const struct trib_ipc_enrolle
 	return 0;
 }
 
+/* The machine whose signing key changes is the office's, and not revoked. */
+static int check_before(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err)
+{
+	struct trib_peer before;
+	int found = trib_hubdb_peer(h, e->before_sha256, &before, err);
+	if (found < 0)
+		return -1;
+	if (!found || before.role != TRIB_ROLE_NODE || strcmp(before.node, e->node) != 0 || strcmp(before.app, e->app) != 0 || before.incarnation != e->incarnation ||
+	    !before.current || before.revoked_at)
+		return trib_fail(err, TRIB_E_CERT, "the certificates of %s/%s were revoked or replaced; ask the city for a new slip", e->node, e->app);
+	return 0;
+}
+
+static int append_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err)
+{
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};
+	memcpy(leaf.node, e->node, sizeof(leaf.node));
+	memcpy(leaf.app, e->app, sizeof(leaf.app));
+	memcpy(leaf.name, e->name, sizeof(leaf.name));
+	memcpy(leaf.cert, e->sign_sha256, sizeof(leaf.cert));
+	memcpy(leaf.cert2, e->tls_sha256, sizeof(leaf.cert2));
+	return trib_log_append(h, &leaf, NULL, err);
+}
+
 int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err)
 {
 	struct trib_peer known;
@@ -56,14 +80,10 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 		return trib_fail(err, TRIB_E_CERT, "that certificate is a person's");
 	if (found) /* told before: the enrolment process was killed after we logged it, or the TLS certificate was renewed */
 		return found < 0 ? -1 : renewed_row(h, e, &known, err);
+	if (e->rotation)
+		return check_before(h, e, err) || insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, err) || append_enrolled(h, e, err) ? -1 : 0;
 	if (check_incarnation(h, e, err))
 		return -1;
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_ENROLLED, .time = trib_now(), .incarnation = e->incarnation};
-	memcpy(leaf.node, e->node, sizeof(leaf.node));
-	memcpy(leaf.app, e->app, sizeof(leaf.app));
-	memcpy(leaf.name, e->name, sizeof(leaf.name));
-	memcpy(leaf.cert, e->sign_sha256, sizeof(leaf.cert));
-	memcpy(leaf.cert2, e->tls_sha256, sizeof(leaf.cert2));
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, err) || insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, err) ||
 	    trib_db_prepare(h->db, "UPDATE node SET incarnation = ?, status = 'enrolled' WHERE node = ? AND app = ?", &st, err))
@@ -73,7 +93,7 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
 	if (trib_db_step(h->db, st, err) < 0)
 		return -1;
-	return trib_log_append(h, &leaf, NULL, err);
+	return append_enrolled(h, e, err);
 }
 
 /* The merger was killed after we logged this verdict: it tells it again. 1 known, 0 new, -1. */

@@ -66,7 +66,14 @@ static int check_enrolment(struct trib_span body, bool renew, struct trib_err *e
 {
 	struct trib_enrol_request r;
 	struct trib_renew_request n;
+	struct trib_rotate_request o;
 	struct trib_csr *csr = NULL;
+	if (renew && trib_is_rotate_request(body)) {
+		if (trib_rotate_request_parse(body, &o, err) || trib_csr_parse(o.sign_csr, &csr, err))
+			return -1;
+		trib_csr_free(csr);
+		return 0;
+	}
 	if (renew) {
 		if (trib_renew_request_parse(body, &n, err) || trib_csr_parse(n.tls_csr, &csr, err))
 			return -1;

@@ -145,24 +145,52 @@ void trib_renew_request_put(struct trib_buf *b, const struct trib_renew_request 
 	trib_buf_put_span(b, r->tls_csr);
 }
 
-int trib_renew_answer_parse(struct trib_span body, struct trib_span *ret_cert, struct trib_err *err)
+bool trib_is_rotate_request(struct trib_span body) { return trib_span_starts(body, "format tributary-rotate-1\n"); }
+
+int trib_rotate_request_parse(struct trib_span body, struct trib_rotate_request *ret, struct trib_err *err)
+{
+	if (body.n > TRIB_ENROL_BODY_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "rotation request of %zu bytes; at most %zu are taken", body.n, (size_t)TRIB_ENROL_BODY_MAX);
+	struct trib_kv kv = trib_kv(body);
+	struct trib_rotate_request r = {0};
+	uint64_t csr, proof;
+	if (trib_kv_take_is(&kv, "format", "tributary-rotate-1", err) || trib_kv_take_id(&kv, "node", r.node, sizeof(r.node), err) ||
+	    trib_kv_take_id(&kv, "app", r.app, sizeof(r.app), err) || trib_kv_take_u64(&kv, "sign-csr", &csr, err) ||
+	    trib_kv_take_u64(&kv, "proof", &proof, err) || take_tail(&kv.rest, csr, "sign-csr", &r.sign_csr, err) ||
+	    take_tail(&kv.rest, proof, "proof", &r.proof, err) || tail_end(kv.rest, err))
+		return trib_ctx(err, "rotation request");
+	*ret = r;
+	return 0;
+}
+
+void trib_rotate_request_put(struct trib_buf *b, const struct trib_rotate_request *r)
+{
+	trib_buf_printf(b, "format tributary-rotate-1\nnode %s\napp %s\nsign-csr %zu\nproof %zu\n", r->node, r->app, r->sign_csr.n, r->proof.n);
+	trib_buf_put_span(b, r->sign_csr);
+	trib_buf_put_span(b, r->proof);
+}
+
+int trib_renew_answer_parse(struct trib_span body, struct trib_renew_answer *ret, struct trib_err *err)
 {
 	if (body.n > TRIB_ENROL_ANSWER_MAX)
 		return trib_fail(err, TRIB_E_LIMIT, "renewal answer of %zu bytes", body.n);
 	struct trib_kv kv = trib_kv(body);
-	struct trib_span cert;
-	uint64_t len;
-	if (trib_kv_take_is(&kv, "format", "tributary-renewed-1", err) || trib_kv_take_u64(&kv, "tls-cert", &len, err) ||
-	    take_tail(&kv.rest, len, "tls-cert", &cert, err) || tail_end(kv.rest, err))
+	struct trib_renew_answer a = {.rotated = trib_span_starts(body, "format tributary-rotated-1\n")};
+	const char *key = a.rotated ? "sign-cert" : "tls-cert";
+	uint64_t cert, chain;
+	if (trib_kv_take_is(&kv, "format", a.rotated ? "tributary-rotated-1" : "tributary-renewed-1", err) || trib_kv_take_u64(&kv, key, &cert, err) ||
+	    trib_kv_take_u64(&kv, "chain", &chain, err) || take_tail(&kv.rest, cert, key, &a.cert, err) ||
+	    take_tail(&kv.rest, chain, "chain", &a.chain, err) || tail_end(kv.rest, err))
 		return trib_ctx(err, "renewal answer");
-	*ret_cert = cert;
+	*ret = a;
 	return 0;
 }
 
-void trib_renew_answer_put(struct trib_buf *b, struct trib_span cert)
+void trib_renew_answer_put(struct trib_buf *b, const struct trib_renew_answer *a)
 {
-	trib_buf_printf(b, "format tributary-renewed-1\ntls-cert %zu\n", cert.n);
-	trib_buf_put_span(b, cert);
+	trib_buf_printf(b, "format tributary-%s-1\n%s-cert %zu\nchain %zu\n", a->rotated ? "rotated" : "renewed", a->rotated ? "sign" : "tls", a->cert.n, a->chain.n);
+	trib_buf_put_span(b, a->cert);
+	trib_buf_put_span(b, a->chain);
 }
 
 static int take_origin(struct trib_kv *kv, char *ret, size_t size, struct trib_err *err)

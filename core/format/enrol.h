@@ -4,7 +4,6 @@
 
 #include "core/format/kv.h"
 #include "core/base/clock.h"
-#include "core/base/clock.h"
 #include "core/base/limits.h"
 
 #define TRIB_CODE_LEN 26 /* Crockford base32 of 130 bits */
@@ -30,8 +29,7 @@ struct trib_enrol_request {
 int trib_enrol_request_parse(struct trib_span body, struct trib_enrol_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request *r);
 
-/* A TLS certificate nearly or already over is made anew for the same key: `format tributary-renew-1 / node / app / tls-csr LEN`, then the request.
- * The answer: `format tributary-renewed-1 / tls-cert LEN`, then the certificate. */
+/* A TLS certificate nearly or already over is made anew for the same key: `format tributary-renew-1 / node / app / tls-csr LEN`, then the request. */
 struct trib_renew_request {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	struct trib_span tls_csr; /* PEM, borrowed */
@@ -39,8 +37,25 @@ struct trib_renew_request {
 bool trib_is_renew_request(struct trib_span body);
 int trib_renew_request_parse(struct trib_span body, struct trib_renew_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_renew_request_put(struct trib_buf *b, const struct trib_renew_request *r);
-int trib_renew_answer_parse(struct trib_span body, struct trib_span *ret_cert, struct trib_err *err) TRIB_MUST_CHECK;
-void trib_renew_answer_put(struct trib_buf *b, struct trib_span cert);
+
+/* A certificate for a new signing key (D5.4): `format tributary-rotate-1 / node / app / sign-csr LEN / proof LEN`, then the request of the new key and
+ * the signature of the present one over the request's text (core/trust/sign.h). */
+struct trib_rotate_request {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	struct trib_span sign_csr, proof; /* PEM, borrowed */
+};
+bool trib_is_rotate_request(struct trib_span body);
+int trib_rotate_request_parse(struct trib_span body, struct trib_rotate_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_rotate_request_put(struct trib_buf *b, const struct trib_rotate_request *r);
+
+/* The answer to both: `format tributary-renewed-1 / tls-cert LEN / chain LEN` or `format tributary-rotated-1 / sign-cert LEN / chain LEN`, then the
+ * certificate and the chain as in an enrolment answer. */
+struct trib_renew_answer {
+	bool rotated;
+	struct trib_span cert, chain; /* PEM, borrowed */
+};
+int trib_renew_answer_parse(struct trib_span body, struct trib_renew_answer *ret, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_renew_answer_put(struct trib_buf *b, const struct trib_renew_answer *a);
 
 struct trib_enrol_answer {
 	bool issued; /* false: waiting for approval, all else unset */

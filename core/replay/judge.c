@@ -274,25 +274,22 @@ static int check_turn(const struct work *w, struct trib_err *err)
 			 (unsigned long long)t->seq);
 }
 
-static int take_next(struct work *w, struct trib_err *err)
+/* The key that may sign next is judged now, as a signer would be: a history that names a worthless one would be at its end. */
+static int take_next(struct work *w, struct trib_signer_cache *c, struct trib_err *err)
 {
-	struct trib_cert *certs[2] = {NULL, NULL};
-	struct trib_cert_id id = {0};
-	size_t n = 0;
-	int r;
+	const struct trib_mf_blob *line = trib_manifest_blob(&w->j.manifest, "next.pem");
+	const struct trib_signer *s;
 
 	if (w->j.manifest.kind != TRIB_KIND_ROTATE)
 		return 0;
-	r = trib_certs_parse_pem(trib_buf_span(&w->next), certs, 2, &n, err);
-	if (r == 0)
-		r = trib_cert_identity(certs[0], &id, err);
-	if (r == 0)
-		r = trib_signer_owner(w->trust, &id, err);
-	if (r == 0)
-		r = trib_cert_spki_sha256(certs[0], w->next_spki, err);
-	trib_cert_free(certs[0]);
-	trib_cert_free(certs[1]);
-	return r < 0 ? trib_ctx(err, "next.pem") : 0;
+	if (!line)
+		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"next.pem\"");
+	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->next), line->sha256, &s, err) < 0)
+		return trib_ctx(err, "next.pem");
+	if (memcmp(s->spki, w->signer_spki, TRIB_SHA256_LEN) == 0)
+		return trib_fail(err, TRIB_E_CERT, "next.pem holds the key that signs already");
+	memcpy(w->next_spki, s->spki, sizeof(w->next_spki));
+	return 0;
 }
 
 static int check_signature(struct work *w, const struct trib_cert *cert, struct trib_err *err)
@@ -323,7 +320,9 @@ static int check_signer(struct work *w, struct trib_err *err)
 		return -1;
 	w->j.signer = s->id;
 	memcpy(w->signer_spki, s->spki, sizeof(w->signer_spki));
-	return check_turn(w, err) < 0 ? -1 : check_signature(w, s->leaf, err);
+	if (check_turn(w, err) < 0 || check_signature(w, s->leaf, err) < 0)
+		return -1;
+	return take_next(w, c, err);
 }
 
 /* ---- what changed ---- */
@@ -468,7 +467,7 @@ static int judge(struct work *w, const uint8_t oid[TRIB_OID_LEN], struct trib_er
 	    check_group(w, err) < 0 || check_blob_list(w, err) < 0 || take_small_blobs(w, err) < 0)
 		return -1;
 	/* From here on the bytes are known to be the node's own: only then is anything inflated. */
-	if (check_signer(w, err) < 0 || take_next(w, err) < 0)
+	if (check_signer(w, err) < 0)
 		return -1;
 	return check_salt(w, err) < 0 ? -1 : check_changes(w, err);
 }

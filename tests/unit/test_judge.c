@@ -441,6 +441,47 @@ static void a_rotate_hands_over(void **state)
 	mk_free(&mk);
 }
 
+static int only_this(void *ctx, const struct trib_cert_id *id, struct trib_err *err)
+{
+	struct trib_cert_id good;
+	assert_int_equal(trib_cert_identity(ctx, &good, err), 0);
+	return strcmp(good.serial, id->serial) == 0 ? 0 : trib_fail(err, TRIB_E_CERT, "certificate %s is revoked", id->serial);
+}
+
+/* The key that shall sign next must be one that can: else the history would be at its end. */
+static void a_rotate_names_a_signer(void **state)
+{
+	struct mk mk;
+	struct mk_draft d;
+	struct trib_err err;
+	const struct trib_cert *names[] = {NULL, NULL, NULL};
+
+	(void)state;
+	start(&mk, true);
+	names[0] = mk.cert;    /* the key that signs already */
+	names[1] = mk.issuing; /* no end certificate */
+	for (size_t i = 0; i < 3; i++) {
+		mk_draft(&mk, "SELECT 1", TRIB_KIND_ROTATE, 1, 1, &d);
+		trib_buf_reset(&d.next);
+		if (names[i])
+			assert_int_equal(trib_cert_pem(names[i], &d.next, &err), 0);
+		else
+			assert_int_equal(trib_cert_pem(mk.other_cert, &d.next, &err), 0); /* without its issuing certificate */
+		if (names[i])
+			assert_int_equal(trib_cert_pem(mk.issuing, &d.next, &err), 0);
+		refuse(&mk, &d, TRIB_E_CERT, "a worthless next.pem");
+		mk_draft_release(&d);
+	}
+	mk.trust.cert_ok = only_this;
+	mk.trust.ctx = mk.cert;
+	mk_draft(&mk, "SELECT 1", TRIB_KIND_ROTATE, 1, 1, &d);
+	refuse(&mk, &d, TRIB_E_CERT, "the next certificate is revoked");
+	mk_draft_release(&d);
+	mk.trust.cert_ok = NULL;
+	mk_part(&mk, "SELECT 1", TRIB_KIND_ROTATE, 1, 1);
+	mk_free(&mk);
+}
+
 static void a_new_incarnation_brings_its_key(void **state)
 {
 	struct mk mk;
@@ -614,6 +655,7 @@ int main(void)
 		cmocka_unit_test(asks_whether_the_certificate_is_known),
 		cmocka_unit_test(refuses_certificates_of_others),
 		cmocka_unit_test(a_rotate_hands_over),
+		cmocka_unit_test(a_rotate_names_a_signer),
 		cmocka_unit_test(a_new_incarnation_brings_its_key),
 		cmocka_unit_test(nothing_follows_closed),
 		cmocka_unit_test(a_group_goes_part_by_part),

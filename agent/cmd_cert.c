@@ -1,0 +1,96 @@
+/* cmd_cert.c: `cert show`, `cert renew`, `cert rotate`. */
+#include "agent/commands.h"
+#include "agent/link.h"
+#include "core/base/clock.h"
+
+static int show_cert(struct trib_cli *cli, const char *use, const struct trib_cert *c, json_t *list)
+{
+	struct trib_cert_id id;
+	char from[17], until[17];
+	if (trib_cert_identity(c, &id, &cli->err))
+		return -1;
+	trib_time_city(from, id.not_before);
+	trib_time_city(until, id.not_after);
+	char hex[TRIB_SHA256_HEX + 1];
+	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
+	trib_say(cli, _("%s\n  of          %s%s%s\n  valid       %s to %s%s\n  serial      %s\n  SHA-256     %s\n"), use, id.subject, id.id[0] ? "  " : "", id.id, from, until,
+		 id.not_after < trib_now() ? _(" (expired)") : id.self_signed && id.role == TRIB_ROLE_NODE ? _(", self-signed before enrolment") : "", id.serial, hex);
+	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:s, s:b}", "use", use, "subject", id.subject, "id", id.id, "not_before",
+					      agent_json_time(id.not_before), "not_after", agent_json_time(id.not_after), "serial", id.serial, "sha256", hex, "self_signed",
+					      id.self_signed));
+	return 0;
+}
+
+int agent_cmd_cert_show(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	const struct { const char *use; const struct trib_cert *cert; } all[] = {
+		{N_("signing"), s->sign_cert}, {N_("connection"), s->tls_cert}, {N_("issuing"), s->issuing}, {N_("root"), s->root}};
+	json_t *list = json_array();
+	int rc = 0;
+	for (size_t i = 0; i < TRIB_COUNT(all) && !rc; i++)
+		if (all[i].cert)
+			rc = show_cert(cli, cli->json ? all[i].use : _(all[i].use), all[i].cert, list);
+	trib_json(cli, "certificates", list);
+	return rc;
+}
+
+static int must_be_enrolled(struct trib_cli *cli)
+{
+	if (trib_cli_state(cli)->node.enrolled)
+		return 0;
+	return trib_fail(&cli->err, TRIB_E_CERT, _("this office is not enrolled with a city yet; everything is kept here; next: tributary-agent enrol --slip FILE"));
+}
+
+static int json_cert(struct trib_cli *cli, const struct trib_cert *c)
+{
+	struct trib_cert_id id;
+	if (trib_cert_identity(c, &id, &cli->err))
+		return -1;
+	trib_json(cli, "sha256", agent_json_hex(id.sha256, sizeof(id.sha256)));
+	trib_json(cli, "not_after", agent_json_time(id.not_after));
+	return 0;
+}
+
+int agent_cmd_cert_renew(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	if (must_be_enrolled(cli))
+		return -1;
+	if (cli->dry_run) {
+		trib_say(cli, "%s\n", _("would ask the hub for a new certificate of the connection's key"));
+		return 0;
+	}
+	struct trib_cert_id id;
+	if (trib_link_renew_now(s, &cli->err) || json_cert(cli, s->tls_cert) || trib_cert_identity(s->tls_cert, &id, &cli->err))
+		return -1;
+	char until[17];
+	trib_time_city(until, id.not_after);
+	trib_say(cli, _("The connection's certificate was renewed; it is valid until %s.\n"), until);
+	return 0;
+}
+
+/* What waits is sent first: a hand-over that stands alone at the end is the least that a lost line can leave behind. */
+int agent_cmd_cert_rotate(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_buf) struct trib_buf next = TRIB_BUF(TRIB_SIGNER_MAX);
+	struct trib_pushed pushed;
+	struct trib_committed made;
+	if (must_be_enrolled(cli))
+		return -1;
+	if (cli->dry_run) {
+		trib_say(cli, "%s\n", _("would make a new signing key, and a commit by which the present key hands over to it"));
+		return 0;
+	}
+	if (trib_link_push(s, true, &pushed, &cli->err) || trib_link_rotate(s, &next, &cli->err) || trib_outbox_rotate(s, &next, &made, &cli->err))
+		return trib_ctx(&cli->err, _("the signing key was not changed"));
+	trib_crash_point("rotate-committed");
+	if (trib_state_take_turn(s, &cli->err) || trib_state_keys(s, &cli->err) || json_cert(cli, s->sign_cert))
+		return -1;
+	trib_json(cli, "seq", json_integer((json_int_t)made.last_seq));
+	if (trib_link_push(s, true, &pushed, &cli->err))
+		return trib_ctx(&cli->err, _("the new signing key is in use; the hub hears of it at the next run"));
+	trib_say(cli, _("Commit #%llu hands over to a new signing key; the hub holds it. The old key is removed.\n"), (unsigned long long)made.last_seq);
+	return 0;
+}
