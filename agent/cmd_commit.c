@@ -143,6 +143,10 @@ static const struct trib_mark *known_mark(struct trib_cli *cli, bool report, str
 /* Written when it stands: `status` tells what is in the history, and the mark belongs to the commit that is the last one now. */
 static int note(struct trib_cli *cli, const struct trib_capture *c, const char *outcome)
 {
+	const char *why = trib_record_reason(c->engine);
+	if (why)
+		trib_say(cli, _("%llu tables compared row by row: %s\n"), (unsigned long long)c->full_tables, agent_reason(why));
+	trib_json(cli, "full_tables", json_integer((json_int_t)c->full_tables));
 	trib_json(cli, "snapshot", json_string(c->snapshot));
 	trib_json(cli, "engine", json_string(c->engine));
 	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));

@@ -162,6 +162,24 @@ static void say_braked(struct trib_cli *cli, const struct view *v)
 	trib_json(cli, "braked", list);
 }
 
+/* How often comparing pages was not enough. */
+static void say_stepped(struct trib_cli *cli, const struct trib_last_capture *l)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	json_t *list = json_array();
+	char when[17];
+	for (size_t i = 0; i < l->nstepped; i++) {
+		trib_time_city(when, l->stepped[i].at);
+		trib_buf_printf(&text, _("%s%llu of %llu runs, last %s: %s"), i ? "; " : "", (unsigned long long)l->stepped[i].times, (unsigned long long)l->runs, when,
+				agent_reason(l->stepped[i].reason));
+		json_array_append_new(list, json_pack("{s:s, s:I, s:o}", "reason", l->stepped[i].reason, "times", (json_int_t)l->stepped[i].times, "last",
+						      agent_json_time(l->stepped[i].at)));
+	}
+	line(cli, _("row by row"), l->nstepped ? trib_buf_str(&text) : _("never needed"));
+	trib_json(cli, "runs_by_pages", json_integer((json_int_t)l->runs));
+	trib_json(cli, "stepped_in", list);
+}
+
 static void say_last(struct trib_cli *cli, const struct view *v)
 {
 	char text[256], when[17];
@@ -175,6 +193,7 @@ static void say_last(struct trib_cli *cli, const struct view *v)
 	(void)snprintf(text, sizeof(text), _("%s, %s engine, snapshot %s: %llu pages read, %llu changed, %llu rows found, %llu ms"), when, l->engine, l->snapshot,
 		       (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
 	line(cli, _("last run"), text);
+	say_stepped(cli, l);
 	trib_json(cli, "last_capture", json_pack("{s:o, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "at", agent_json_time(l->at), "engine", l->engine,
 						 "full_tables", (json_int_t)l->full_tables, "snapshot",
 						 l->snapshot, "outcome", l->outcome,

@@ -61,6 +61,8 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c);
 void agent_pad(struct trib_buf *b, const char *text, size_t width);
 /* A name for people: control bytes become `?`; a bag's prefix is kept out. */
 void agent_name(char *ret, size_t size, const char *folded);
+/* Why the full engine stepped in, for people: from a word of trib_record_reason. */
+const char *agent_reason(const char *word);
 json_t *agent_json_time(int64_t t); /* null for 0 */
 json_t *agent_json_hex(const uint8_t *p, size_t n);
 

@@ -12,6 +12,17 @@ void agent_name(char *ret, size_t size, const char *folded)
 	ret[n] = '\0';
 }
 
+const char *agent_reason(const char *word)
+{
+	static const char *const texts[][2] = {{"schema", N_("their definition changed")}, {"left-out", N_("they hold rows that cannot travel")},
+					       {"limit", N_("more of them changed than is kept in memory")}, {"encoding", N_("the encoding of text changed")},
+					       {"damaged", N_("their pages are not in order")}};
+	for (size_t i = 0; i < TRIB_COUNT(texts); i++)
+		if (strcmp(word, texts[i][0]) == 0)
+			return _(texts[i][1]);
+	return word;
+}
+
 json_t *agent_json_time(int64_t t)
 {
 	char text[TRIB_TIME_LEN + 1];

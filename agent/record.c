@@ -80,16 +80,66 @@ static int take_mark(struct trib_kv *kv, struct trib_last_capture *l, struct tri
 	return 0;
 }
 
+/* ---- how often the full engine stepped in ---- */
+
+const char *trib_record_reason(const char *engine)
+{
+	static const char both[] = "page+full:";
+	return strncmp(engine, both, sizeof(both) - 1) == 0 ? engine + sizeof(both) - 1 : NULL;
+}
+
+/* What was counted before, and this capture. */
+static void put_stepped(struct trib_buf *b, const struct trib_state *s, const struct trib_capture *c, int64_t now)
+{
+	struct trib_last_capture l = {0};
+	const char *why = trib_record_reason(c->engine);
+	char at[TRIB_TIME_LEN + 1];
+	size_t i = 0;
+	(void)trib_record_last_capture(s, &l);
+	bool by_pages = strcmp(c->snapshot, "skipped") != 0 && strncmp(c->engine, "page", 4) == 0;
+	for (; why && i < l.nstepped && strcmp(l.stepped[i].reason, why) != 0; i++)
+		;
+	if (why && i < TRIB_RECORD_REASONS_MAX) {
+		l.nstepped += i == l.nstepped;
+		(void)snprintf(l.stepped[i].reason, sizeof(l.stepped[i].reason), "%s", why);
+		l.stepped[i].times++;
+		l.stepped[i].at = now;
+	}
+	trib_buf_printf(b, "runs-by-pages %llu\n", (unsigned long long)l.runs + by_pages);
+	for (i = 0; i < l.nstepped; i++) {
+		trib_time_text(at, l.stepped[i].at);
+		trib_buf_printf(b, "stepped-in %s %llu %s\n", l.stepped[i].reason, (unsigned long long)l.stepped[i].times, at);
+	}
+}
+
+static int take_stepped(struct trib_kv *kv, struct trib_last_capture *l, struct trib_err *err)
+{
+	if (trib_kv_take_u64(kv, "runs-by-pages", &l->runs, err))
+		return -1;
+	while (trib_kv_at(kv, "stepped-in") && l->nstepped < TRIB_RECORD_REASONS_MAX) {
+		struct trib_stepped *to = &l->stepped[l->nstepped++];
+		struct trib_span f[3];
+		if (trib_kv_take(kv, "stepped-in", 3, f, err) || trib_kv_u64(kv, f[1], "times", &to->times, err) || trib_kv_time(kv, f[2], "last", &to->at, err))
+			return -1;
+		if (f[0].n >= sizeof(to->reason))
+			return trib_fail(err, TRIB_E_FORMAT, "a reason is too long");
+		memcpy(to->reason, f[0].p, f[0].n);
+	}
+	return 0;
+}
+
 int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
 	char at[TRIB_TIME_LEN + 1];
-	trib_time_text(at, trib_now());
-	trib_buf_printf(&b, "format tributary-last-capture-2\nat %s\nengine %s\nsnapshot %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
+	int64_t now = trib_now();
+	trib_time_text(at, now);
+	trib_buf_printf(&b, "format tributary-last-capture-3\nat %s\nengine %s\nsnapshot %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
 			c->engine, c->snapshot, outcome, (unsigned long long)c->pages_read, (unsigned long long)c->pages_changed, (unsigned long long)c->rows_found,
 			(unsigned long long)c->ms, c->nleft_out);
 	if (c->full_tables)
 		trib_buf_printf(&b, "full-tables %llu\n", (unsigned long long)c->full_tables);
+	put_stepped(&b, s, c, now);
 	if (s->tip.exists && strcmp(outcome, "braked") != 0)
 		put_mark(&b, &c->mark, s->tip.oid);
 	for (size_t i = 0; i < c->nbraked && i < TRIB_RECORD_BRAKED_MAX; i++) {
@@ -135,13 +185,14 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 	if (!path || trib_fs_read(path, &b, &none))
 		return false;
 	struct trib_kv kv = trib_kv(trib_buf_span(&b));
-	if (trib_kv_take_is(&kv, "format", "tributary-last-capture-2", &none) || trib_kv_take_time(&kv, "at", &l.at, &none) ||
+	if (trib_kv_take_is(&kv, "format", "tributary-last-capture-3", &none) || trib_kv_take_time(&kv, "at", &l.at, &none) ||
 	    take_word(&kv, "engine", l.engine, sizeof(l.engine), &none) ||
 	    take_word(&kv, "snapshot", l.snapshot, sizeof(l.snapshot), &none) || take_word(&kv, "outcome", l.outcome, sizeof(l.outcome), &none) ||
 	    trib_kv_take_u64(&kv, "pages-read", &l.pages_read, &none) || trib_kv_take_u64(&kv, "pages-changed", &l.pages_changed, &none) ||
 	    trib_kv_take_u64(&kv, "rows", &l.rows, &none) || trib_kv_take_u64(&kv, "ms", &l.ms, &none) ||
 	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) ||
-	    (trib_kv_at(&kv, "full-tables") && trib_kv_take_u64(&kv, "full-tables", &l.full_tables, &none)) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
+	    (trib_kv_at(&kv, "full-tables") && trib_kv_take_u64(&kv, "full-tables", &l.full_tables, &none)) ||
+	    take_stepped(&kv, &l, &none) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
 		return false;
 	*ret = l;
 	return true;

@@ -6,6 +6,7 @@
 #include "agent/capture/capture.h"
 
 #define TRIB_RECORD_BRAKED_MAX 32
+#define TRIB_RECORD_REASONS_MAX 8
 
 struct trib_last_capture {
 	int64_t at;
@@ -15,11 +16,16 @@ struct trib_last_capture {
 	uint8_t mark_tip[TRIB_OID_LEN]; /* the commit that stood then */
 	uint64_t pages_read, pages_changed, rows, ms, left_out;
 	uint64_t full_tables;         /* tables for which the full engine stepped in */
+	uint64_t runs;                /* captures by the page engine, ever */
+	struct trib_stepped { char reason[32]; uint64_t times; int64_t at; } stepped[TRIB_RECORD_REASONS_MAX]; /* in how many of them, and when last */
+	size_t nstepped;
 	struct { char table[TRIB_NAME_MAX + 16]; uint64_t lost; } braked[TRIB_RECORD_BRAKED_MAX];
 	size_t nbraked;
 };
 /* Call it when the outcome stands: after the commit. `outcome` tells whether the baseline is now the captured state. */
 int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err) TRIB_MUST_CHECK;
+/* Why the full engine stepped in, from the name of an engine as captures have it ("page+full:schema"); NULL: it did not. */
+const char *trib_record_reason(const char *engine);
 /* False when there is none that can be read. */
 bool trib_record_last_capture(const struct trib_state *s, struct trib_last_capture *ret);
 

@@ -7,7 +7,7 @@ struct engine {
 	struct trib_pair *pairs;
 	size_t npairs;
 	struct trib_capture *ret;
-	const char *reason; /* the first why the full engine stepped in */
+	const char *reason; /* the gravest why the full engine stepped in */
 };
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -29,15 +29,20 @@ static const char *refusal(const struct trib_err *err)
 	return err->code == TRIB_E_SCHEMA ? "damaged" : err->code == TRIB_E_LIMIT ? "limit" : NULL;
 }
 
-static const char *label(const char *reason)
+static const char *const reasons[][2] = { /* the gravest last */
+	{"schema", "page+full:schema"}, {"left-out", "page+full:left-out"}, {"encoding", "page+full:encoding"}, {"limit", "page+full:limit"},
+	{"damaged", "page+full:damaged"},
+};
+
+static size_t gravity(const char *reason)
 {
-	static const char *const names[][2] = {{"schema", "page+full:schema"}, {"left-out", "page+full:left-out"}, {"limit", "page+full:limit"},
-					       {"encoding", "page+full:encoding"}, {"damaged", "page+full:damaged"}};
-	for (size_t i = 0; reason && i < TRIB_COUNT(names); i++)
-		if (strcmp(reason, names[i][0]) == 0)
-			return names[i][1];
-	return "page";
+	size_t i = TRIB_COUNT(reasons);
+	while (i && strcmp(reason, reasons[i - 1][0]) != 0)
+		i--;
+	return i;
 }
+
+static const char *label(const char *reason) { return reason ? reasons[gravity(reason) - 1][1] : "page"; }
 
 /* ---- pairs ---- */
 
@@ -162,7 +167,8 @@ static int match(void *ctx, const struct trib_table *old_t, const struct trib_ta
 	}
 	if (!p->refused)
 		return 1;
-	e->reason = e->reason ? e->reason : p->refused;
+	if (!e->reason || gravity(p->refused) > gravity(e->reason))
+		e->reason = p->refused;
 	e->ret->full_tables += !before || !p->looked;
 	p->looked = true;
 	return 0;

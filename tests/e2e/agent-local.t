@@ -105,10 +105,13 @@ check "and exits 0 with the same tip" says "#1 " a log --limit 1
 
 sql "UPDATE resident SET note = '搬走了' WHERE id = 1; INSERT INTO demand VALUES('D3', '垃圾清运', 3); DELETE FROM demand WHERE code = 'D1'; INSERT INTO memo VALUES('x', 1);"
 cp "$dir/office.db" "$dir/two.db"
+check "until now comparing pages was enough" says "never needed" a status
 check "a change is a commit with counts" says "1 added, 2 changed, 1 removed" a commit -m "夜间值班"
 sql "ALTER TABLE demand ADD COLUMN grade INTEGER DEFAULT 2; DROP TABLE memo; CREATE TABLE visit(id TEXT PRIMARY KEY, at TEXT); INSERT INTO visit VALUES('v1', '2026-11-25');"
 cp "$dir/office.db" "$dir/three.db"
-check "a change of the schema is committed" a commit --accept-loss
+check "a change of the schema is committed, by rows where it must be" says "1 tables compared row by row: their definition changed" a commit --accept-loss
+check "status counts how often that was so" says " runs, last " a status
+check "and says so to programs" says '"reason": "schema",' a status --json
 check "log names the tables, for people" says "洗马社区 " a log
 check "show lists rows" says "title='垃圾清运'" a show '#2' --rows 10
 check "show in JSON parses" json show HEAD --rows 5

@@ -1,5 +1,6 @@
 /* test_capture.c: random histories of an application's database. After every capture: the parts are canonical, applying them to a model of the old
- * state (a plain map of cells) gives the new state byte for byte, and the digest lanes they lead to equal those of a full rescan.
+ * state (a plain map of cells) gives the new state byte for byte, and applying their inverse to that the old one; the digest lanes they lead to equal
+ * those of a full rescan.
  * Both engines agree on every capture. PROPERTY_ROUNDS histories (150), from PROPERTY_SEED on (1). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -102,9 +103,19 @@ static void apply_change(sqlite3 *m, const struct trib_change *ch, const char *c
 	}
 }
 
-static void apply_parts(sqlite3 *m, const struct trib_capture *c)
+static void invert(struct trib_change *ch)
 {
-	for (size_t p = 0; p < c->nparts; p++) {
+	const struct trib_value *old = ch->old;
+	ch->old = ch->new;
+	ch->new = old;
+	ch->op = ch->op == TRIB_INSERT ? TRIB_DELETE : ch->op == TRIB_DELETE ? TRIB_INSERT : TRIB_UPDATE;
+}
+
+/* `back`: the other way round, the last part first. */
+static void apply_parts(sqlite3 *m, const struct trib_capture *c, bool back)
+{
+	for (size_t i = 0; i < c->nparts; i++) {
+		size_t p = back ? c->nparts - 1 - i : i;
 		struct trib_schematext s = {0};
 		struct trib_change ch;
 		int rc = 0;
@@ -116,9 +127,11 @@ static void apply_parts(sqlite3 *m, const struct trib_capture *c)
 			const char *cols[64];
 			if (!t || t->ncols + t->bag != ch.table->ncol)
 				fail_msg("table %.*s is not in the schema lines", (int)ch.table->name.n, (const char *)ch.table->name.p);
-			for (size_t i = 0; i < t->ncols; i++)
-				cols[i] = t->cols[i].name;
+			for (size_t k = 0; k < t->ncols; k++)
+				cols[k] = t->cols[k].name;
 			cols[t->ncols] = TRIB_BAG_COUNT;
+			if (back)
+				invert(&ch);
 			apply_change(m, &ch, cols);
 		}
 		if (rc)
@@ -273,6 +286,15 @@ static void models_equal(sqlite3 *a, sqlite3 *b)
 	sql_run(a, "DETACH other");
 }
 
+static sqlite3 *copy_of(sqlite3 *m)
+{
+	sqlite3 *to = sql_open(":memory:");
+	sqlite3_int64 n;
+	unsigned char *p = sqlite3_serialize(m, "main", &n, 0);
+	assert_int_equal(sqlite3_deserialize(to, "main", p, n, n, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE), 0);
+	return to;
+}
+
 /* ---- one history ---- */
 
 static void lanes_equal_rescan(struct scratch *x)
@@ -339,11 +361,17 @@ static void history(uint64_t seed, struct totals *t)
 		}
 		(void)agree_and_commit(&x, &c, NULL);
 		count(&c, t);
+		sqlite3 *before = copy_of(model);
 		sql_run(model, "BEGIN");
-		apply_parts(model, &c);
+		apply_parts(model, &c, false);
 		sql_run(model, "COMMIT");
 		sqlite3 *live = read_live(x.app);
 		models_equal(model, live);
+		sql_run(live, "BEGIN");
+		apply_parts(live, &c, true);
+		sql_run(live, "COMMIT");
+		models_equal(before, live);
+		sqlite3_close(before);
 		sqlite3_close(live);
 		lanes_equal_rescan(&x);
 		trib_capture_release(&c);

@@ -190,6 +190,12 @@ static void history(uint64_t seed, struct agreed *t)
 			try_sql(x.app, "BEGIN");
 		for (uint32_t e = 0; e < 1 + rnd(rnd(3) ? 3 : 10); e++)
 			one_edit(x.app);
+		for (uint32_t e = 0; e < (rnd(5) ? 0 : 1 + rnd(3)); e++) {
+			char table[64];
+			if (pick_table(x.app, table, sizeof(table)))
+				alter(x.app, table);
+			one_edit(x.app);
+		}
 		try_sql(x.app, "COMMIT");
 		if (rnd(4) == 0) {
 			sqlite3_close(x.app);

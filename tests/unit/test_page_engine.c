@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "agent/capture/baseline.h"
 #include "tests/lib/edits.h"
 
 static int setup(void **state)
@@ -173,6 +174,63 @@ static void whole_numbers_of_real_columns_are_reals(void **state)
 	assert_int_equal(see(x, "page").rows, 6);
 }
 
+/* The order of fields is not that of columns; some columns have no field, some have two; 0 and 1 have no bytes; an INTEGER key may be none. */
+static void fields_are_found_where_they_lie(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE w(a, k TEXT COLLATE NOCASE, j REAL, b, PRIMARY KEY(k, j)) WITHOUT ROWID;"
+	      "CREATE TABLE r(a, k, j, PRIMARY KEY(k, k COLLATE NOCASE, j DESC)) WITHOUT ROWID;"
+	      "CREATE TABLE g(id INTEGER PRIMARY KEY, v AS (a), w AS (a || 'w') STORED, a INT, s AS (b) STORED, b);"
+	      "CREATE TABLE d(a, id INTEGER PRIMARY KEY DESC, b); CREATE TABLE i(a, id INT PRIMARY KEY, b);"
+	      ROWS(300) "INSERT INTO w SELECT i, 'k' || (i / 2), i % 2, i * 3 FROM s; INSERT INTO r SELECT a, k || a, j FROM w;"
+	      "INSERT INTO g(id, a, b) SELECT a, a % 2, a % 3 FROM w; INSERT INTO d SELECT a % 2, a, 1 FROM w; INSERT INTO i SELECT a % 2, a, 0 FROM w");
+	sql_run(x->app, "UPDATE w SET a = -1 WHERE a = 7; UPDATE r SET j = 5 WHERE a = 9; UPDATE g SET b = 'b' WHERE id = 3; UPDATE g SET a = 1 WHERE id = 4;"
+		"UPDATE d SET b = 0 WHERE id = 5; UPDATE i SET b = 1 WHERE id = 6");
+	struct seen s = see(x, "page");
+	assert_int_equal(s.rows, 7); /* r's key has changed: two */
+	assert_int_equal(s.full_tables, 0);
+}
+
+static void an_integer_key_is_the_rowid(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE a(v, id INTEGER PRIMARY KEY);" ROWS(300) "INSERT INTO a SELECT 'v', i * 1000000007 FROM s; INSERT INTO a VALUES('v', -1), ('v', 0)");
+	sql_run(x->app, "UPDATE a SET v = 'w' WHERE id < 1000000008; UPDATE a SET id = id + 1 WHERE id = 20000000140");
+	assert_int_equal(see(x, "page").rows, 5);
+}
+
+/* NULL in a key makes a row of the bag, its neighbours stay keyed rows. */
+static void rows_without_a_key_are_told_one_by_one(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "CREATE TABLE k(a, b, v, PRIMARY KEY(a, b));" ROWS(300) "INSERT INTO k SELECT i, nullif(i % 10, 0), 'v' FROM s");
+	sql_run(x->app, "UPDATE k SET v = 'w' WHERE a BETWEEN 95 AND 104; UPDATE k SET b = NULL WHERE a = 5; UPDATE k SET b = 1 WHERE a = 30");
+	/* Nine keyed ones change; 100 goes and comes in the bag; 5 and 30 change sides. */
+	assert_int_equal(see(x, "page").rows, 9 + 2 + 4);
+}
+
+/* Every page of two large tables moves or is rebuilt: only what was altered goes to the full engine. */
+static void a_night_of_vacuum_and_rebuilds_is_compared_by_pages(void **state)
+{
+	struct scratch *x = *state;
+	start(x, "PRAGMA page_size=1024; PRAGMA auto_vacuum=1; CREATE TABLE a(id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE \"b\"(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
+	      "CREATE TABLE c(x, y); CREATE TABLE d(id INTEGER PRIMARY KEY, v INT); CREATE TABLE gone(v PRIMARY KEY);" ROWS(500)
+	      "INSERT INTO a SELECT i, zeroblob(i) FROM s; INSERT INTO b SELECT 'k' || id, v FROM a; INSERT INTO c SELECT id, v FROM a; INSERT INTO d SELECT id, id FROM a");
+	sql_run(x->app, "CREATE TABLE \"b2\"(k TEXT PRIMARY KEY, v) WITHOUT ROWID; INSERT INTO b2 SELECT * FROM b; DROP TABLE b; ALTER TABLE b2 RENAME TO \"b\";"
+		"CREATE TABLE d2(id INTEGER PRIMARY KEY, v TEXT); INSERT INTO d2 SELECT * FROM d; DROP TABLE d; ALTER TABLE d2 RENAME TO d; DROP TABLE gone;"
+		"CREATE TABLE come(k PRIMARY KEY, v); INSERT INTO come VALUES(1, 1); CREATE INDEX ci ON c(y); DELETE FROM c WHERE x = 9; UPDATE a SET v = 1 WHERE id = 8");
+	struct seen s = see(x, "page+full:schema");
+	assert_int_equal(s.full_tables, 1);
+	assert_int_equal(s.rows, 1 /* come */ + 1 /* c */ + 1 /* a */ + 500 /* d: texts now */);
+	sql_run(x->app, "PRAGMA page_size=4096; PRAGMA auto_vacuum=0; VACUUM; ALTER TABLE come RENAME v TO w");
+	s = see(x, "page+full:schema");
+	assert_int_equal(s.full_tables, 1);
+	sql_run(x->app, "VACUUM; UPDATE a SET v = 2 WHERE id = 8");
+	s = see(x, "page");
+	assert_int_equal(s.full_tables, 0);
+	assert_int_equal(s.rows, 1);
+}
+
 static void texts_of_utf16_files_travel_exactly(void **state)
 {
 	struct scratch *x = *state;
@@ -317,6 +375,118 @@ static void numbers_outside_the_file_are_refused(void **state)
 	refused(x);
 }
 
+/* Crafted pages, in the state before and in the one that comes: each is refused with a word, or both engines see the same. */
+static const struct { const char *what; size_t at, n; uint8_t bytes[4]; } crafted[] = { /* in the root of a, an interior page */
+	{"itself as last child", 8, 4, {0}}, {"page 0 as last child", 8, 4, {0, 0, 0, 0}}, {"a child far outside", 8, 4, {0x7f, 0xff, 0xff, 0xff}},
+	{"the schema as last child", 8, 4, {0, 0, 0, 1}}, {"another kind", 0, 1, {2}}, {"no kind at all", 0, 1, {77}}, {"an index leaf", 0, 1, {10}},
+	{"more cells than fit", 3, 2, {0xff, 0xff}}, {"cells outside the page", 12, 2, {0xff, 0xf0}}, {"a cell over the header", 12, 2, {0, 4}},
+	{"the same cell twice", 12, 4, {1, 0xf8, 1, 0xf8}},
+};
+
+static void craft(struct scratch *x, size_t i, size_t root, uint8_t *to)
+{
+	(void)x;
+	memcpy(to + (root - 1) * 512 + crafted[i].at, crafted[i].bytes, crafted[i].n);
+	if (i == 0)
+		trib_put_be32(to + (root - 1) * 512 + 8, (uint32_t)root);
+}
+
+/* With sums that fit, as if this had been the state that was captured. */
+static void write_baseline(struct scratch *x, struct trib_span whole)
+{
+	char path[128];
+	int fd = -1;
+	(void)snprintf(path, sizeof(path), "%s/baseline", x->state);
+	OK(trib_fs_write(path, whole, 0600, err));
+	OK(trib_sums_open(&x->s, &fd, err));
+	for (uint32_t i = 0; i < whole.n / 512; i++)
+		OK(trib_sums_put(fd, i + 1, whole.p + i * 512, 512, err));
+	OK(trib_sums_end(fd, x->s.tip.oid, 512, (uint32_t)(whole.n / 512), err));
+	close(fd);
+}
+
+static void agree_or_refuse(struct scratch *x, const char *what)
+{
+	struct trib_capture full = {.delta.fd = -1}, page = {.delta.fd = -1};
+	struct trib_err a = {0}, b = {0};
+	int rc = trib_capture_run(&x->s, &trib_engine_full, &full, &a);
+	trib_delta_release(&full.delta);
+	if (rc != trib_capture_run(&x->s, &trib_engine_page, &page, &b))
+		fail_msg("%s: the full engine says %s, the page engine %s", what, rc ? a.msg : "nothing", rc ? "nothing" : b.msg);
+	if (rc && (a.code != TRIB_E_SCHEMA || b.code != TRIB_E_SCHEMA || !b.msg[0]))
+		fail_msg("%s: %s / %s", what, a.msg, b.msg);
+	if (!rc)
+		same_capture(&full, &page);
+	trib_capture_release(&full);
+	trib_capture_release(&page);
+}
+
+static void crafted_trees_are_refused_or_seen_alike(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf good = TRIB_BUF(TRIB_MIB), next = TRIB_BUF(TRIB_MIB), bad = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;" ROWS(2000)
+	      "INSERT INTO a SELECT i, 'v' || i FROM s; INSERT INTO w SELECT id, v FROM a");
+	size_t roots[] = {root_of(x, "a"), root_of(x, "w")};
+	OK(trib_fs_read(x->db, &good, err));
+	sql_run(x->app, "UPDATE a SET v = 1 WHERE id % 100 = 0; UPDATE w SET v = 1 WHERE k % 100 = 0");
+	sqlite3_close(x->app);
+	x->app = NULL;
+	OK(trib_fs_read(x->db, &next, err));
+	for (size_t i = 0; i < 2 * TRIB_COUNT(crafted); i++)
+		for (int old = 0; old < 2; old++) {
+			const struct trib_buf *from = old ? &good : &next;
+			trib_buf_reset(&bad);
+			trib_buf_put_span(&bad, trib_buf_span(from));
+			craft(x, i / 2, roots[i % 2], bad.p);
+			OK(trib_fs_write(x->db, trib_buf_span(old ? &next : &bad), 0644, err));
+			write_baseline(x, trib_buf_span(old ? &bad : &good));
+			agree_or_refuse(x, crafted[i / 2].what);
+		}
+	trib_buf_release(&good);
+	trib_buf_release(&next);
+	trib_buf_release(&bad);
+}
+
+static uint8_t *page_at(struct trib_buf *whole, size_t pgno) { return whole->p + (pgno - 1) * 512; }
+
+static void rows_out_of_order_are_refused(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(300) "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "a");
+	OK(trib_fs_read(x->db, &whole, err));
+	uint32_t leaf = trib_be32(page_at(&whole, root) + 8);
+	assert_int_equal(page_at(&whole, leaf)[0], 13);
+	uint8_t *cells = page_at(&whole, leaf) + 8, two[4] = {cells[2], cells[3], cells[0], cells[1]};
+	poke(x, (leaf - 1) * 512 + 8, two, 4);
+	refused(x);
+	agree_or_refuse(x, "two rows changed places");
+	trib_buf_release(&whole);
+}
+
+/* SQLite's own limit: a tree of more levels than 20 cannot be. */
+static void a_tree_too_deep_is_refused(void **state)
+{
+	struct scratch *x = *state;
+	enum { LEVELS = 60 };
+	uint8_t pages[LEVELS][512] = {{0}};
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE z(v); INSERT INTO z VALUES(zeroblob(60000));" ROWS(300)
+	      "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "a"), first = root_of(x, "z") + 1;
+	for (size_t i = 0; i < LEVELS; i++) {
+		pages[i][0] = i + 1 < LEVELS ? 5 : 13;
+		trib_put_be32(pages[i] + 8, (uint32_t)(first + i + 1));
+	}
+	uint8_t head[12] = {5};
+	trib_put_be32(head + 8, (uint32_t)first);
+	poke(x, (first - 1) * 512, pages, sizeof(pages));
+	poke(x, (root - 1) * 512, head, sizeof(head));
+	refused(x);
+	agree_or_refuse(x, "60 levels");
+}
+
 /* Pages alone show this one: SQLite reads both tables without a word. */
 static void a_leaf_of_two_trees_goes_to_the_full_engine(void **state)
 {
@@ -358,10 +528,12 @@ int main(void)
 		T(a_chain_may_change_under_an_identical_leaf), T(an_overflowing_index_entry_is_no_row), T(moved_chains_are_no_change),
 		cmocka_unit_test_setup_teardown(rows_lie_in_interior_pages_of_a_table_without_rowid, setup_rowid_of, teardown),
 		T(tables_that_change_names_change_all_rows), T(columns_that_change_names_change_all_rows),
-		T(a_short_record_takes_the_default_as_it_reads), T(whole_numbers_of_real_columns_are_reals), T(texts_of_utf16_files_travel_exactly),
+		T(a_short_record_takes_the_default_as_it_reads), T(whole_numbers_of_real_columns_are_reals), T(fields_are_found_where_they_lie),
+		T(an_integer_key_is_the_rowid), T(rows_without_a_key_are_told_one_by_one), T(a_night_of_vacuum_and_rebuilds_is_compared_by_pages), T(texts_of_utf16_files_travel_exactly),
 		T(renumbered_and_moved_rows_are_no_change), T(another_page_size_is_no_change), T(cells_of_free_pages_are_no_rows),
 		T(rows_left_out_are_counted_by_the_full_engine), T(a_tree_that_leads_into_itself_is_refused), T(numbers_outside_the_file_are_refused),
-		T(a_leaf_of_two_trees_goes_to_the_full_engine),
+		T(crafted_trees_are_refused_or_seen_alike), T(rows_out_of_order_are_refused), T(a_tree_too_deep_is_refused),
+	 T(a_leaf_of_two_trees_goes_to_the_full_engine),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
