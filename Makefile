@@ -151,7 +151,7 @@ lint:
 property: tests
 	@PROPERTY_ROUNDS=$(PROPERTY_ROUNDS) TEST_TIMEOUT=7200 $(RUN) $(filter $(BUILD)/tests/property/%,$(TEST_BIN)) $(filter tests/property/%,$(TEST_SH))
 attack: tests
-	@ATTACK_STRIDE=$(ATTACK_STRIDE) TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/%,$(TEST_SH))
+	@ATTACK_STRIDE=$(ATTACK_STRIDE) TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/% tests/crash/every-call.t,$(TEST_SH))
 fuzz-build: $(FUZZ_BIN)
 fuzz:
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build
