@@ -3,13 +3,14 @@
 
 #include "agent/capture/baseline.h"
 #include "agent/commands.h"
-#include "agent/private.h"
+#include "agent/private_copy.h"
 #include "core/base/clock.h"
 
 const struct trib_opt agent_opts_restore[] = {
 	{"at", 0, "WHEN", N_("which moment: a date, an instant, HEAD~2, #12, a hash, \"3 days ago\", latest")},
 	{"to", 0, "FILE", N_("the new file")},
 	{"table", 't', "TABLE", N_("only this table")},
+	{"private", 0, "BUNDLE", N_("join this decrypted copy of the private half, for a machine that has none of its own")},
 	{"force", 'f', NULL, N_("replace FILE when it exists")},
 	{0},
 };
@@ -68,6 +69,26 @@ static void print_restored(struct trib_cli *cli, const struct trib_restored *r, 
 		trib_say(cli, _("private      joined from private.git #%llu, proven on the file\n"), (unsigned long long)r->private_seq);
 }
 
+/* With --private the other half comes from a file; it is unpacked beside the target for as long as it is read. */
+static int replay_halves(struct trib_cli *cli, struct trib_history *h, const uint8_t oid[TRIB_OID_LEN], const char *to, struct trib_restored *ret)
+{
+	const char *copy = trib_cli_opt(cli, "private"), *table = trib_cli_opt(cli, "table");
+	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s.private", to);
+	struct trib_repo *repo = NULL;
+	struct trib_err ignored;
+	if (!copy)
+		return trib_replay_to_file(h, oid, table, to, ret, &cli->err);
+	if (!dir)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_exists(dir))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; remove it, or choose another name"), dir);
+	int rc = trib_private_copy_open(trib_cli_state(cli), copy, dir, oid, h, &repo, &cli->err) || trib_replay_to_file(h, oid, table, to, ret, &cli->err) ? -1 : 0;
+	trib_repo_free(repo);
+	if (trib_fs_remove_tree(dir, rc ? &ignored : &cli->err) && !rc)
+		rc = -1;
+	return rc;
+}
+
 /* Replays beside the target and moves the proven file over it. */
 static int replay(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const char *to, struct trib_restored *ret)
 {
@@ -85,7 +106,7 @@ static int replay(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const c
 	bool over = trib_fs_exists(to);
 	if (over && trib_fs_remove(fresh, &cli->err))
 		return -1;
-	if (trib_replay_to_file(&h, oid, trib_cli_opt(cli, "table"), over ? fresh : to, ret, &cli->err))
+	if (replay_halves(cli, &h, oid, over ? fresh : to, ret))
 		return -1;
 	return over ? trib_fs_rename(fresh, to, &cli->err) : 0;
 }

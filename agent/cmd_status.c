@@ -1,6 +1,6 @@
 /* cmd_status.c: `status`: where the data is now, and one sentence that a clerk reads. Works without hub and network. */
 #include "agent/commands.h"
-#include "agent/private.h"
+#include "agent/private_copy.h"
 #include "core/base/clock.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little, as the hub counts */
@@ -118,6 +118,23 @@ static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
 	trib_json(cli, "left_out", list);
 }
 
+/* How old the last encrypted copy of the private half is: nobody else has it. */
+static void say_copy(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_private_copy c;
+	char text[128], when[17];
+	bool known = trib_private_copy_last(s, &c);
+	if (s->private_tip.exists && !known)
+		line(cli, _("private copy"), _("none; the private half is only on this computer: tributary-agent bundle create FILE --private --to CERT"));
+	if (s->private_tip.exists && known) {
+		trib_time_city(when, c.at);
+		(void)snprintf(text, sizeof(text), _("%s, %llu commits ago"), when, (unsigned long long)(s->private_tip.seq - c.seq));
+		line(cli, _("private copy"), text);
+	}
+	trib_json(cli, "private_copy", known ? json_pack("{s:o, s:I}", "at", agent_json_time(c.at), "seq", (json_int_t)c.seq) : json_null());
+}
+
 /* What never leaves: whole tables, and columns of others, as the next commit will see it. A database that cannot be read now shows the names alone. */
 static int say_private(struct trib_cli *cli)
 {
@@ -145,6 +162,7 @@ static int say_private(struct trib_cli *cli)
 	if (l.n || s->private_tip.exists)
 		line(cli, _("private"), known ? trib_buf_str(&text) : l.n ? _("as named in private.conf and policy.conf") : _("nothing"));
 	trib_json(cli, "private", list);
+	say_copy(cli);
 	trib_json(cli, "private_seq", json_integer((json_int_t)s->private_tip.seq));
 	return 0;
 }

@@ -34,10 +34,12 @@ int agent_cmd_cert_rotate(struct trib_cli *cli);
 int agent_cmd_config_list(struct trib_cli *cli);
 int agent_cmd_config_get(struct trib_cli *cli);
 int agent_cmd_config_set(struct trib_cli *cli);
+int agent_cmd_bundle_create(struct trib_cli *cli);
+int agent_cmd_bundle_apply(struct trib_cli *cli);
 int agent_cmd_doctor(struct trib_cli *cli);
 
 extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_log[], agent_opts_show[], agent_opts_check[], agent_opts_restore[],
-	agent_opts_enrol[], agent_opts_sync[];
+	agent_opts_enrol[], agent_opts_sync[], agent_opts_bundle_create[];
 
 /* Capture and commit, as `commit` and `sync` do it; fills cli->json and prints. *ret_changed: a commit was made. A braked capture
  * returns 0 with *ret_braked (nothing was committed, unless `report`). */

@@ -324,14 +324,11 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 
 /* ---- pull ---- */
 
-static int keep_chain(struct trib_state *s, struct trib_pulled *p, struct trib_err *err)
+static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN], struct trib_pulled *p, struct trib_err *err)
 {
-	uint8_t fetched[TRIB_OID_LEN];
 	struct trib_down_tip tip;
 	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
 	size_t n = 0;
-	if (trib_repo_ref(s->repo, DOWN_NEW, fetched, err))
-		return err->code == TRIB_E_NOT_FOUND ? 0 : -1; /* the hub has sent nothing yet */
 	if (trib_down_tip_load(s, &tip, err))
 		return -1;
 	if (trib_repo_chain(s->repo, fetched, tip.exists ? tip.oid : NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err))
@@ -365,7 +362,26 @@ int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_er
 	if (rc)
 		return -1;
 	trib_repo_refresh(s->repo);
-	if (keep_chain(s, &p, err))
+	uint8_t fetched[TRIB_OID_LEN];
+	rc = trib_repo_ref(s->repo, DOWN_NEW, fetched, err);
+	if (rc ? err->code != TRIB_E_NOT_FOUND /* the hub has sent nothing yet */ : keep_chain(s, fetched, &p, err))
+		return -1;
+	*ret = p;
+	return 0;
+}
+
+int trib_link_take(struct trib_state *s, const uint8_t down[TRIB_OID_LEN], struct trib_pulled *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) uint8_t(*older)[TRIB_OID_LEN] = NULL;
+	struct trib_down_tip tip;
+	struct trib_pulled p;
+	struct trib_err none;
+	size_t n;
+	if (trib_link_progress(s, &p, err) || trib_down_tip_load(s, &tip, err))
+		return -1;
+	/* A stick that was read before, or left in a drawer, brings nothing new. */
+	bool known = tip.exists && trib_repo_chain(s->repo, tip.oid, down, TRIB_PUSH_COMMITS_MAX * 16, &older, &n, &none) == 0;
+	if (!known && keep_chain(s, down, &p, err))
 		return -1;
 	*ret = p;
 	return 0;

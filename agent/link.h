@@ -14,6 +14,8 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */ };
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same with a down chain whose objects are in the repository already: brought by hand. */
+int trib_link_take(struct trib_state *s, const uint8_t down[TRIB_OID_LEN], struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* What the kept receipts say: highest held and merged sequence, 0 when none. */
 int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

@@ -1,0 +1,131 @@
+/* cmd_bundle.c: `bundle create` and `bundle apply`: what push, pull and a copy of the private half carry, as a file in the hand (D8.3). */
+#include "agent/commands.h"
+#include "agent/link.h"
+#include "agent/private_copy.h"
+#include "core/base/clock.h"
+#include "core/store/bundlefile.h"
+
+#define CHAIN_MAX ((size_t)16 * 1024 * 1024)
+
+const struct trib_opt agent_opts_bundle_create[] = {
+	{"since", 0, "REV", N_("only what follows this commit (default: what the city has not given a receipt for)")},
+	{"private", 0, NULL, N_("an encrypted copy of the private half, for --to")},
+	{"to", 0, "CERT", N_("with --private: the certificate file (PEM) of whoever may open it")},
+	{0},
+};
+
+/* The commit that the bundle builds on; *ret false: none, it is whole. */
+static int find_since(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], bool *ret)
+{
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
+	struct trib_state *s = trib_cli_state(cli);
+	const char *since = trib_cli_opt(cli, "since");
+	size_t n = 0;
+	*ret = false;
+	if (since) {
+		*ret = true;
+		return trib_history_at(s->repo, MAIN_REF, since, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err);
+	}
+	if (trib_held_load(s, false, &r, &cli->err) || trib_repo_chain(s->repo, s->tip.oid, NULL, CHAIN_MAX, &chain, &n, &cli->err))
+		return -1;
+	for (size_t i = n; i > 0 && !*ret; i--)
+		if (trib_held_find(&r, chain[i - 1])) {
+			memcpy(oid, chain[i - 1], TRIB_OID_LEN);
+			*ret = true;
+		}
+	return 0;
+}
+
+static int create_private(struct trib_cli *cli, const char *path)
+{
+	struct trib_private_copy c;
+	const char *to = trib_cli_opt(cli, "to");
+	if (!to || trib_cli_opt(cli, "since"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("an encrypted copy is always whole and needs --to CERT, the certificate of whoever may open it"));
+	if (cli->dry_run) {
+		trib_say(cli, _("would write an encrypted copy of the private half to %s\n"), path);
+		return 0;
+	}
+	if (trib_private_copy_make(trib_cli_state(cli), to, path, &c, &cli->err))
+		return -1;
+	trib_say(cli, _("%s: the private half up to its commit #%llu, encrypted to %s. Only that key opens it: openssl cms -decrypt -binary -inform DER -in %s -inkey KEY -out private.bundle\n"), path,
+		 (unsigned long long)c.seq, c.to, path);
+	trib_json(cli, "file", json_string(path));
+	trib_json(cli, "private_seq", json_integer((json_int_t)c.seq));
+	trib_json(cli, "to", json_string(c.to));
+	return 0;
+}
+
+int agent_cmd_bundle_create(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	const char *path = cli->argv[0];
+	struct trib_bundle head = {.nrefs = 1, .refs = {{.name = MAIN_REF}}};
+	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	uint8_t since[TRIB_OID_LEN];
+	uint64_t bytes = 0;
+	bool has;
+	size_t n = 0;
+	if (trib_cli_flag(cli, "private"))
+		return create_private(cli, path);
+	if (trib_cli_opt(cli, "to"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--to goes with --private; the history itself is signed and not secret to the city"));
+	if (!s->tip.exists)
+		return trib_fail(&cli->err, TRIB_E_NOT_INIT, _("there is no commit yet; try: tributary-agent commit"));
+	if (trib_fs_exists(path))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name"), path);
+	if (find_since(cli, since, &has) || trib_repo_chain(s->repo, s->tip.oid, has ? since : NULL, CHAIN_MAX, &chain, &n, &cli->err))
+		return -1;
+	trib_json(cli, "commits", json_integer((json_int_t)n));
+	if (n == 0) {
+		trib_say(cli, "%s\n", _("Nothing to carry: the city has a receipt for every commit. The whole history: tributary-agent bundle create FILE --since '#1', or stock git bundle."));
+		return 0;
+	}
+	if (cli->dry_run) {
+		trib_say(cli, _("would write %zu commits to %s\n"), n, path);
+		return 0;
+	}
+	memcpy(head.refs[0].oid, s->tip.oid, TRIB_OID_LEN);
+	if (has)
+		memcpy(head.prerequisites[head.nprerequisites++], since, TRIB_OID_LEN);
+	if (trib_bundle_write(s->repo, &head, path, &bytes, &cli->err))
+		return -1;
+	trib_say(cli, _("%s: %zu commits, up to #%llu, %llu bytes. At the city: tributary-hub ingest %s\n"), path, n, (unsigned long long)s->tip.seq, (unsigned long long)bytes, path);
+	trib_json(cli, "file", json_string(path));
+	trib_json(cli, "seq", json_integer((json_int_t)s->tip.seq));
+	trib_json(cli, "bytes", json_integer((json_int_t)bytes));
+	return 0;
+}
+
+int agent_cmd_bundle_apply(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_bundle head;
+	struct trib_pulled p;
+	const uint8_t *down = NULL;
+	if (!s->node.enrolled)
+		return trib_fail(&cli->err, TRIB_E_CERT, _("this office is not enrolled yet; try: tributary-agent enrol --slip FILE"));
+	if (cli->dry_run) {
+		trib_say(cli, _("would take the city's word from %s\n"), cli->argv[0]);
+		return 0;
+	}
+	if (trib_bundle_load(cli->argv[0], s->repo, &head, &cli->err))
+		return -1;
+	for (size_t i = 0; i < head.nrefs; i++)
+		if (strcmp(head.refs[i].name, "refs/heads/down") == 0)
+			down = head.refs[i].oid;
+	if (!down)
+		return trib_fail(&cli->err, TRIB_E_FORMAT, _("%s brings no word of the city (refs/heads/down); at the city: tributary-hub bundle create %s --node %s --app %s"),
+				 cli->argv[0], cli->argv[0], s->node.node, s->node.app);
+	trib_repo_refresh(s->repo);
+	if (trib_link_take(s, down, &p, &cli->err))
+		return -1;
+	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
+	trib_json(cli, "held_seq", json_integer((json_int_t)p.held_seq));
+	trib_json(cli, "merged_seq", json_integer((json_int_t)p.merged_seq));
+	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
+		 (unsigned long long)p.merged_seq);
+	return 0;
+}
