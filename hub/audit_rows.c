@@ -281,6 +281,7 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		{"sqlite_schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'index' ORDER BY type, name", 2, -1},
 		{"_t_mirror", "SELECT mirror, name, tbl, shape FROM _t_mirror ORDER BY mirror", 1, -1},
 		{"_t_column", "SELECT mirror, col, city_col, pk, place FROM _t_column ORDER BY mirror, col", 2, -1},
+		{"_t_made", "SELECT node, tables, columns FROM _t_made ORDER BY node", 1, 0},
 		{"_t_view", "SELECT name, view FROM _t_view ORDER BY name", 1, -1},
 		{"_t_history", "SELECT node, out_of_step, tip FROM _t_history ORDER BY node", 1, 0},
 		{"_t_digest", "SELECT node, digest FROM _t_digest ORDER BY node", 1, 0},

@@ -12,6 +12,7 @@
 #include "hub/chain.h"
 #include "hub/keeper.h"
 #include "hub/line.h"
+#include "hub/pack_in.h"
 
 #define SIBLING_MS 10000 /* merger and enrolment write their records whole */
 
@@ -35,6 +36,7 @@ struct keeper {
 	int control_fd, merger_fd, enrol_fd;
 	struct conn conns[TRIB_LINES_MAX];
 	size_t nconns, turn;
+	bool packs_left;  /* of a push that failed, something could not be removed from its history */
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
 	struct trib_keeper_log log;
 	struct trib_buf in;
@@ -178,6 +180,22 @@ static int redo_refs(struct keeper *k, struct trib_err *err)
 	return row;
 }
 
+/* Packs of pushes that a crash cut off, those of first pushes too. */
+static int sweep_packs(struct keeper *k, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(k->db.db, "SELECT node, app FROM node", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(k->db.db, st, err)) > 0) {
+		if (trib_pack_in_sweep(&k->db, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1), err)) {
+			k->packs_left = true;
+			trib_log(TRIB_LOG_WARN, "%s", err->msg);
+		}
+	}
+	return row;
+}
+
 static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_history h;
@@ -198,40 +216,6 @@ static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 		return -1;
 	struct trib_span tip = row ? trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)) : (struct trib_span){0};
 	return trib_line_answer(&c->line, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, err);
-}
-
-static bool plain_name(const char *s, size_t size)
-{
-	size_t n = strnlen(s, size);
-	if (n == 0 || n == size)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'z')))
-			return false;
-	return true;
-}
-
-/* rename of pack-X.pack then .idx into the repository, durable; a file already there is fine (a repeated push). Out of the quarantine of the worker
- * that speaks, by the supervisor's word: a worker that was taken over can neither publish nor take away what another one is judging. */
-static int move_pack(struct keeper *k, int64_t pid, const struct trib_ipc_publish *p, struct trib_repo *repo, struct trib_err *err)
-{
-	static const char *const ext[] = {"pack", "idx"};
-	if (!p->pack[0])
-		return 0;
-	if (!plain_name(p->pack, sizeof(p->pack)))
-		return trib_fail(err, TRIB_E_FORMAT, "a worker named an impossible pack");
-	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s/objects/pack", trib_repo_path(repo));
-	if (!dir || trib_fs_mkdirs(dir, 0700, err))
-		return -1;
-	for (size_t i = 0; i < TRIB_COUNT(ext); i++) {
-		TRIB_AUTO(trib_mem) char *from = trib_pathf("%s/quarantine/w%lld/pack/pack-%s.%s", k->db.hub->dir, (long long)pid, p->pack, ext[i]);
-		TRIB_AUTO(trib_mem) char *to = trib_pathf("%s/pack-%s.%s", dir, p->pack, ext[i]);
-		if (!from || !to)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-		if (trib_fs_rename(from, to, err))
-			return trib_ctx(err, "publishing the pack");
-	}
-	return 0;
 }
 
 static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t now, struct trib_err *err)
@@ -291,6 +275,13 @@ static int check_old_tip(struct keeper *k, const struct trib_ipc_publish *p, uin
 	if (same && first_seq != seq + 1)
 		return trib_fail(err, TRIB_E_CHAIN, "commit #%llu does not follow #%llu", (unsigned long long)first_seq, (unsigned long long)seq);
 	return same ? 0 : trib_fail(err, TRIB_E_CHAIN, "another push of this history came first; fetch, then push again");
+}
+
+/* Before anything is moved: a push that came second leaves nothing. */
+static int check_still(struct keeper *k, const struct trib_ipc_publish *p, struct trib_err *err)
+{
+	struct trib_ipc_held first = {0};
+	return take(&k->in, sizeof(*p), &first, sizeof(first), err) || check_old_tip(k, p, first.seq, err) ? -1 : 0;
 }
 
 static int save_history(struct keeper *k, const struct trib_ipc_publish *p, uint64_t seq, uint32_t braked, struct trib_span tip, int64_t now, struct trib_err *err)
@@ -390,6 +381,7 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	if (take(&k->in, 0, &p, sizeof(p), err) || own_history(c, p.node, sizeof(p.node), p.app, sizeof(p.app), err))
 		return -1;
 	size_t records;
+	p.pack[sizeof(p.pack) - 1] = '\0';
 	if (p.nheld == 0 || p.nheld > TRIB_PUSH_COMMITS_MAX || trib_mul_overflow(p.nheld, sizeof(struct trib_ipc_held), &records) ||
 	    p.tip_len > 2 * TRIB_LANES_MAX + TRIB_MIB || sizeof(p) + records + p.tip_len != k->in.len)
 		return trib_fail(err, TRIB_E_FORMAT, "a publication record of impossible size");
@@ -399,11 +391,17 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_repo_create(path, &repo, err) || move_pack(k, c->line.pid, &p, repo, err))
+	struct trib_pack_in pack = {0};
+	if (trib_repo_create(path, &repo, err) || (k->packs_left && trib_pack_in_sweep(&k->db, p.node, p.app, err)) || check_still(k, &p, err) ||
+	    (p.pack[0] && trib_pack_in(k->db.hub, c->line.pid, p.pack, repo, p.new_tip, &pack, err)))
 		return -1;
 	trib_crash_point("pack-moved");
-	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err))
+	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err)) {
+		if (!trib_pack_in_undo(&pack))
+			k->packs_left = true;
 		return -1;
+	}
+	trib_pack_in_keep(&pack);
 	/* From here on the commits are held, whatever happens: what follows is redone at start. */
 	struct trib_err later;
 	trib_repo_refresh(repo);
@@ -697,7 +695,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	static struct keeper k; /* too large for a stack; one keeper a process */
 	struct trib_err err;
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
-	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) || redo_refs(&k, &err) ||
+	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) || sweep_packs(&k, &err) || redo_refs(&k, &err) ||
 	    send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return trib_exit_status(err.code);

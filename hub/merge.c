@@ -31,6 +31,7 @@ static int open_city(struct trib_merge *m, const char *app, struct trib_err *err
 	m->ncities++;
 	if (trib_db_migrate(c->db, &sql, 1, err) || trib_mirror_new(c->db, &c->mirror, err))
 		return trib_ctx(err, "opening the city database of %s", app);
+	trib_mirror_shared(c->mirror);
 	return 0;
 }
 
@@ -227,7 +228,10 @@ static int fresh_mirror(struct trib_city *c, struct trib_err *err)
 {
 	trib_mirror_free(c->mirror);
 	c->mirror = NULL;
-	return trib_mirror_new(c->db, &c->mirror, err);
+	if (trib_mirror_new(c->db, &c->mirror, err))
+		return -1;
+	trib_mirror_shared(c->mirror);
+	return 0;
 }
 
 /* A reset starts from nothing, so it ends any stop (D6.3). The commits that waited before it are judged with it, their rows skipped. */

@@ -226,7 +226,7 @@ static int receive_pack(struct push *p, struct trib_span first, bool *ret_any, s
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (fd < 0)
 		return trib_fail_errno(err, "opening the quarantine");
-	if (first.n && take_pack_bytes(fd, scan, &total, first, err))
+	if (trib_fs_floor(p->w->quarantine, TRIB_DISK_FLOOR, err) || (first.n && take_pack_bytes(fd, scan, &total, first, err)))
 		return -1;
 	for (;;) {
 		size_t n = 0;
@@ -413,7 +413,7 @@ static int judge_and_publish(struct push *p, bool have_pack, struct trib_err *er
 		return -1;
 	if (!have_pack || p->objects == 0)
 		return trib_fail(err, TRIB_E_CHAIN, "the push brings no commit after the hub's last one; a history only grows; fetch first, then push again");
-	if (base_repo(p, &base, err) || trib_push_unpack(base, p->pack_in, p->pack_out, p->objects, err))
+	if (trib_fs_floor(p->w->quarantine, TRIB_DISK_FLOOR, err) || base_repo(p, &base, err) || trib_push_unpack(base, p->pack_in, p->pack_out, p->objects, err))
 		return -1;
 	(void)unlink(p->pack_in);
 	if (trib_fs_mkdirs(p->pack_dir, 0700, err))

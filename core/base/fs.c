@@ -236,6 +236,19 @@ int trib_fs_free(const char *path, uint64_t *ret_bytes, struct trib_err *err)
 	return 0;
 }
 
+int trib_fs_floor(const char *path, uint64_t floor, struct trib_err *err)
+{
+	struct statvfs vfs;
+	if (statvfs(path, &vfs))
+		return trib_fail_errno(err, "asking for the free space of %s", path);
+	uint64_t free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize, share = (uint64_t)vfs.f_blocks * vfs.f_frsize / 20;
+	floor = share < floor ? share : floor;
+	if (free_bytes >= floor)
+		return 0;
+	return trib_fail(err, TRIB_E_NO_SPACE, "only %llu MiB are free, less than the %llu MiB that must stay", (unsigned long long)(free_bytes >> 20),
+			 (unsigned long long)(floor >> 20));
+}
+
 static void lock_owner(int fd, char *ret, size_t size)
 {
 	ssize_t n = pread(fd, ret, size - 1, 0);

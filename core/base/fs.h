@@ -37,6 +37,8 @@ int trib_fs_remove_tree(const char *path, struct trib_err *err) TRIB_MUST_CHECK;
 bool trib_fs_exists(const char *path);
 /* Free bytes of the file system that holds `path`. */
 int trib_fs_free(const char *path, uint64_t *ret_bytes, struct trib_err *err) TRIB_MUST_CHECK;
+/* TRIB_E_NO_SPACE when less than `floor` bytes, or less than a twentieth of a disk smaller than twenty times that, are free. */
+int trib_fs_floor(const char *path, uint64_t floor, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Joins into a malloc'd path "a/b" that the caller frees; NULL only out of memory. */
 char *trib_path(const char *a, const char *b) TRIB_MUST_CHECK;

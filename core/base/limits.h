@@ -15,6 +15,8 @@
 /* Tables: SQLite's own SQLITE_MAX_COLUMN default is 2000. */
 #define TRIB_COLUMNS_MAX 2000
 #define TRIB_TABLES_MAX 4096      /* seen in the wild: a few hundred */
+#define TRIB_NODE_TABLES_MAX 8192 /* that one office brings into the city's file over time: a whole schema, and another one after a change of application */
+#define TRIB_NODE_COLUMNS_MAX 1000 /* that it adds to tables which stand there: half of what SQLite allows one table, so that no office alone fills it for others */
 
 /* Changesets (D5.1). A part aims at 4 MiB compressed; one row may be as large as a row may be. */
 #define TRIB_PART_GZ_TARGET (4 * TRIB_MIB)
@@ -50,6 +52,7 @@
 #define TRIB_PUSH_COMMITS_MAX 4096              /* commits one push may bring */
 #define TRIB_PUSH_COMMANDS_MAX 4                /* ref updates in one push */
 #define TRIB_PKT_MAX 65520                      /* git's pkt-line limit, header included */
+#define TRIB_DISK_FLOOR (1024 * TRIB_MIB)       /* a push ends when less is free, or less than a twentieth of a small disk: hub.db must be able to say what is held */
 #define TRIB_WANTS_MAX 256
 #define TRIB_HAVES_MAX 65536
 

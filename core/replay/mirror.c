@@ -33,6 +33,8 @@ struct update {
 
 struct trib_mirror {
 	sqlite3 *db;
+	const char *node;     /* whose commit is being applied */
+	bool shared;
 	struct entry **entries;
 	size_t nentries;
 	struct update updates[UPDATES_MAX];
@@ -106,6 +108,8 @@ void trib_mirror_free(struct trib_mirror *m)
 	trib_buf_release(&m->id);
 	free(m);
 }
+
+void trib_mirror_shared(struct trib_mirror *m) { m->shared = true; }
 
 sqlite3 *trib_mirror_db(const struct trib_mirror *m)
 {
@@ -272,6 +276,26 @@ static int make_id(struct trib_buf *b, const struct trib_st_table *t, struct tri
 	return trib_buf_check(b, "table description", err);
 }
 
+/* What a node may add to the city's files, ever: empty tables and columns cost it nothing, and all others their time. */
+static int count_made(struct trib_mirror *m, int64_t tables, int64_t columns, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+
+	if (trib_db_prepare(m->db, "INSERT INTO \"_t_made\"(node, tables, columns) VALUES(?1, ?2, ?3) ON CONFLICT(node) DO UPDATE SET tables=tables+?2,"
+				   " columns=columns+?3 RETURNING tables, columns", &st, err) < 0)
+		return -1;
+	if (sqlite3_bind_text(st, 1, m->node, -1, SQLITE_STATIC) != SQLITE_OK || sqlite3_bind_int64(st, 2, tables) != SQLITE_OK ||
+	    sqlite3_bind_int64(st, 3, columns) != SQLITE_OK)
+		return trib_db_fail(err, m->db, "binding a node");
+	if (trib_db_step(m->db, st, err) < 0)
+		return -1;
+	if (m->shared && sqlite3_column_int64(st, 0) > TRIB_NODE_TABLES_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "%s has brought more than %d tables into the city over time", m->node, TRIB_NODE_TABLES_MAX);
+	if (m->shared && sqlite3_column_int64(st, 1) > TRIB_NODE_COLUMNS_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "%s has added more than %d columns to tables of the city over time", m->node, TRIB_NODE_COLUMNS_MAX);
+	return 0;
+}
+
 static int make_entry(struct trib_mirror *m, const struct trib_st_table *st, struct entry *e, struct trib_err *err)
 {
 	bool found = false;
@@ -280,7 +304,15 @@ static int make_entry(struct trib_mirror *m, const struct trib_st_table *st, str
 	trib_buf_put_span(&e->id, trib_buf_span(&m->id));
 	if (trib_buf_check(&e->id, "table description", err) < 0)
 		return -1;
-	if (trib_shape_resolve(m->db, st, true, &e->s, &found, err) < 0 || has_others(m, &e->s, &e->others, err) < 0)
+	if (trib_shape_resolve(m->db, st, false, &e->s, &found, err) < 0)
+		return -1;
+	size_t missing = found ? trib_shape_missing(&e->s) : 0;
+	if (!found || missing) {
+		trib_shape_release(&e->s);
+		if (count_made(m, !found, (int64_t)missing, err) < 0 || trib_shape_resolve(m->db, st, true, &e->s, &found, err) < 0)
+			return -1;
+	}
+	if (has_others(m, &e->s, &e->others, err) < 0)
 		return -1;
 	return prepare_entry(m, e, err);
 }
@@ -571,6 +603,7 @@ int trib_mirror_apply(struct trib_mirror *m, const char *node, const struct trib
 
 	if (!r || !a)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a changeset");
+	m->node = node;
 	*a = (struct apply){.m = m, .node = node, .c = &c, .why = ret_why};
 	while ((got = trib_cs_next(r, &c, err)) == 1) {
 		if (c.table->name.p != header) {
@@ -615,6 +648,7 @@ int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j,
 {
 	if (j->manifest.kind == TRIB_KIND_RESET && j->manifest.part == 1 && clear_node(m, j->manifest.node, err) < 0)
 		return trib_ctx(err, "resetting %s", j->manifest.node);
+	m->node = j->manifest.node;
 	if (make_tables(m, j, err) < 0)
 		return trib_ctx(err, "making the tables of %s", j->manifest.node);
 	if (j->changeset.len == 0)

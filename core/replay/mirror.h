@@ -18,6 +18,9 @@ struct trib_mirror; /* opaque: a connection plus cached statements */
 
 /* Makes the `_t_*` catalogue when missing. `db` stays the caller's and must outlive the mirror. */
 int trib_mirror_new(sqlite3 *db, struct trib_mirror **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* From here on a node may add only so many tables and columns, ever (TRIB_NODE_TABLES_MAX, TRIB_NODE_COLUMNS_MAX): for a file that nodes share. Beyond it
+ * applying is TRIB_E_LIMIT. */
+void trib_mirror_shared(struct trib_mirror *m);
 void trib_mirror_free(struct trib_mirror *m);
 static inline void trib_mirror_cleanup(struct trib_mirror **m) { trib_mirror_free(*m); }
 sqlite3 *trib_mirror_db(const struct trib_mirror *m);

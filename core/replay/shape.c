@@ -243,7 +243,8 @@ int trib_shape_init(sqlite3 *db, struct trib_err *err)
 		" mirror TEXT NOT NULL UNIQUE, PRIMARY KEY(name, shape)) WITHOUT ROWID;"
 		"CREATE TABLE IF NOT EXISTS \"_t_column\"(mirror TEXT NOT NULL, col TEXT NOT NULL, city_col TEXT NOT NULL,"
 		" pk INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY(mirror, city_col)) WITHOUT ROWID;"
-		"CREATE TABLE IF NOT EXISTS \"_t_view\"(name TEXT NOT NULL PRIMARY KEY, view TEXT NOT NULL) WITHOUT ROWID;";
+		"CREATE TABLE IF NOT EXISTS \"_t_view\"(name TEXT NOT NULL PRIMARY KEY, view TEXT NOT NULL) WITHOUT ROWID;"
+		"CREATE TABLE IF NOT EXISTS \"_t_made\"(node TEXT NOT NULL PRIMARY KEY, tables INTEGER NOT NULL, columns INTEGER NOT NULL) WITHOUT ROWID;";
 
 	return trib_db_exec(db, sql, err);
 }

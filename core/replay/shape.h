@@ -17,6 +17,14 @@ struct trib_shape {
 	uint8_t *pk;    /* as in a changeset header */
 	bool bag;
 };
+/* Columns of a resolved table that its mirror lacks (trib_shape_resolve without `create` leaves their city name NULL). */
+static inline size_t trib_shape_missing(const struct trib_shape *s)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->ncol; i++)
+		n += !s->city[i];
+	return n;
+}
 
 /* Makes the catalogue when missing. */
 int trib_shape_init(sqlite3 *db, struct trib_err *err) TRIB_MUST_CHECK;

@@ -38,9 +38,16 @@ for k in 0 64 128; do
 done
 told() { same $refused 3; }
 ok "each was refused as no-space" told
-for k in 150 300; do # enough for the push, not for the merge or what follows it
+for k in 150 300 900; do # enough for the push, not for the merge or what follows it
 	ok "a push to a hub with $k KiB of room" round $k
 done
+floor() { same $refused 6 && grep -q "that must stay" "$dir/said"; }
+ok "the last twentieth of a disk is for hub.db to say what is held" floor
+for k in 1300 1500; do
+	ok "a push to a hub with $k KiB of room" round $k
+done
+taken() { same $refused 6; }
+ok "with more than that it is taken" taken
 ok "the hub ends when asked" hub_stop
 fill "$dir/hub" 0
 start_or_serve() { hub_start || ! kill -0 "$hub_pid" 2>/dev/null; }

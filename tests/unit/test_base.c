@@ -334,6 +334,8 @@ static void fs_directories(void **state)
 	assert_int_equal(trib_fs_remove_tree(a, &err), 0);
 	uint64_t room = 0;
 	assert_int_equal(trib_fs_free(dir, &room, &err), 0);
+	assert_int_equal(trib_fs_floor(dir, 0, &err), 0);
+	assert_int_equal(trib_fs_floor("/nonexistent", 0, &err), -1);
 	assert_true(room > 0);
 }
 

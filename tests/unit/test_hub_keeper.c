@@ -4,10 +4,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <sys/wait.h>
 
 #include "core/base/clock.h"
 #include "hub/keeper.h"
+#include "hub/pack_in.h"
 #include "tests/lib/mkhub.h"
 
 #define NOW (MK_TIME + 1000)
@@ -309,6 +311,77 @@ static void a_worker_publishes_from_its_own_quarantine_alone(void **state)
 	assert_int_equal(number(f, "SELECT count(*) FROM held"), 0);
 }
 
+#define PACKS "repos/" MK_NODE "/" MK_APP ".git/objects/pack/"
+
+static void put_quarantine(struct fixture *f)
+{
+	char *path = mkhub_path(&f->hub, "quarantine/w1/pack");
+	HUB_OK(trib_fs_mkdirs(path, 0700, err));
+	free(path);
+	put_file(f, "quarantine/w1/pack/pack-ab.pack");
+	put_file(f, "quarantine/w1/pack/pack-ab.idx");
+}
+
+static size_t files_in(struct fixture *f, const char *name)
+{
+	char *path = mkhub_path(&f->hub, name);
+	DIR *d = opendir(path);
+	size_t n = 0;
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	free(path);
+	return n < 2 ? 0 : n - 2;
+}
+
+static void a_push_that_fails_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_held h = held_record(f);
+	put_quarantine(f);
+	mkhub_sql(f->hub.db.db, "CREATE TRIGGER full BEFORE INSERT ON held BEGIN SELECT RAISE(ABORT, 'no space'); END");
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	size_t before = files_in(f, PACKS);
+	assert_int_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_E_DB);
+	assert_int_equal(files_in(f, PACKS), before);
+	put_quarantine(f); /* pushed again when there is room */
+	mkhub_sql(f->hub.db.db, "DROP TRIGGER full");
+	assert_int_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_OK);
+	assert_int_equal(files_in(f, PACKS), before + 2); /* pack and index, no mark */
+	put_quarantine(f); /* and once more, by somebody whose answer was lost: it stands elsewhere now */
+	assert_int_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_E_CHAIN);
+	assert_int_equal(files_in(f, PACKS), before + 2);
+}
+
+/* What is between "pack in place" and "commits held" when the power goes. */
+static void a_crash_leaves_no_pack_that_nothing_names(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	char *dir = mkhub_path(&f->hub, PACKS);
+	HUB_OK(trib_fs_mkdirs(dir, 0700, err));
+	free(dir);
+	put_file(f, PACKS "pack-ab.pack");
+	put_file(f, PACKS "pack-ab.idx");
+	put_file(f, PACKS "pack-ab.new-00000000000000000000000000000000000000aa");
+	put_file(f, PACKS "pack-cd.pack");
+	put_file(f, PACKS "pack-cd.idx");
+	put_file(f, PACKS "pack-cd.new-00000000000000000000000000000000000000bb");
+	put_file(f, PACKS "pack-ef.pack"); /* whatever stock git would put there is not ours to judge */
+	HUB_OK(trib_pack_in_sweep(&f->hub.db, MK_NODE, "nothing", err));
+	mkhub_sql(f->hub.db.db, "INSERT INTO held VALUES(99, '" MK_NODE "', '" MK_APP "', 9, 1, 1, 1, x'00000000000000000000000000000000000000bb', zeroblob(32), zeroblob(32), 1, 1, "
+				"0, 0, 0, 0, NULL, NULL)");
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	assert_false(has_file(f, PACKS "pack-ab.pack") || has_file(f, PACKS "pack-ab.idx") || has_file(f, PACKS "pack-ab.new-00000000000000000000000000000000000000aa"));
+	assert_true(has_file(f, PACKS "pack-cd.pack") && has_file(f, PACKS "pack-cd.idx"));
+	assert_false(has_file(f, PACKS "pack-cd.new-00000000000000000000000000000000000000bb"));
+	assert_true(has_file(f, PACKS "pack-ef.pack"));
+}
+
 static void a_storm_of_refusals_is_few_leaves(void **state)
 {
 	struct fixture *f = *state;
@@ -358,6 +431,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_stops_in_its_word, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_does_not_listen, start, stop),
 		cmocka_unit_test_setup_teardown(a_worker_publishes_from_its_own_quarantine_alone, start, stop),
+		cmocka_unit_test_setup_teardown(a_push_that_fails_leaves_nothing, start, stop),
+		cmocka_unit_test_setup_teardown(a_crash_leaves_no_pack_that_nothing_names, start, stop),
 		cmocka_unit_test_setup_teardown(records_of_a_push_are_not_believed, start, stop),
 		cmocka_unit_test_setup_teardown(a_storm_of_refusals_is_few_leaves, start, stop),
 		cmocka_unit_test_setup_teardown(certificates_told_late_bring_no_machine_back, start, stop),

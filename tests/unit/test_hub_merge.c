@@ -92,6 +92,47 @@ static void half_a_reset_changes_nothing(void **state)
 	assert_int_equal(city(h, "SELECT count(*) FROM _t_ledger WHERE reason = 'waits-for-reset'"), 2);
 }
 
+static void sql_of(struct mkhub *h, const char *set)
+{
+	char sql[128];
+	(void)snprintf(sql, sizeof(sql), "UPDATE _t_made SET %s", set);
+	mkhub_sql(h->merge.cities[0].db, sql);
+}
+
+/* An office that brings ever new table names, or widens tables of all, stops itself and nobody else. */
+static void what_an_office_adds_to_the_city_is_bounded(void **state)
+{
+	struct mkhub *h = *state;
+	char set[64];
+	for (size_t i = 0; i < MKHUB_NODES; i++)
+		mkhub_commit(h, i, "CREATE TABLE t(k INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1, 'a')");
+	mkhub_commit(h, 0, "CREATE TABLE w(k INTEGER PRIMARY KEY, v); CREATE TABLE x(k INTEGER PRIMARY KEY, v)");
+	mkhub_merge(h);
+	assert_int_equal(city(h, "SELECT tables FROM _t_made" " WHERE node = '" MK_NODE "'"), 3);
+	assert_int_equal(city(h, "SELECT count(*) FROM _t_made"), 1); /* the second found the table there */
+	(void)snprintf(set, sizeof(set), "tables = %d", TRIB_NODE_TABLES_MAX - 1);
+	sql_of(h, set);
+	mkhub_commit(h, 0, "CREATE TABLE last(k INTEGER PRIMARY KEY)"); /* empty, and at the limit */
+	mkhub_merge(h);
+	assert_int_equal(h->merge.out_of_step, 0);
+	assert_int_equal(city(h, "SELECT count(*) FROM sqlite_schema WHERE name = 'last'"), 1);
+	mkhub_commit(h, 0, "CREATE TABLE beyond(k INTEGER PRIMARY KEY)");
+	mkhub_commit(h, 1, "INSERT INTO t VALUES(2, 'b')");
+	mkhub_merge(h);
+	assert_int_equal(h->merge.out_of_step, 1);
+	assert_int_equal(city(h, "SELECT count(*) FROM _t_ledger WHERE reason = 'over-limit'"), 1);
+	assert_int_equal(city(h, "SELECT count(*) FROM sqlite_schema WHERE name = 'beyond'"), 0);
+	assert_int_equal(city(h, "SELECT count(*) FROM t WHERE _node = 'N2'"), 2);
+	(void)snprintf(set, sizeof(set), "node = 'N2', tables = 0, columns = %d", TRIB_NODE_COLUMNS_MAX - 1);
+	sql_of(h, set);
+	mkhub_commit(h, 1, "CREATE TABLE w(k INTEGER PRIMARY KEY, v, more)");
+	mkhub_merge(h);
+	assert_int_equal(h->merge.out_of_step, 0);
+	mkhub_commit(h, 1, "CREATE TABLE x(k INTEGER PRIMARY KEY, v, more)");
+	mkhub_merge(h);
+	assert_int_equal(h->merge.out_of_step, 1);
+}
+
 static int run(struct mkhub *h, struct trib_err *why)
 {
 	uint64_t size;
@@ -171,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_reset_ends_the_wait, start, stop),
+		cmocka_unit_test_setup_teardown(what_an_office_adds_to_the_city_is_bounded, start, stop),
 		cmocka_unit_test_setup_teardown(shortage_of_descriptors_is_no_damage, start, stop),
 		cmocka_unit_test_setup_teardown(files_that_cannot_be_read_have_patience, start, stop),
 		cmocka_unit_test_setup_teardown(half_a_reset_changes_nothing, start, stop),
