@@ -8,6 +8,9 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
+#include "core/trust/hash.h"
+#include "core/trust/ossl.h"
+#include "core/trust/pem.h"
 #include "core/trust/sign.h"
 
 #define NOW ((int64_t)1795600000) /* 2026-11-25 */
@@ -184,6 +187,165 @@ static void text_up_to_a_commits_size_is_signed(void **state)
 	trib_buf_putc(&text, 'x');
 	assert_int_equal(trib_sign(trib_buf_span(&text), c->key, c->leaf, NOW, &pem, &err), -1);
 	assert_bad(trib_buf_span(&text), trib_buf_span(&pem), c->leaf);
+}
+
+/* ---- signatures made by hand: right keys, wrong shapes ---- */
+
+struct craft { /* where it differs from a right signature; zeroed: nowhere */
+	const char *type, *time; /* DER of the values */
+	const char *order;       /* of the attributes: c, t, d; and x, one more */
+	uint8_t tag;             /* that is hashed, in place of SET */
+	int digest;              /* bytes more or less of the digest */
+	size_t extra;            /* bytes after the ECDSA signature */
+	bool two_values, long_form, other_text;
+};
+#define OID_DATA "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"
+#define OID_SIGNED_DATA "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"
+#define OID_ATTR "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09"
+
+static void wrap(struct trib_buf *b, size_t from, uint8_t tag) /* what stands from there on becomes one element */
+{
+	size_t n = b->len - from;
+	uint8_t head[4] = {tag, (uint8_t)n}, *p;
+	size_t k = 2;
+
+	if (n > 0x7f) {
+		head[1] = n > 0xff ? 0x82 : 0x81;
+		if (n > 0xff)
+			head[k++] = (uint8_t)(n >> 8);
+		head[k++] = (uint8_t)n;
+	}
+	p = trib_buf_grow(b, k);
+	assert_non_null(p);
+	memmove(b->p + from + k, b->p + from, n);
+	memcpy(b->p + from, head, k);
+}
+
+static void put_attribute(struct trib_buf *b, const struct craft *c, char which)
+{
+	uint8_t digest[64] = {0};
+	size_t from = b->len, at;
+
+	trib_buf_puts(b, OID_ATTR);
+	trib_buf_putc(b, which == 'c' ? 3 : which == 't' ? 5 : which == 'd' ? 4 : 15);
+	at = b->len;
+	if (which == 'd') {
+		trib_sha256(digest, c->other_text ? trib_span_str("other") : payload());
+		trib_buf_put(b, digest, (size_t)(TRIB_SHA256_LEN + c->digest));
+		wrap(b, at, 0x04);
+	} else {
+		const char *v = which != 't' ? (c->type ? c->type : OID_DATA) : c->time ? c->time : "\x17\x0d" "261125124640Z";
+		trib_buf_put(b, v, 2 + (size_t)v[1]);
+		if (which == 't' && c->two_values)
+			trib_buf_put(b, v, 2 + (size_t)v[1]);
+	}
+	wrap(b, at, 0x31);
+	wrap(b, from, 0x30);
+	if (which == 'c' && c->long_form) { /* 30 18 as 30 81 18 */
+		assert_non_null(trib_buf_grow(b, 1));
+		memmove(b->p + from + 2, b->p + from + 1, b->len - from - 2);
+		b->p[from + 1] = 0x81;
+	}
+}
+
+static void put_ecdsa(struct trib_buf *b, const struct ca *ca, struct trib_span attrs, const struct craft *c)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf set = TRIB_BUF(TRIB_SIG_MAX);
+	uint8_t hash[TRIB_SHA256_LEN], sig[128];
+	size_t n = sizeof(sig), at = b->len;
+	EVP_PKEY_CTX *k = EVP_PKEY_CTX_new(trib_key_pkey(ca->key), NULL);
+
+	trib_buf_put_span(&set, attrs);
+	wrap(&set, 0, c->tag ? c->tag : 0x31);
+	trib_sha256(hash, trib_buf_span(&set));
+	assert_int_equal(EVP_PKEY_sign_init(k), 1);
+	assert_int_equal(EVP_PKEY_sign(k, sig, &n, hash, sizeof(hash)), 1);
+	EVP_PKEY_CTX_free(k);
+	trib_buf_put(b, sig, n);
+	for (size_t i = 0; i < c->extra; i++)
+		trib_buf_putc(b, 0);
+	wrap(b, at, 0x04);
+}
+
+static void put_sid(struct trib_buf *b, const struct ca *ca)
+{
+	X509 *x = trib_cert_x509(ca->leaf);
+	const unsigned char *name = NULL;
+	unsigned char *serial = NULL;
+	size_t n = 0, at = b->len;
+	int k = i2d_ASN1_INTEGER(X509_get0_serialNumber(x), &serial);
+
+	assert_true(k > 0 && X509_NAME_get0_der(X509_get_issuer_name(x), &name, &n));
+	trib_buf_put(b, name, n);
+	trib_buf_put(b, serial, (size_t)k);
+	OPENSSL_free(serial);
+	wrap(b, at, 0x30);
+}
+
+static void make_craft(const struct ca *ca, const struct craft *c, struct trib_buf *ret)
+{
+	static const char alg[] = "\x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01", ecdsa[] = "\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
+	TRIB_AUTO(trib_buf) struct trib_buf attrs = TRIB_BUF(TRIB_SIG_MAX), der = TRIB_BUF(TRIB_SIG_MAX);
+	size_t signers, at;
+
+	for (const char *o = c->order ? c->order : "ctd"; *o; o++)
+		put_attribute(&attrs, c, *o);
+	trib_buf_put(&der, "\x02\x01\x01\x31\x0d", 5);
+	trib_buf_puts(&der, alg);
+	trib_buf_puts(&der, "\x30\x0b" OID_DATA);
+	signers = der.len;
+	trib_buf_put(&der, "\x02\x01\x01", 3);
+	put_sid(&der, ca);
+	trib_buf_puts(&der, alg);
+	at = der.len;
+	trib_buf_put_span(&der, trib_buf_span(&attrs));
+	wrap(&der, at, 0xa0);
+	trib_buf_puts(&der, ecdsa);
+	put_ecdsa(&der, ca, trib_buf_span(&attrs), c);
+	wrap(&der, signers, 0x30);
+	wrap(&der, signers, 0x31);
+	wrap(&der, 0, 0x30);
+	wrap(&der, 0, 0xa0);
+	assert_non_null(trib_buf_grow(&der, sizeof OID_SIGNED_DATA - 1));
+	memmove(der.p + sizeof OID_SIGNED_DATA - 1, der.p, der.len - sizeof OID_SIGNED_DATA + 1);
+	memcpy(der.p, OID_SIGNED_DATA, sizeof OID_SIGNED_DATA - 1);
+	wrap(&der, 0, 0x30);
+	trib_buf_reset(ret);
+	trib_pem_put(ret, "SIGNED MESSAGE", trib_buf_span(&der), false);
+}
+
+static void attributes_have_one_form(void **state)
+{
+	static const struct craft good[] = {
+		{0},
+		{.time = "\x17\x0d" "491231235959Z"},
+		{.time = "\x18\x0f" "20500101000000Z"},
+	};
+	static const struct craft bad[] = {
+		{.order = "cdt"}, {.order = "tcd"}, {.order = "dct"}, {.order = "cd"}, {.order = "td"}, {.order = "ct"}, {.order = "ctdx"},
+		{.order = "ctdd"}, {.order = "cttd"}, {.order = ""}, {.type = OID_SIGNED_DATA}, {.tag = 0xa0}, {.tag = 0x30}, {.digest = -1},
+		{.digest = 1}, {.digest = -32}, {.extra = 1}, {.two_values = true}, {.long_form = true}, {.other_text = true},
+		{.time = "\x18\x0f" "20261125124640Z"}, {.time = "\x17\x0d" "261325124640Z"}, {.time = "\x17\x0d" "260025124640Z"},
+		{.time = "\x17\x0d" "261132124640Z"}, {.time = "\x17\x0d" "261100124640Z"}, {.time = "\x17\x0d" "261125244640Z"},
+		{.time = "\x17\x0d" "261125126040Z"}, {.time = "\x17\x0d" "261125124660Z"}, {.time = "\x17\x0d" "26112512464 Z"},
+		{.time = "\x17\x0d" "261125124640z"}, {.time = "\x17\x0b" "2611251246Z"}, {.time = "\x17\x11" "261125124640+0000"},
+		{.time = "\x18\x11" "20500101000000.5Z"}, {.time = "\x04\x0d" "261125124640Z"}, {.time = "\x17\x00"},
+	};
+	struct ca *c = *state;
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIG_MAX);
+	struct trib_err err;
+
+	for (size_t i = 0; i < TRIB_COUNT(good); i++) {
+		make_craft(c, &good[i], &pem);
+		if (trib_sign_verify(payload(), trib_buf_span(&pem), c->leaf, &err))
+			fail_msg("refused good %zu: %s", i, err.msg);
+	}
+	for (size_t i = 0; i < TRIB_COUNT(bad); i++) {
+		make_craft(c, &bad[i], &pem);
+		if (!trib_sign_verify(payload(), trib_buf_span(&pem), c->leaf, &err))
+			fail_msg("accepted bad %zu", i);
+		assert_int_equal(err.code, TRIB_E_SIGNATURE);
+	}
 }
 
 static void write_file(const char *dir, const char *name, struct trib_span bytes)
@@ -363,6 +525,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(every_changed_digit_is_refused),
 		cmocka_unit_test(other_texts_around_it_are_refused),
 		cmocka_unit_test(text_up_to_a_commits_size_is_signed),
+		cmocka_unit_test(attributes_have_one_form),
 		cmocka_unit_test(the_openssl_program_agrees),
 	};
 
