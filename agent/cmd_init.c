@@ -97,6 +97,7 @@ static const char *reason_text(const char *reason)
 		{"shadow", N_("belongs to a virtual table, which makes it anew")},
 		{"no-collation", N_("its key needs a collation that only the application has")},
 		{"name-too-long", N_("a name is longer than 255 bytes")},
+		{"too-many-columns", N_("more columns than fit into the city's table: 1999, or 1997 when rows may lack a key; or more than 255 in the key")},
 		{"unreadable", N_("it cannot be read")},
 	};
 	for (size_t i = 0; i < TRIB_COUNT(words); i++)

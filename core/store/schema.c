@@ -166,6 +166,14 @@ static bool names_too_long(const struct trib_table *t)
 	return false;
 }
 
+/* The mirror of a table has more columns than the table: `_node`, and for rows without identity `_hash` and `_count`. Nor can more than 255 places
+ * of a key be numbered (F3). */
+static bool too_wide(const struct trib_table *t)
+{
+	bool bag = !t->rowid_key && !t->without_rowid; /* a key may be NULL there: such rows have no identity */
+	return t->ncols + (bag ? 3 : 1) > TRIB_COLUMNS_MAX || t->npk > UINT8_MAX;
+}
+
 /* Whether SQLite has the collation: PRAGMA collation_list also lists names it has only heard of. 1, 0 or -1. */
 static int collation_known(sqlite3 *db, const char *name, struct trib_err *err)
 {
@@ -232,7 +240,11 @@ static int add_table(sqlite3 *db, struct trib_schema *s, sqlite3_stmt *row, stru
 	if (read_columns(db, &t, err) || read_key(db, &t, err))
 		return trib_ctx(err, "table %.200s", t.name);
 	const char *reason = "name-too-long";
-	int ok = names_too_long(&t) ? 0 : readable(db, &t, &reason, err);
+	int ok = 0;
+	if (too_wide(&t))
+		reason = "too-many-columns";
+	else if (!names_too_long(&t))
+		ok = readable(db, &t, &reason, err);
 	if (ok <= 0)
 		return ok < 0 ? trib_ctx(err, "table %.200s", t.name) : leave_out(s, t.name, reason, err);
 	if (s->ntables >= TRIB_TABLES_MAX)
