@@ -48,6 +48,27 @@ static void print_braked(struct trib_cli *cli, const struct trib_capture *c)
 	trib_json(cli, "braked", list);
 }
 
+/* What would be committed, as a commit says it. */
+static int print_preview(struct trib_cli *cli, const struct trib_capture *c)
+{
+	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
+	uint64_t n[3] = {0}, hidden;
+	if (trib_outbox_preview(trib_cli_state(cli), c, &sum.m, &hidden, &cli->err))
+		return -1;
+	trib_manifest_counts(&sum.m, &n[0], &n[1], &n[2]);
+	trib_say(cli, _("would make a commit: %llu added, %llu changed, %llu removed\n"), (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2]);
+	trib_json(cli, "parts", json_integer((json_int_t)c->nparts));
+	trib_json(cli, "added", json_integer((json_int_t)n[0]));
+	trib_json(cli, "changed", json_integer((json_int_t)n[1]));
+	trib_json(cli, "removed", json_integer((json_int_t)n[2]));
+	agent_counts_print(cli, &sum);
+	if (hidden) {
+		trib_say(cli, _("private: %llu changes would be kept in this office only\n"), (unsigned long long)hidden);
+		trib_json(cli, "private_changes", json_integer((json_int_t)hidden));
+	}
+	return 0;
+}
+
 static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
 {
 	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
@@ -170,8 +191,10 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 		print_braked(cli, &c);
 	bool changed = c.changed || c.hidden.changed;
 	if (cli->dry_run) {
-		trib_say(cli, "%s", changed ? _("would make a commit\n") : _("nothing changed\n"));
-		trib_json(cli, "outcome", json_string(changed ? "changed" : "unchanged"));
+		trib_json(cli, "outcome", json_string(ret->braked ? "braked" : changed ? "changed" : "unchanged"));
+		if (changed && !ret->braked)
+			return print_preview(cli, &c);
+		trib_say(cli, "%s", changed ? _("would not commit: the brake holds it back\n") : _("nothing changed\n"));
 		return 0;
 	}
 	const char *outcome = ret->braked ? "braked" : !changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";

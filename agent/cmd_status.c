@@ -3,6 +3,7 @@
 #include "agent/private_copy.h"
 #include "core/base/clock.h"
 
+#define TIMER "/etc/systemd/system/timers.target.wants/tributary-agent.timer" /* what `systemctl enable` makes */
 #define NIGHT (26 * 3600LL) /* a day and a little, as the hub counts */
 
 struct view {
@@ -270,13 +271,32 @@ static void say_head(struct trib_cli *cli)
 	trib_json(cli, "hub", s->node.hub_url ? json_string(s->node.hub_url) : json_null());
 }
 
+/* There is a next run only where something calls it. */
+static void say_next(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t now = trib_now(), seen = trib_record_last_timer(s), next = trib_slot_after(s, now);
+	bool timer = (seen && now - seen <= NIGHT) || trib_fs_exists(TIMER);
+	char when[17], text[256];
+	trib_time_city(when, next);
+	if (!timer && seen) {
+		trib_time_city(when, seen);
+		(void)snprintf(text, sizeof(text), _("none: no timer has called `tributary-agent sync --if-due` since %s"), when);
+	} else if (!timer) {
+		(void)snprintf(text, sizeof(text), "%s", _("none: no timer calls `tributary-agent sync --if-due` here; how to set one up: man tributary-agent, TIMER"));
+	}
+	line(cli, _("next run"), timer ? when : text);
+	trib_json(cli, "next_run", timer ? agent_json_time(next) : json_null());
+	trib_json(cli, "timer_seen", agent_json_time(seen));
+}
+
 int agent_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	struct trib_state *s = trib_cli_state(cli);
 	struct view v = {0};
-	char text[64], when[17];
+	char text[64];
 	if (look(cli, &v))
 		return -1;
 	if (s->tip.exists && (trib_commit_read(s->repo, s->tip.oid, &c, &cli->err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err)))
@@ -295,9 +315,7 @@ int agent_cmd_status(struct trib_cli *cli)
 	if (say_private(cli))
 		return -1;
 	say_last(cli, &v);
-	trib_time_city(when, trib_slot_after(s, trib_now()));
-	line(cli, _("next run"), when);
-	trib_json(cli, "next_run", agent_json_time(trib_slot_after(s, trib_now())));
+	say_next(cli);
 	sentence(cli, &v);
 	return 0;
 }

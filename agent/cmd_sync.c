@@ -2,6 +2,7 @@
 #include "agent/commands.h"
 #include "agent/link.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
 #include "core/format/enrol.h"
 
 #define SLIP_MAX (8 * TRIB_KIB)
@@ -221,6 +222,8 @@ int agent_cmd_sync(struct trib_cli *cli)
 	struct trib_pushed pushed;
 	struct trib_pulled p;
 	struct trib_state *s = trib_cli_state(cli);
+	if (trib_cli_flag(cli, "if-due") && !cli->dry_run && trib_record_timer(s, trib_now(), &cli->err))
+		trib_log(TRIB_LOG_WARN, "%s", cli->err.msg); /* `status` knows less; the night's work goes on */
 	if (!is_due(cli))
 		return 0;
 	if (agent_capture(cli, NULL, false, true, &got))

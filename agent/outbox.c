@@ -251,22 +251,29 @@ static int put_table_lines(struct trib_manifest *m, const struct trib_lanes *lan
 	return 0;
 }
 
+/* The lanes after a part (its changeset may be empty) under its schema, and its counts. */
+static int next_lanes(const uint8_t *salt, const char *app, const struct trib_lanes *before, struct trib_span schema, struct trib_span changeset,
+		      struct trib_lanes *ret, struct trib_manifest *counts, struct trib_err *err)
+{
+	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
+	if (trib_schematext_parse(schema, &st, err) || carry_lanes(&st, before, ret, err))
+		return -1;
+	if (!changeset.n)
+		return 0;
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, app);
+	if (!d)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
+	return trib_digest_changeset(d, ret, &st, changeset, counts, err);
+}
+
 /* Table lines and digests after `changeset` (may be empty) under `schema`. */
 static int put_state(struct trib_maker *k, struct trib_span schema, struct trib_span changeset, struct trib_manifest *m, struct trib_err *err)
 {
-	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
 	const char *app = k->s->node.app;
-	if (trib_schematext_parse(schema, &st, err) || carry_lanes(&st, &k->tip.lanes, &lanes, err))
+	if (next_lanes(k->salt, app, &k->tip.lanes, schema, changeset, &lanes, &counts, err))
 		return -1;
-	if (changeset.n) {
-		TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(k->salt, app);
-		if (!d)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
-		if (trib_digest_changeset(d, &lanes, &st, changeset, &counts, err))
-			return -1;
-	}
 	trib_digest_overall(&lanes, app, m->digest);
 	return put_table_lines(m, &lanes, &counts, err);
 }
@@ -361,6 +368,52 @@ int trib_maker_hidden(struct trib_maker *p, const struct trib_capture *c, uint64
 	const struct half half = {h->parts, h->nparts, h->sequences, h->nsequences, NULL, 0, h->left_out, h->nleft_out, text};
 	done->nprivate = h->nparts;
 	return commit_half(p, &half, n, err) ? trib_ctx(err, "private.git") : 0;
+}
+
+static int add_counts(struct trib_manifest *sum, const struct trib_manifest *part, struct trib_err *err)
+{
+	for (size_t i = 0; i < part->ntables; i++) {
+		size_t j = 0;
+		while (j < sum->ntables && strcmp(sum->tables[j].name, part->tables[i].name) != 0)
+			j++;
+		if (j == sum->ntables && trib_manifest_add_table(sum, &(struct trib_mf_table){.name = part->tables[i].name}, err))
+			return -1;
+		sum->tables[j].inserted += part->tables[i].inserted;
+		sum->tables[j].updated += part->tables[i].updated;
+		sum->tables[j].deleted += part->tables[i].deleted;
+	}
+	return 0;
+}
+
+int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err)
+{
+	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
+	uint64_t hidden = 0;
+	if (trib_lanes_copy(&s->tip.lanes, &lanes, err))
+		return -1;
+	for (size_t i = 0; i < c->nparts; i++) {
+		TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
+		struct trib_lanes next = {0};
+		if (next_lanes(s->salt, s->node.app, &lanes, trib_buf_span(&c->parts[i].schema), trib_buf_span(&c->parts[i].changeset), &next, &counts, err) ||
+		    add_counts(ret, &counts, err)) {
+			trib_lanes_release(&next);
+			return -1;
+		}
+		trib_lanes_release(&lanes);
+		lanes = next;
+	}
+	for (size_t i = 0; i < ret->ntables; i++) {
+		const struct trib_lanes_table *t = trib_lanes_find(&lanes, ret->tables[i].name);
+		ret->tables[i].rows = t ? t->rows : 0;
+	}
+	for (size_t i = 0; i < c->hidden.nparts; i++) {
+		uint64_t n = 0;
+		if (c->hidden.parts[i].changeset.len && trib_cs_check(trib_buf_span(&c->hidden.parts[i].changeset), &n, err))
+			return -1;
+		hidden += n;
+	}
+	*ret_private = hidden;
+	return 0;
 }
 
 int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err)

@@ -14,6 +14,9 @@ struct trib_committed {
 };
 /* Writes one commit per part (a group), both halves, judges each one it made before the commit point, then trib_pending_commit and roll-forward. */
 int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char *text, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* What trib_outbox_commit would say, without writing anything: one table line a table with its counts over all parts and its rows afterwards, added to
+ * *ret; and the number of changes that would stay in the private half. */
+int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The commit by which the present signing key hands over to another (D5.4); `next` has the form of signer.pem. Then trib_state_take_turn. */

@@ -204,23 +204,31 @@ const struct trib_mark *trib_record_known(const struct trib_state *s, struct tri
 	return known ? &l->mark : NULL;
 }
 
-int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err)
+/* Files that hold one moment. */
+static int save_moment(const struct trib_state *s, const char *name, int64_t at, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(256);
 	char text[TRIB_TIME_LEN + 1];
 	trib_time_text(text, at);
-	trib_buf_printf(&b, "format tributary-last-sync-1\nat %s\n", text);
-	return save(s, "last-sync", &b, err);
+	trib_buf_printf(&b, "format tributary-%s-1\nat %s\n", name, text);
+	return save(s, name, &b, err);
 }
 
-int64_t trib_record_last_sync(const struct trib_state *s)
+static int64_t load_moment(const struct trib_state *s, const char *name)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "last-sync");
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, name);
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(256);
 	struct trib_err none;
+	char format[64];
 	int64_t at;
+	(void)snprintf(format, sizeof(format), "tributary-%s-1", name);
 	if (!path || trib_fs_read(path, &b, &none))
 		return 0;
 	struct trib_kv kv = trib_kv(trib_buf_span(&b));
-	return trib_kv_take_is(&kv, "format", "tributary-last-sync-1", &none) || trib_kv_take_time(&kv, "at", &at, &none) ? 0 : at;
+	return trib_kv_take_is(&kv, "format", format, &none) || trib_kv_take_time(&kv, "at", &at, &none) ? 0 : at;
 }
+
+int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) { return save_moment(s, "last-sync", at, err); }
+int64_t trib_record_last_sync(const struct trib_state *s) { return load_moment(s, "last-sync"); }
+int trib_record_timer(const struct trib_state *s, int64_t at, struct trib_err *err) { return save_moment(s, "last-timer", at, err); }
+int64_t trib_record_last_timer(const struct trib_state *s) { return load_moment(s, "last-timer"); }

@@ -36,6 +36,10 @@ const struct trib_mark *trib_record_known(const struct trib_state *s, struct tri
 int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
 int64_t trib_record_last_sync(const struct trib_state *s); /* 0: never */
 
+/* When a timer last called `sync --if-due`, whatever came of it: the only sign that there is one. 0: never. */
+int trib_record_timer(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
+int64_t trib_record_last_timer(const struct trib_state *s);
+
 /* Nights: each office has its own minute between 01:00 and 05:00, so that they do not all call at once (D8.2). */
 int64_t trib_slot_before(const struct trib_state *s, int64_t now); /* the last one that has passed */
 int64_t trib_slot_after(const struct trib_state *s, int64_t now);

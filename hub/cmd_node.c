@@ -319,8 +319,8 @@ static int decide(struct trib_cli *cli, const char *what, const char *sql)
 	bind_id(st, cli);
 	if (trib_db_step(db, st, &cli->err) < 0)
 		return -1;
-	/* In the log first: a crash between the two leaves an act that was not done, never one that nobody knows of. */
-	if (sqlite3_changes(db) > 0 && (trib_act_log(&hubdb, &act, &cli->err) || trib_db_exec(db, "COMMIT", &cli->err)))
+	/* In the log first: a crash between the two leaves an act that was not done, never one that nobody knows of. A dry run ends with the connection. */
+	if (sqlite3_changes(db) > 0 && !cli->dry_run && (trib_act_log(&hubdb, &act, &cli->err) || trib_db_exec(db, "COMMIT", &cli->err)))
 		return -1;
 	if (sqlite3_changes(db) == 0)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request of %s/%s is waiting; try: tributary-hub node show %s --app %s"), cli->argv[0], app_of(cli),
@@ -335,7 +335,7 @@ int hub_cmd_node_approve(struct trib_cli *cli)
 	if (decide(cli, "node-approve",
 		   "UPDATE slip SET approved = 1 WHERE node = ? AND app = ? AND rejected = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
 		return -1;
-	trib_say(cli, _("%s/%s is approved; its certificate is handed out when it asks again.\n"), cli->argv[0], app_of(cli));
+	trib_say(cli, cli->dry_run ? _("would approve %s/%s\n") : _("%s/%s is approved; its certificate is handed out when it asks again.\n"), cli->argv[0], app_of(cli));
 	return 0;
 }
 
@@ -344,7 +344,7 @@ int hub_cmd_node_reject(struct trib_cli *cli)
 	if (decide(cli, "node-reject",
 		   "UPDATE slip SET rejected = 1 WHERE node = ? AND app = ? AND approved = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
 		return -1;
-	trib_say(cli, _("%s/%s is rejected; its slip is void.\n"), cli->argv[0], app_of(cli));
+	trib_say(cli, cli->dry_run ? _("would reject %s/%s\n") : _("%s/%s is rejected; its slip is void.\n"), cli->argv[0], app_of(cli));
 	return 0;
 }
 
