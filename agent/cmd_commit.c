@@ -1,4 +1,5 @@
 /* cmd_commit.c: `commit`, and the capture that `sync` shares. */
+#include "agent/capture/prints.h"
 #include "agent/commands.h"
 #include "core/base/clock.h"
 
@@ -172,6 +173,8 @@ static int note(struct trib_cli *cli, const struct trib_capture *c, const char *
 	trib_json(cli, "engine", json_string(c->engine));
 	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));
 	trib_json(cli, "pages_changed", json_integer((json_int_t)c->pages_changed));
+	if (strcmp(outcome, "committed") == 0 || strcmp(outcome, "loss-accepted") == 0)
+		trib_prints_learn(trib_cli_state(cli), c);
 	return trib_record_capture(trib_cli_state(cli), c, outcome, &cli->err);
 }
 

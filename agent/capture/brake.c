@@ -1,6 +1,7 @@
 #include "agent/capture/brake.h"
 
 #include "agent/capture/digests.h"
+#include "agent/capture/prints.h"
 #include "agent/capture/rows.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -246,7 +247,7 @@ int trib_brake(sqlite3 *old_db, struct trib_capture *c, struct trib_err *err)
 /* ---- a return to an old state ---- */
 
 struct touched { /* as digests have them: a table and its bag apart */
-	char name[TRIB_LANES_NAME_MAX + 1];
+	struct trib_moved m;
 	uint64_t changed, rows;
 	bool maybe;
 };
@@ -260,7 +261,7 @@ static void touches_cleanup(struct touches *v) { free(v->t); }
 static struct touched *touched_of(struct touches *v, const struct trib_lanes *was, struct trib_span name)
 {
 	for (size_t i = 0; i < v->n; i++)
-		if (trib_fold_cmp(trib_span_str(v->t[i].name), name) == 0)
+		if (trib_fold_cmp(trib_span_str(v->t[i].m.table), name) == 0)
 			return &v->t[i];
 	struct touched *grown = name.n <= TRIB_LANES_NAME_MAX ? reallocarray(v->t, v->n + 1, sizeof(*grown)) : NULL;
 	if (!grown)
@@ -268,26 +269,37 @@ static struct touched *touched_of(struct touches *v, const struct trib_lanes *wa
 	v->t = grown;
 	struct touched *t = &grown[v->n++];
 	*t = (struct touched){0};
-	memcpy(t->name, name.p, name.n);
-	trib_fold((uint8_t *)t->name, name.n);
-	const struct trib_lanes_table *l = trib_lanes_find(was, t->name);
+	memcpy(t->m.table, name.p, name.n);
+	trib_fold((uint8_t *)t->m.table, name.n);
+	const struct trib_lanes_table *l = trib_lanes_find(was, t->m.table);
 	t->rows = l ? l->rows : 0;
+	t->m.was = l != NULL;
+	if (l)
+		trib_digest_table(l, t->m.digest);
 	return t;
 }
 
-static int touch_part(struct touches *v, const struct trib_lanes *was, const struct trib_part *p, struct trib_err *err)
+static int touch_part(struct touches *v, const struct trib_state *s, const struct trib_part *p, struct trib_err *err)
 {
+	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
+	TRIB_AUTO(trib_mem) struct trib_printer *print = NULL;
 	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = NULL;
 	struct trib_change ch;
 	int rc;
 	if (!p->changeset.len)
 		return 0;
-	if (!(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
+	if (!(print = calloc(1, sizeof(*print))) || !(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
 		return oom(err);
+	if (trib_schematext_parse(trib_buf_span(&p->schema), &st, err))
+		return -1;
+	print->seed = trib_print_seed(s);
+	print->schema = &st;
 	while ((rc = trib_cs_next(r, &ch, err)) == 1) {
-		struct touched *t = touched_of(v, was, ch.table->name);
+		struct touched *t = touched_of(v, &s->tip.lanes, ch.table->name);
 		if (!t)
 			return oom(err);
+		if (trib_print_change(print, &ch, &t->m.sum, err))
+			return -1;
 		if (ch.op == TRIB_UPDATE && !ch.table->bag) {
 			t->changed++;
 			continue;
@@ -318,7 +330,7 @@ static int lanes_after(const struct trib_state *s, const struct trib_capture *c,
 
 static int add_returned(struct trib_capture *c, const struct touched *t, uint64_t seq, struct trib_err *err)
 {
-	const char *table = t->name + (trib_is_bag(trib_span_str(t->name)) ? strlen(TRIB_BAG_PREFIX) : 0);
+	const char *table = t->m.table + (trib_is_bag(trib_span_str(t->m.table)) ? strlen(TRIB_BAG_PREFIX) : 0);
 	bool known = false;
 	for (size_t i = 0; i < c->nreturned; i++)
 		if (strcmp(c->returned[i].table, table) == 0)
@@ -336,6 +348,16 @@ static int add_returned(struct trib_capture *c, const struct touched *t, uint64_
 	return known ? 0 : add_braked(c, table, t->changed, err);
 }
 
+static int maybe(sqlite3 *db, struct touched *t, struct trib_err *err)
+{
+	struct trib_print print = {0};
+	bool known = false;
+	if (t->m.was && trib_print_find(db, t->m.table, t->m.digest, &print, &known, err))
+		return -1;
+	print.sum += known ? t->m.sum : 0;
+	return trib_digests_maybe(db, t->m.table, t->rows, t->m.digest, known ? &print : NULL, &t->maybe, err);
+}
+
 /* Digests are only computed when an older commit had as many rows in a table that changed much. */
 static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, struct touches *v, struct trib_err *err)
 {
@@ -343,13 +365,7 @@ static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, 
 	bool any = false;
 	for (size_t i = 0; i < v->n; i++) {
 		struct touched *t = &v->t[i];
-		const struct trib_lanes_table *was = trib_lanes_find(&s->tip.lanes, t->name);
-		uint8_t digest[TRIB_SHA256_LEN] = {0};
-		if (t->changed <= TRIB_BRAKE_ROWS || !t->rows)
-			continue;
-		if (was)
-			trib_digest_table(was, digest);
-		if (trib_digests_maybe(db, t->name, t->rows, digest, &t->maybe, err))
+		if (t->changed > TRIB_BRAKE_ROWS && t->rows && maybe(db, t, err))
 			return -1;
 		any = any || t->maybe;
 	}
@@ -358,13 +374,13 @@ static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, 
 	if (lanes_after(s, c, &after, err))
 		return -1;
 	for (size_t i = 0; i < v->n; i++) {
-		const struct trib_lanes_table *now = trib_lanes_find(&after, v->t[i].name), *was = trib_lanes_find(&s->tip.lanes, v->t[i].name);
+		const struct trib_lanes_table *now = trib_lanes_find(&after, v->t[i].m.table), *was = trib_lanes_find(&s->tip.lanes, v->t[i].m.table);
 		uint8_t digest[TRIB_SHA256_LEN];
 		uint64_t seq = 0;
 		if (!v->t[i].maybe || !now || (was && memcmp(now->lanes, was->lanes, sizeof(now->lanes)) == 0))
 			continue;
 		trib_digest_table(now, digest);
-		if (trib_digests_find(s, db, v->t[i].name, now->rows, digest, &seq, err) || (seq && add_returned(c, &v->t[i], seq, err)))
+		if (trib_digests_find(s, db, v->t[i].m.table, now->rows, digest, &seq, err) || (seq && add_returned(c, &v->t[i], seq, err)))
 			return -1;
 	}
 	return 0;
@@ -382,8 +398,12 @@ int trib_brake_returned(struct trib_state *s, struct trib_capture *c, struct tri
 	if (!s->tip.exists)
 		return 0;
 	for (size_t i = 0; i < c->nparts; i++)
-		if (touch_part(&v, &s->tip.lanes, &c->parts[i], err))
+		if (touch_part(&v, s, &c->parts[i], err))
 			return trib_ctx(err, "weighing the changes");
+	if (v.n && !(c->moved = calloc(v.n, sizeof(*c->moved))))
+		return oom(err);
+	for (size_t i = 0; i < v.n; i++)
+		c->moved[c->nmoved++] = v.t[i].m;
 	for (size_t i = 0; i < v.n; i++)
 		much = much || (v.t[i].changed > TRIB_BRAKE_ROWS && v.t[i].rows);
 	for (int tries = 0; much; tries++) {

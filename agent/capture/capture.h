@@ -15,6 +15,14 @@ struct trib_part {
 	struct trib_buf changeset; /* raw, canonical; empty = no rows */
 };
 
+/* What a capture does to a table's print (prints.h). */
+struct trib_moved {
+	char table[TRIB_LANES_NAME_MAX + 1]; /* as digests have them: folded, a table and its bag apart */
+	uint64_t sum;
+	bool was;                            /* it is there at the tip, with this digest */
+	uint8_t digest[TRIB_SHA256_LEN];
+};
+
 struct trib_returned { char *table; uint64_t seq; }; /* folded, without a bag's prefix */
 
 /* The private half of a capture (D4.8), for private.git. */
@@ -37,6 +45,7 @@ struct trib_capture {
 	struct trib_mf_left_out *left_out; size_t nleft_out;
 	struct trib_mf_left_out *left_out_before; size_t nleft_out_before; /* what the commit before says */
 	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
+	struct trib_moved *moved; size_t nmoved;
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms;
 	const char *engine;         /* "full", "page", "page+full:REASON": the full engine stepped in for full_tables tables; static */

@@ -1,5 +1,6 @@
 #include "agent/capture/digests.h"
 
+#include "agent/capture/prints.h"
 #include "core/replay/judge.h"
 
 #define CHAIN_MAX ((size_t)16 * 1024 * 1024)
@@ -9,6 +10,7 @@ static const char *const schema[] = {
 	" PRIMARY KEY(tbl, rows, digest)) WITHOUT ROWID;"
 	"CREATE TABLE latest(tbl TEXT PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE upto(id INTEGER PRIMARY KEY CHECK(id = 1), oid BLOB NOT NULL)",
+	"CREATE TABLE print(tbl TEXT NOT NULL, digest BLOB NOT NULL, origin INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY(tbl, digest)) WITHOUT ROWID",
 };
 
 void trib_digests_drop(const struct trib_state *s)
@@ -21,7 +23,9 @@ void trib_digests_drop(const struct trib_state *s)
 	}
 }
 
-static int open_cache(const struct trib_state *s, sqlite3 **ret, struct trib_err *err)
+#define FORGET "DELETE FROM state; DELETE FROM latest; DELETE FROM upto"
+
+int trib_digests_open_kept(const struct trib_state *s, sqlite3 **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "digests.db");
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
@@ -33,6 +37,19 @@ static int open_cache(const struct trib_state *s, sqlite3 **ret, struct trib_err
 	*ret = db;
 	db = NULL;
 	return 0;
+}
+
+void trib_digests_forget(const struct trib_state *s)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "digests.db");
+	struct trib_err err;
+	sqlite3 *db = NULL;
+	if (!path || !trib_fs_exists(path))
+		return;
+	int rc = trib_digests_open_kept(s, &db, &err) || trib_db_exec(db, FORGET, &err) ? -1 : 0;
+	sqlite3_close(db);
+	if (rc)
+		trib_digests_drop(s);
 }
 
 /* The commit that the cache stands at; *ret_any false: none. */
@@ -133,7 +150,7 @@ void trib_digests_note(const struct trib_state *s, const uint8_t *was)
 	sqlite3 *db = NULL;
 	if (!path || (was && !trib_fs_exists(path)))
 		return;
-	int rc = open_cache(s, &db, &err) || note(s, db, was, &err) ? -1 : 0;
+	int rc = trib_digests_open_kept(s, &db, &err) || note(s, db, was, &err) ? -1 : 0;
 	sqlite3_close(db); /* rolls back what was not committed */
 	if (rc)
 		trib_digests_drop(s);
@@ -167,7 +184,7 @@ static int catch_up(struct trib_state *s, sqlite3 *db, struct trib_err *err)
 	if (trib_db_exec(db, "BEGIN IMMEDIATE", err))
 		return -1;
 	if (any && trib_repo_chain(s->repo, s->tip.oid, at, CHAIN_MAX, &chain, &n, err)) {
-		if (err->code != TRIB_E_CHAIN || trib_db_exec(db, "DELETE FROM state; DELETE FROM latest; DELETE FROM upto", err))
+		if (err->code != TRIB_E_CHAIN || trib_db_exec(db, FORGET, err))
 			return -1;
 		any = false;
 	}
@@ -184,7 +201,7 @@ static int catch_up(struct trib_state *s, sqlite3 *db, struct trib_err *err)
 static int try_open(struct trib_state *s, sqlite3 **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	if (open_cache(s, &db, err) || catch_up(s, db, err))
+	if (trib_digests_open_kept(s, &db, err) || catch_up(s, db, err))
 		return -1;
 	*ret = db;
 	db = NULL;
@@ -203,14 +220,20 @@ int trib_digests_open(struct trib_state *s, sqlite3 **ret, struct trib_err *err)
 
 /* ---- asked ---- */
 
-int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], bool *ret, struct trib_err *err)
+int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], const struct trib_print *print, bool *ret,
+		       struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(db, "SELECT 1 FROM state WHERE tbl = ?1 AND rows = ?2 AND digest <> ?3 LIMIT 1", &st, err))
+	if (trib_db_prepare(db, "SELECT 1 FROM state AS s LEFT JOIN print AS p ON p.tbl = s.tbl AND p.digest = s.digest WHERE s.tbl = ?1 AND s.rows = ?2 AND s.digest <> ?3"
+			    " AND (p.origin = ?4 AND p.sum <> ?5) IS NOT 1 LIMIT 1", &st, err))
 		return -1;
 	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 2, (int64_t)rows);
 	sqlite3_bind_blob(st, 3, now, TRIB_SHA256_LEN, SQLITE_STATIC);
+	if (print) {
+		sqlite3_bind_int64(st, 4, (int64_t)print->origin);
+		sqlite3_bind_int64(st, 5, (int64_t)print->sum);
+	}
 	int row = trib_db_step(db, st, err);
 	*ret = row == 1;
 	return row < 0 ? -1 : 0;

@@ -11,13 +11,19 @@
 
 /* Records s->tip after its roll-forward; `was` is the commit before it (NULL: none). A failure only drops the cache. */
 void trib_digests_note(const struct trib_state *s, const uint8_t *was);
-/* The commits were made anew: what is cached names commits that are gone. */
+/* The commits were made anew: what is cached names commits that are gone. Prints stay: they speak of states. */
+void trib_digests_forget(const struct trib_state *s);
 void trib_digests_drop(const struct trib_state *s);
 
+/* The cache as it is. */
+int trib_digests_open_kept(const struct trib_state *s, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The cache, brought up to s->tip. */
 int trib_digests_open(struct trib_state *s, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Did the table ever have this number of rows, in another state than `now`, the digest it has at the tip? */
-int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Did the table ever have this number of rows, in another state than `now`, the digest it has at the tip, and not one that `print` (prints.h; NULL: not known)
+ * tells apart? */
+struct trib_print;
+int trib_digests_maybe(sqlite3 *db, const char *table, uint64_t rows, const uint8_t now[TRIB_SHA256_LEN], const struct trib_print *print, bool *ret,
+		       struct trib_err *err) TRIB_MUST_CHECK;
 /* Sequence number of the last commit that brought the table to this state, 0 = none. TRIB_E_VERIFY: the cache names a commit whose manifest says
  * otherwise. */
 int trib_digests_find(struct trib_state *s, sqlite3 *db, const char *table, uint64_t rows, const uint8_t digest[TRIB_SHA256_LEN], uint64_t *ret_seq,

@@ -347,7 +347,7 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 	if (note_own(s, &h, &anew, err))
 		return trib_ctx(err, "finishing the last commit");
 	if (anew)
-		trib_digests_drop(s);
+		trib_digests_forget(s);
 	else if (!h.has_old || memcmp(h.old_tip, h.new_tip, TRIB_OID_LEN) != 0)
 		trib_digests_note(s, h.has_old ? h.old_tip : NULL);
 	return trib_fs_remove(path, err);

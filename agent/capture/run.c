@@ -40,6 +40,7 @@ void trib_capture_release(struct trib_capture *c)
 		free(c->returned[i].table);
 	free(c->braked);
 	free(c->returned);
+	free(c->moved);
 	*c = (struct trib_capture){.delta.fd = -1};
 }
 

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "agent/capture/digests.h"
+#include "agent/capture/prints.h"
 #include "agent/outbox.h"
 #include "tests/lib/scratch.h"
 
@@ -20,6 +21,7 @@ static void commit_now(struct scratch *x, const char *sql)
 	OK(trib_capture_run(&x->s, &trib_engine_full, &c, err));
 	assert_true(c.changed);
 	OK(trib_outbox_commit(&x->s, &c, NULL, &done, err));
+	trib_prints_learn(&x->s, &c);
 	trib_capture_release(&c);
 }
 
@@ -119,6 +121,62 @@ static void it_is_the_same_when_made_again(void **state)
 	assert_true(trib_span_eq(trib_buf_span(&a), trib_buf_span(&b)));
 }
 
+static struct trib_print print_of(struct scratch *x, sqlite3 *db, const char *table, uint8_t digest[TRIB_SHA256_LEN])
+{
+	struct trib_print p = {0};
+	bool known = false;
+	trib_digest_table(trib_lanes_find(&x->s.tip.lanes, table), digest);
+	OK(trib_print_find(db, table, digest, &p, &known, err));
+	assert_true(known);
+	return p;
+}
+
+/* Would the table, as `sql` leaves it, have its digest computed? */
+static bool asked(struct scratch *x, const char *sql, const char *table, uint64_t rows)
+{
+	struct trib_capture c = {.delta.fd = -1};
+	sqlite3 *db = NULL;
+	uint8_t digest[TRIB_SHA256_LEN];
+	bool maybe = false;
+	OK(trib_digests_open(&x->s, &db, err));
+	struct trib_print p = print_of(x, db, table, digest);
+	sql_run(x->app, sql);
+	OK(trib_capture_run(&x->s, &trib_engine_page, &c, err));
+	for (size_t i = 0; i < c.nmoved; i++)
+		p.sum += strcmp(c.moved[i].table, table) == 0 ? c.moved[i].sum : 0;
+	OK(trib_digests_maybe(db, table, rows, digest, &p, &maybe, err));
+	trib_capture_release(&c);
+	sqlite3_close(db);
+	return maybe;
+}
+
+static void prints_tell_states_apart(void **state)
+{
+	struct scratch *x = *state;
+	sqlite3 *db = NULL;
+	uint8_t digest[TRIB_SHA256_LEN];
+	commit_now(x, "INSERT INTO b VALUES('x'),('x'),(NULL)");
+	assert_true(asked(x, "UPDATE t SET v='a'||id", "t", 300));
+	assert_false(asked(x, "UPDATE t SET v='b'||id", "t", 300));
+	assert_false(asked(x, "UPDATE t SET v='a'||id; UPDATE t SET v=NULL WHERE id=7", "t", 300));
+	assert_true(asked(x, "DELETE FROM t; " FILL "; UPDATE t SET v='a'||id", "t", 300)); /* whatever the way there */
+	assert_false(asked(x, "UPDATE t SET v='v'||id; UPDATE b SET a='y' WHERE a='x'", "sqlite_bag_b", 3));
+	/* A commit by other hands: its prints are not known, and the digest decides again. */
+	commit_now(x, "UPDATE t SET v='c'||id");
+	OK(trib_digests_open(&x->s, &db, err));
+	(void)print_of(x, db, "t", digest);
+	sql_run(db, "DELETE FROM print");
+	sqlite3_close(db);
+	commit_now(x, "UPDATE t SET v='d'||id");
+	assert_true(asked(x, "UPDATE t SET v='e'||id", "t", 300));
+	/* Commits made anew take what names commits, not what names states. */
+	trib_digests_forget(&x->s);
+	OK(trib_digests_open_kept(&x->s, &db, err));
+	(void)print_of(x, db, "t", digest);
+	sqlite3_close(db);
+	assert_int_equal(found(x, "t"), x->s.tip.seq);
+}
+
 static void a_return_is_braked_and_named(void **state)
 {
 	struct scratch *x = *state;
@@ -180,7 +238,7 @@ int main(void)
 		return 1;
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(each_commit_is_noted_when_it_is_made), T(it_is_the_same_when_made_again), T(a_return_is_braked_and_named), T(a_loss_that_is_a_return_is_both),
+		T(each_commit_is_noted_when_it_is_made), T(it_is_the_same_when_made_again), T(prints_tell_states_apart), T(a_return_is_braked_and_named), T(a_loss_that_is_a_return_is_both),
 		T(an_answer_that_no_manifest_supports_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
