@@ -125,6 +125,14 @@ static void wait_for_merge(struct trib_cli *cli, struct trib_pulled *p)
 	}
 }
 
+static void say_epoch(struct trib_cli *cli, const char *origin)
+{
+	if (!origin[0])
+		return;
+	trib_json(cli, "new_epoch", json_string(origin));
+	trib_say(cli, _("The hub came back from an old copy; an administrator let its log go on as %s. What it had lost was sent again or waits for the next run.\n"), origin);
+}
+
 static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
@@ -132,6 +140,7 @@ static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pu
 		return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
 	if (trib_link_progress(s, p, &cli->err))
 		return -1;
+	say_epoch(cli, pushed->new_epoch);
 	wait_for_merge(cli, p);
 	trib_json(cli, "pushed", json_integer((json_int_t)pushed->commits));
 	trib_json(cli, "bytes", json_integer((json_int_t)pushed->bytes));
@@ -181,6 +190,7 @@ int agent_cmd_pull(struct trib_cli *cli)
 	}
 	if (trib_link_pull(trib_cli_state(cli), &p, &cli->err))
 		return -1;
+	say_epoch(cli, p.new_epoch);
 	json_pulled(cli, &p);
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,

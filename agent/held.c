@@ -5,7 +5,7 @@
 
 #include "agent/private.h"
 #include "core/base/clock.h"
-#include "core/trust/receipt.h"
+#include "core/trust/epoch.h"
 
 void trib_held_release(struct trib_held_list *r)
 {
@@ -38,7 +38,7 @@ static int load_file(const struct trib_state *s, const char *path, struct trib_h
 	struct trib_receipt one;
 	int row;
 	if (trib_fs_read(path, &b, err) || trib_receipts_parse(trib_buf_span(&b), &file, err) ||
-	    trib_checkpoint_verify(file.checkpoint, s->node.origin, s->node.log_key, &cp, err))
+	    trib_checkpoint_verify_upto(file.checkpoint, s->node.origin, s->node.log_key, &cp, err))
 		return -1;
 	while ((row = trib_receipts_next(&file, &one, err)) > 0) {
 		struct trib_leaf leaf;

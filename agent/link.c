@@ -86,7 +86,7 @@ static int open_remote(struct link *l, git_remote **ret, struct trib_err *err)
 	return 0;
 }
 
-struct hub_refs { bool has_main; uint8_t main[TRIB_OID_LEN]; };
+struct hub_refs { bool has_main, has_down; uint8_t main[TRIB_OID_LEN], down[TRIB_OID_LEN]; };
 
 static int child_list(void *ctx, void *result, struct trib_err *err)
 {
@@ -104,6 +104,9 @@ static int child_list(void *ctx, void *result, struct trib_err *err)
 		if (strcmp(heads[i]->name, "refs/heads/main") == 0) {
 			out->has_main = true;
 			memcpy(out->main, heads[i]->oid.id, TRIB_OID_LEN);
+		} else if (strcmp(heads[i]->name, "refs/heads/down") == 0) {
+			out->has_down = true;
+			memcpy(out->down, heads[i]->oid.id, TRIB_OID_LEN);
 		}
 	git_remote_free(remote);
 	return rc;
@@ -283,6 +286,37 @@ static int succeed(struct link *l, const struct hub_refs *refs, struct trib_err 
 	return trib_outbox_succeed(l->s, got, err);
 }
 
+/* Before anything is sent: does the hub still know what it told us? A hub that forgot would take our commits into another log (D7.6). */
+static int check_hub(struct link *l, const struct hub_refs *refs, struct trib_pushed *out, struct trib_err *err)
+{
+	struct trib_down_tip kept;
+	struct trib_pulled p = {0};
+	if (trib_down_tip_load(l->s, &kept, err))
+		return -1;
+	if (!kept.exists)
+		return 0; /* nothing to compare with: a new machine, or no receipt yet */
+	if (!refs->has_down)
+		return trib_fail(err, TRIB_E_VERIFY, "the hub has no receipts for this office any more: it is an old copy, or lost them; nothing was sent, all is safe here; call the city");
+	if (memcmp(kept.oid, refs->down, TRIB_OID_LEN) == 0)
+		return 0;
+	if (trib_link_pull(l->s, &p, err))
+		return -1;
+	memcpy(out->new_epoch, p.new_epoch, sizeof(out->new_epoch));
+	return 0;
+}
+
+/* `n`: our commits that the hub does not have. */
+static int check_held(struct link *l, size_t n, struct trib_err *err)
+{
+	struct trib_pulled p;
+	if (trib_link_progress(l->s, &p, err))
+		return -1;
+	return l->s->tip.seq - n >= p.held_seq
+		       ? 0
+		       : trib_fail(err, TRIB_E_VERIFY, "the hub no longer has commit #%llu, for which it gave a receipt: it is an old copy; nothing was sent, all is safe here; the city "
+						       "must run: tributary-hub recover", (unsigned long long)p.held_seq);
+}
+
 static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 {
 	struct hub_refs refs = {0};
@@ -290,7 +324,7 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 	size_t n = 0;
 	if (!l->s->tip.exists)
 		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet; try: tributary-agent commit");
-	if (trib_child_run(child_list, l, &refs, sizeof(refs), TRIB_REQUEST_MS, err))
+	if (trib_child_run(child_list, l, &refs, sizeof(refs), TRIB_REQUEST_MS, err) || check_hub(l, &refs, out, err))
 		return -1;
 	int found = find_new(l, &refs, &chain, &n, err);
 	if (found && err->code == TRIB_E_FORK && l->s->node.incarnation > 1)
@@ -298,7 +332,7 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 	if (found)
 		return -1;
 	out->up_to_date = n == 0;
-	int rc = push_chain(l, (const uint8_t(*)[TRIB_OID_LEN])chain, n, out, err);
+	int rc = check_held(l, n, err) ? -1 : push_chain(l, (const uint8_t(*)[TRIB_OID_LEN])chain, n, out, err);
 	free(chain);
 	return rc;
 }
@@ -318,6 +352,8 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 	if (pulled.held_seq < s->tip.seq)
 		return trib_fail(err, TRIB_E_INCOMPLETE, "the hub took the commits but has given receipts only up to #%llu; the next run asks again",
 				 (unsigned long long)pulled.held_seq);
+	if (pulled.new_epoch[0])
+		memcpy(out.new_epoch, pulled.new_epoch, sizeof(out.new_epoch));
 	*ret = out;
 	return 0;
 }
@@ -331,8 +367,11 @@ static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN],
 	size_t n = 0;
 	if (trib_down_tip_load(s, &tip, err))
 		return -1;
-	if (trib_repo_chain(s->repo, fetched, tip.exists ? tip.oid : NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err))
+	if (trib_repo_chain(s->repo, fetched, tip.exists ? tip.oid : NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err)) {
+		if (err->code == TRIB_E_CHAIN && tip.exists)
+			return trib_down_switch(s, &tip, fetched, p, err);
 		return trib_ctx(err, "the hub's down chain does not continue what this office holds");
+	}
 	int rc = 0;
 	for (size_t i = 0; i < n && !rc; i++) {
 		TRIB_AUTO(trib_down_judged) struct trib_down_judged j = {.receipts = TRIB_BUF(TRIB_RECEIPTS_MAX)};
@@ -345,6 +384,7 @@ static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN],
 		memcpy(tip.manifest_sha256, j.manifest_sha256, TRIB_SHA256_LEN);
 		tip.size = j.size;
 		memcpy(tip.root, j.root, TRIB_SHA256_LEN);
+		memcpy(tip.origin, j.origin, sizeof(tip.origin));
 	}
 	free(chain);
 	return rc;

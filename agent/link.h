@@ -7,11 +7,12 @@
 /* POST /enrol with a slip's bytes (F11). *ret_issued false: still waiting for approval (try again). On success the state folder holds
  * certificates, city, name, hub URL; commits are then signed anew by the caller (trib_outbox_resign). */
 int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_span slip, bool *ret_issued, struct trib_err *err) TRIB_MUST_CHECK;
-struct trib_pushed { uint64_t commits; uint64_t bytes; bool up_to_date; };
+struct trib_pushed { uint64_t commits; uint64_t bytes; bool up_to_date; char new_epoch[TRIB_TITLE_MAX + 32]; };
 /* Pushes refs/heads/main in bounded steps through refs/tributary/push; then fetches (trib_link_pull) so that receipts arrive. A refusal is
  * the hub's code and sentence. */
 int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err) TRIB_MUST_CHECK;
-struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */ };
+struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */
+		      char new_epoch[TRIB_TITLE_MAX + 32]; /* the log went on under this origin in this run, "" */ };
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same with a down chain whose objects are in the repository already: brought by hand. */

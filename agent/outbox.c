@@ -4,9 +4,9 @@
 #include "agent/private.h"
 #include "core/base/clock.h"
 #include "core/format/gzip.h"
+#include "core/trust/epoch.h"
 #include "core/trust/hash.h"
 #include "core/trust/merkle.h"
-#include "core/trust/receipt.h"
 
 #define SUBJECT_MAX (4 * TRIB_KIB)
 #define SUBJECT_TABLES 6 /* named in a subject; the others are counted */
@@ -201,7 +201,7 @@ static int put_checkpoint(const struct trib_maker *k, struct trib_manifest *m, s
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (k->private || !s->node.enrolled || !trib_fs_exists(path))
 		return 0;
-	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
+	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify_upto(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
 		return trib_ctx(err, "the kept checkpoint %s", path);
 	m->checkpoint_size = cp.size;
 	memcpy(m->checkpoint_root, cp.root, sizeof(m->checkpoint_root));

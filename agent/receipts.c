@@ -1,9 +1,10 @@
-#include "agent/receipts.h"
+#include "agent/receipts_impl.h"
 
 #include "core/base/clock.h"
+#include "core/trust/epoch.h"
 #include "core/trust/hash.h"
 
-#define DOWN_REF "refs/heads/down"
+#define DOWN_REF TRIB_DOWN_REF
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
@@ -18,16 +19,28 @@ static int load_checkpoint(struct trib_state *s, struct trib_down_tip *t, struct
 		return oom(err);
 	if (!trib_fs_exists(path))
 		return 0;
-	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
+	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify_upto(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, err))
 		return trib_ctx(err, "the kept checkpoint");
 	t->size = cp.size;
 	memcpy(t->root, cp.root, sizeof(t->root));
 	return 0;
 }
 
+/* The log's origin in the receipts of a down commit. */
+static int commit_origin(struct trib_state *s, const struct trib_commit *c, char *ret, size_t size, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_RECEIPTS_MAX);
+	struct trib_receipts list;
+	return trib_commit_blob(s->repo, c, "receipts", TRIB_RECEIPTS_MAX, &b, err) || trib_receipts_parse(trib_buf_span(&b), &list, err) ||
+			       trib_note_origin(list.checkpoint, ret, size, err)
+		       ? -1
+		       : 0;
+}
+
 int trib_down_tip_load(struct trib_state *s, struct trib_down_tip *ret, struct trib_err *err)
 {
 	struct trib_down_tip t = {0};
+	memcpy(t.origin, s->node.origin, sizeof(t.origin));
 	if (trib_repo_ref(s->repo, DOWN_REF, t.oid, err)) {
 		if (err->code != TRIB_E_NOT_FOUND)
 			return -1;
@@ -39,6 +52,8 @@ int trib_down_tip_load(struct trib_state *s, struct trib_down_tip *ret, struct t
 		t.exists = true;
 		t.seq = d.seq;
 		trib_sha256(t.manifest_sha256, trib_buf_span(&c.manifest));
+		if (commit_origin(s, &c, t.origin, sizeof(t.origin), err))
+			return trib_ctx(err, "the kept down chain");
 	}
 	if (load_checkpoint(s, &t, err))
 		return -1;
@@ -211,19 +226,42 @@ static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct 
 	return judge_words(s, leaf, err);
 }
 
+/* The leaf that opens the next epoch: in its place, by an administrator; an office leaves the old origin for nothing else (D7.6). */
+static int judge_epoch(struct trib_state *s, const struct trib_leaf *leaf, uint64_t index, char origin[TRIB_TITLE_MAX + 32], struct trib_err *err)
+{
+	struct trib_cert_id admin;
+	uint64_t steps;
+	if (trib_epoch_verify(leaf, s->root, &admin, err))
+		return -1;
+	if (leaf->number != index || memcmp(leaf->sha256, s->node.log_key, sizeof(leaf->sha256)) != 0 || !trib_origin_follows(origin, leaf->origin, &steps) || steps != 1)
+		return trib_fail(err, TRIB_E_VERIFY, "it opens %s, which does not follow %s", leaf->origin, origin);
+	memcpy(origin, leaf->origin, sizeof(leaf->origin));
+	return 0;
+}
+
 static int judge_receipts(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_commit *c, struct trib_down_judged *j, struct trib_err *err)
 {
 	struct trib_receipts list;
 	struct trib_checkpoint cp;
 	struct trib_receipt r;
 	struct trib_leaf leaf;
+	char origin[sizeof(tip->origin)];
+	uint64_t steps;
 	if (trib_commit_blob(s->repo, c, "receipts", TRIB_RECEIPTS_MAX, &j->receipts, err) || trib_receipts_parse(trib_buf_span(&j->receipts), &list, err) ||
-	    trib_checkpoint_verify(list.checkpoint, s->node.origin, s->node.log_key, &cp, err) || judge_consistency(s, tip, c, &cp, err))
+	    trib_note_origin(list.checkpoint, j->origin, sizeof(j->origin), err))
 		return -1;
+	if (!trib_origin_follows(tip->origin, j->origin, &steps))
+		return trib_fail(err, TRIB_E_VERIFY, "its checkpoint is of the log %s, this office knows %s", j->origin, tip->origin);
+	if (trib_checkpoint_verify(list.checkpoint, j->origin, s->node.log_key, &cp, err) || judge_consistency(s, tip, c, &cp, err))
+		return -1;
+	memcpy(origin, tip->origin, sizeof(origin));
 	int got;
 	while ((got = trib_receipts_next(&list, &r, err)) > 0)
-		if (trib_receipt_verify(&r, &cp, &leaf, err) || judge_own(s, &leaf, err))
+		if (trib_receipt_verify(&r, &cp, &leaf, err) ||
+		    (leaf.kind == TRIB_LEAF_EPOCH ? judge_epoch(s, &leaf, r.index, origin, err) : judge_own(s, &leaf, err)))
 			return trib_ctx(err, "receipt %llu", (unsigned long long)r.index);
+	if (!got && strcmp(origin, j->origin) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "its checkpoint is of the log %s, but no administrator opened that behind %s", j->origin, origin);
 	j->size = cp.size;
 	memcpy(j->root, cp.root, sizeof(j->root));
 	return got;
@@ -245,12 +283,37 @@ int trib_down_judge(struct trib_state *s, const struct trib_down_tip *tip, const
 
 /* ---- keeping ---- */
 
+/* A receipt of an earlier epoch proves what that promised: it is kept aside, as receipts.EPOCH/SEQ, before a new one takes its place. */
+static int keep_older(struct trib_state *s, const char *path, uint64_t seq, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf old = TRIB_BUF(TRIB_RECEIPTS_MAX);
+	struct trib_receipts list;
+	char origin[TRIB_TITLE_MAX + 32];
+	size_t prefix;
+	uint64_t epoch, steps;
+	if (!trib_fs_exists(path))
+		return 0;
+	if (trib_fs_read(path, &old, err))
+		return -1;
+	struct trib_err none; /* an unreadable one proves nothing */
+	if (trib_receipts_parse(trib_buf_span(&old), &list, &none) || trib_note_origin(list.checkpoint, origin, sizeof(origin), &none) ||
+	    !trib_origin_follows(origin, s->node.origin, &steps) || steps == 0 || !trib_origin_split(origin, &prefix, &epoch))
+		return 0;
+	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s/receipts.%llu", s->dir, (unsigned long long)epoch);
+	TRIB_AUTO(trib_mem) char *to = trib_pathf("%s/receipts.%llu/%llu", s->dir, (unsigned long long)epoch, (unsigned long long)seq);
+	if (!dir || !to)
+		return oom(err);
+	return trib_fs_mkdirs(dir, 0700, err) || trib_fs_write(to, trib_buf_span(&old), 0600, err) ? -1 : 0;
+}
+
 static int keep_receipt(struct trib_state *s, const struct trib_receipt *r, const struct trib_leaf *leaf, struct trib_span checkpoint, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/receipts/%llu", s->dir, (unsigned long long)leaf->seq);
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_RECEIPTS_MAX);
 	if (!path)
 		return oom(err);
+	if (keep_older(s, path, leaf->seq, err))
+		return -1;
 	trib_receipts_begin(&b);
 	trib_receipts_put(&b, r->index, r->proof, r->nproof, r->leaf);
 	trib_receipts_end(&b, checkpoint);
@@ -287,7 +350,18 @@ static void note_progress(struct trib_pulled *p, const struct trib_leaf *leaf)
 		(void)snprintf(p->problem, sizeof(p->problem), "out-of-step:%s", leaf->word);
 }
 
-int trib_down_keep(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_down_judged *j, struct trib_pulled *p, struct trib_err *err)
+/* A new origin first: what is kept under it must be readable whenever a crash comes. */
+static int keep_origin(struct trib_state *s, const struct trib_down_judged *j, struct trib_pulled *p, struct trib_err *err)
+{
+	uint64_t steps;
+	if (strcmp(j->origin, s->node.origin) == 0 || !trib_origin_follows(s->node.origin, j->origin, &steps))
+		return 0; /* the same, or judged again after a crash */
+	memcpy(s->node.origin, j->origin, sizeof(s->node.origin));
+	memcpy(p->new_epoch, j->origin, sizeof(p->new_epoch));
+	return trib_state_save_node(s, err);
+}
+
+int trib_down_keep_files(struct trib_state *s, const struct trib_down_judged *j, struct trib_pulled *p, struct trib_err *err)
 {
 	struct trib_receipts list;
 	struct trib_receipt r;
@@ -297,7 +371,7 @@ int trib_down_keep(struct trib_state *s, const struct trib_down_tip *tip, const 
 	int got;
 	if (!cp_path)
 		return oom(err);
-	if (trib_receipts_parse(trib_buf_span(&j->receipts), &list, err))
+	if (trib_receipts_parse(trib_buf_span(&j->receipts), &list, err) || keep_origin(s, j, p, err))
 		return -1;
 	struct trib_span checkpoint = list.checkpoint;
 	while ((got = trib_receipts_next(&list, &r, err)) > 0) {
@@ -318,7 +392,40 @@ int trib_down_keep(struct trib_state *s, const struct trib_down_tip *tip, const 
 	    trib_fs_write(cp_path, checkpoint, 0600, err))
 		return trib_ctx(err, "keeping receipts");
 	trib_crash_point("receipts-kept");
-	return trib_repo_ref_cas(s->repo, DOWN_REF, tip->exists ? tip->oid : NULL, j->oid, err);
+	return 0;
+}
+
+int trib_down_keep(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_down_judged *j, struct trib_pulled *p, struct trib_err *err)
+{
+	return trib_down_keep_files(s, j, p, err) || trib_repo_ref_cas(s->repo, DOWN_REF, tip->exists ? tip->oid : NULL, j->oid, err) ? -1 : 0;
+}
+
+int trib_down_replay(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_down_tip *tip, struct trib_pulled *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_RECEIPTS_MAX);
+	struct trib_receipts list;
+	struct trib_checkpoint cp;
+	struct trib_receipt r;
+	struct trib_leaf leaf;
+	struct trib_down d;
+	int got;
+	if (trib_commit_read(s->repo, oid, &c, err) || trib_down_parse(trib_buf_span(&c.manifest), &d, err) ||
+	    trib_commit_blob(s->repo, &c, "receipts", TRIB_RECEIPTS_MAX, &b, err) || trib_receipts_parse(trib_buf_span(&b), &list, err) ||
+	    trib_checkpoint_verify_upto(list.checkpoint, s->node.origin, s->node.log_key, &cp, err))
+		return -1;
+	while ((got = trib_receipts_next(&list, &r, err)) > 0) {
+		if (trib_leaf_parse(r.leaf, &leaf, err))
+			return -1;
+		note_progress(p, &leaf);
+	}
+	tip->exists = true;
+	tip->seq = d.seq;
+	tip->size = p->checkpoint_size = cp.size;
+	memcpy(tip->oid, oid, TRIB_OID_LEN);
+	memcpy(tip->root, cp.root, TRIB_SHA256_LEN);
+	trib_sha256(tip->manifest_sha256, trib_buf_span(&c.manifest));
+	return got || trib_note_origin(list.checkpoint, tip->origin, sizeof(tip->origin), err) ? -1 : 0;
 }
 
 int trib_receipt_check(struct trib_state *s, uint64_t seq, struct trib_leaf *ret, struct trib_err *err)
@@ -333,7 +440,7 @@ int trib_receipt_check(struct trib_state *s, uint64_t seq, struct trib_leaf *ret
 		return oom(err);
 	if (trib_fs_read(path, &b, err))
 		return -1;
-	if (trib_receipts_parse(trib_buf_span(&b), &list, err) || trib_checkpoint_verify(list.checkpoint, s->node.origin, s->node.log_key, &cp, err))
+	if (trib_receipts_parse(trib_buf_span(&b), &list, err) || trib_checkpoint_verify_upto(list.checkpoint, s->node.origin, s->node.log_key, &cp, err))
 		return trib_ctx(err, "receipt of #%llu", (unsigned long long)seq);
 	int got = trib_receipts_next(&list, &r, err);
 	if (got < 0 || (got > 0 && (trib_receipt_verify(&r, &cp, &leaf, err) || judge_own(s, &leaf, err))))

@@ -14,7 +14,7 @@ static const char own_schema[] =
 	"CREATE TABLE sub(level INTEGER, idx INTEGER, hash BLOB, PRIMARY KEY(level, idx)) WITHOUT ROWID;"
 	/* what the leaves say: held commits, verdicts, certificates */
 	"CREATE TABLE h(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, part INTEGER, parts INTEGER, incarnation INTEGER, oid BLOB, manifest BLOB,"
-	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0);"
+	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0, seen INTEGER, seen_root BLOB);"
 	"CREATE INDEX h_seq ON h(node, app, seq);"
 	"CREATE TABLE v(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, merged INTEGER, manifest BLOB, tbl TEXT, key BLOB, word TEXT, at INTEGER);"
 	"CREATE INDEX v_seq ON v(node, app, seq);"
@@ -24,6 +24,7 @@ static const char own_schema[] =
 	" PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	/* city commits whose signature and place are right */
 	"CREATE TABLE cc(seq INTEGER PRIMARY KEY, oid BLOB, log_size INTEGER, merged INTEGER, digest BLOB);"
+	"CREATE TABLE ep(idx INTEGER PRIMARY KEY, origin TEXT);" /* epochs of the log */
 	/* expected histories, from and until which leaf; nightly lists; one night as derived */
 	"CREATE TABLE x(node TEXT, app TEXT, since INTEGER, until INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	"CREATE TABLE ng(idx INTEGER PRIMARY KEY, from_at INTEGER, to_at INTEGER, expected INTEGER, reported INTEGER, silent INTEGER, sha256 BLOB);"
@@ -270,6 +271,7 @@ void trib_audit_free(struct trib_audit *a)
 		sqlite3_close_v2(a->files[i].db);
 	}
 	free(a->files);
+	sqlite3_finalize(a->sub);
 	sqlite3_close_v2(a->own);
 	trib_hubdb_close(&a->db);
 	trib_buf_release(&a->note);
@@ -302,7 +304,7 @@ static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, str
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
-	    trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
+	    trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;
 	a = NULL;

@@ -46,7 +46,7 @@ static int check_receipts(struct down *w, const struct trib_commit *c, struct tr
 	uint8_t root[TRIB_SHA256_LEN];
 	int more;
 	if (trib_commit_blob(w->repo, c, "receipts", TRIB_RECEIPTS_MAX, &file, err) || trib_receipts_parse(trib_buf_span(&file), &r, err) ||
-	    trib_checkpoint_verify(r.checkpoint, w->a->hub->origin, w->a->log_pub, &cp, err))
+	    trib_audit_note(w->a, r.checkpoint, &cp, err))
 		return -1;
 	if (cp.size < w->size)
 		return trib_fail(err, TRIB_E_CHAIN, "its checkpoint of %llu leaves is older than the one before", (unsigned long long)cp.size);

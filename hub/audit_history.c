@@ -45,6 +45,21 @@ static const char *differs(const struct trib_judged *j, uint64_t seq, uint64_t p
 									  : NULL;
 }
 
+/* It is judged, and names this checkpoint (trib_audit_seen). */
+static int mark(struct trib_audit *a, const struct trib_where *at, const struct trib_manifest *m, struct trib_err *err)
+{
+	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = 1, seen = ?5, seen_root = ?6 WHERE node = ?1 AND app = ?2 AND seq = ?3 AND oid = ?4", &a->mark, err))
+		return -1;
+	sqlite3_reset(a->mark);
+	sqlite3_bind_text(a->mark, 1, at->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(a->mark, 2, at->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(a->mark, 3, (int64_t)at->seq);
+	sqlite3_bind_blob(a->mark, 4, at->oid, TRIB_OID_LEN, SQLITE_STATIC);
+	sqlite3_bind_int64(a->mark, 5, m->checkpoint_size < INT64_MAX ? (int64_t)m->checkpoint_size : INT64_MAX);
+	sqlite3_bind_blob(a->mark, 6, m->checkpoint_root, TRIB_SHA256_LEN, SQLITE_STATIC);
+	return trib_db_step(a->own, a->mark, err) < 0 ? -1 : 0;
+}
+
 /* The derivation has judged a commit. A disagreement of leaf and commit is damage to it, so that the walk names it. */
 int trib_audit_judged(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err)
 {
@@ -55,14 +70,7 @@ int trib_audit_judged(void *ctx, const char *node, const char *app, const struct
 		return trib_fail(err, TRIB_E_VERIFY, "its %s is not the one that the log holds", what);
 	if (!a->counts && trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &a->counts, err))
 		return -1;
-	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = 1 WHERE node = ? AND app = ? AND seq = ? AND oid = ?", &a->mark, err))
-		return -1;
-	sqlite3_reset(a->mark);
-	sqlite3_bind_text(a->mark, 1, node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(a->mark, 2, app, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(a->mark, 3, (int64_t)leaf->seq);
-	sqlite3_bind_blob(a->mark, 4, at.oid, TRIB_OID_LEN, SQLITE_STATIC);
-	return trib_db_step(a->own, a->mark, err) < 0 || check_counts(a, a->counts, &at, &j->manifest, err) ? -1 : 0;
+	return mark(a, &at, &j->manifest, err) || check_counts(a, a->counts, &at, &j->manifest, err) ? -1 : 0;
 }
 
 /* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged. 0 proven, 1 not (named), -1. */
@@ -96,7 +104,9 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 		what = "commit";
 	if (what)
 		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", what, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
-	return sqlite3_column_int(st, 10) ? 0 : check_counts(w->a, w->counts, &at, &j.manifest, err);
+	if (sqlite3_column_int(st, 10))
+		return 0;
+	return mark(w->a, &at, &j.manifest, err) || check_counts(w->a, w->counts, &at, &j.manifest, err) ? -1 : 0;
 }
 
 /* All held commits, oldest first, as the log orders them: no commit object has to be trusted for the order. */

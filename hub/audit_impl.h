@@ -28,7 +28,9 @@ struct trib_audit {
 	uint8_t city_floor[TRIB_OID_LEN]; /* last city commit before the snapshot */
 	uint64_t size;
 	sqlite3_stmt *counts, *mark; /* of trib_audit_judged */
+	sqlite3_stmt *sub; /* reads one hash of `own`; asked for every commit */
 	uint8_t log_pub[32];
+	char first_origin[TRIB_TITLE_MAX + 32], origin[TRIB_TITLE_MAX + 32]; /* of the first leaf, and of the newest epoch */
 	int64_t opened; /* time of the log's first leaf */
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
@@ -49,6 +51,11 @@ int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256
 
 /* The steps, in this order. */
 int trib_audit_log(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_log.c */
+/* audit_epoch.c: a leaf that opens an epoch; a signed checkpoint under the origin that its size had; the checkpoints that held commits name: states of this
+ * log, not of the future, never falling within one incarnation. */
+int trib_audit_epoch(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_note(struct trib_audit *a, struct trib_span note, struct trib_checkpoint *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_seen(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_night.c: who was silent */
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c: which there are */

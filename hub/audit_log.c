@@ -51,13 +51,16 @@ static int put_sub(void *ctx, unsigned level, uint64_t index, const uint8_t hash
 static int get_sub(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)
 {
 	struct trib_audit *a = ctx;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT hash FROM sub WHERE level = ? AND idx = ?", "ii", (int64_t)level, (int64_t)index))
+	if (!a->sub && trib_db_prepare(a->own, "SELECT hash FROM sub WHERE level = ? AND idx = ?", &a->sub, err))
 		return -1;
-	int row = trib_db_step(a->own, st, err);
+	sqlite3_bind_int64(a->sub, 1, level);
+	sqlite3_bind_int64(a->sub, 2, (int64_t)index);
+	int row = trib_db_step(a->own, a->sub, err);
+	bool good = row > 0 && trib_audit_bytes(a->sub, 0, ret, TRIB_SHA256_LEN);
+	sqlite3_reset(a->sub);
 	if (row < 0)
 		return -1;
-	if (!row || !trib_audit_bytes(st, 0, ret, TRIB_SHA256_LEN))
+	if (!good)
 		return trib_fail(err, TRIB_E_VERIFY, "the log has no subtree %u/%llu", level, (unsigned long long)index);
 	return 0;
 }
@@ -80,8 +83,10 @@ static int keep_open(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 	a->opened = l->time;
 	if (trib_cert_identity(a->hub->root, &root, err))
 		return -1;
-	if (strcmp(l->name, a->hub->city) != 0 || strcmp(l->origin, a->hub->origin) != 0)
-		return trib_audit_find(a, &w, err, "the log was opened for %s (%s), this hub is %s (%s)", l->name, l->origin, a->hub->city, a->hub->origin);
+	memcpy(a->first_origin, l->origin, sizeof(a->first_origin));
+	memcpy(a->origin, l->origin, sizeof(a->origin));
+	if (strcmp(l->name, a->hub->city) != 0)
+		return trib_audit_find(a, &w, err, "the log was opened for %s, this hub is %s", l->name, a->hub->city);
 	if (memcmp(root.sha256, l->cert, sizeof(l->cert)) != 0)
 		return trib_audit_find(a, &w, err, "the log was opened under another root certificate than ca/root.crt");
 	return 0;
@@ -138,6 +143,8 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		return keep_expected(a, idx, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
 	case TRIB_LEAF_REVOKED:
 		return trib_audit_exec(a->own, err, "UPDATE c SET revoked_at = ? WHERE sha256 = ? AND revoked_at IS NULL", "ib", l->time, trib_span(l->cert, TRIB_SHA256_LEN));
+	case TRIB_LEAF_EPOCH:
+		return trib_audit_epoch(a, idx, l, err);
 	case TRIB_LEAF_ACT:
 		return keep_act(a, idx, l, err);
 	case TRIB_LEAF_NIGHT:
@@ -206,7 +213,7 @@ static int check_note(struct trib_audit *a, struct trib_err *err)
 	uint8_t root[TRIB_SHA256_LEN];
 	if (!a->note.len || !a->has_pub)
 		return 0; /* named already */
-	if (trib_checkpoint_verify(trib_buf_span(&a->note), a->hub->origin, a->log_pub, &cp, &why))
+	if (trib_audit_note(a, trib_buf_span(&a->note), &cp, &why))
 		return trib_audit_find(a, &w, err, "the signed checkpoint: %s", why.msg);
 	if (cp.size > a->size)
 		return trib_audit_find(a, &w, err, "the log has %llu leaves, its signed checkpoint names %llu: this hub is an older copy; try: tributary-hub recover",
@@ -253,6 +260,8 @@ int trib_audit_log(struct trib_audit *a, struct trib_err *err)
 				     (unsigned long long)t->differ, t->bad_level, (unsigned long long)t->bad_index);
 	if (!rc && a->size == 0)
 		rc = trib_audit_find(a, &w, err, "the log is empty");
+	if (!rc && a->has_pub && strcmp(a->origin, a->hub->origin) != 0)
+		rc = trib_audit_find(a, &w, err, "the log is %s, hub.conf says %s", a->origin, a->hub->origin);
 	sqlite3_finalize(t->put);
 	sqlite3_finalize(t->cache);
 	free(t);

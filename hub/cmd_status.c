@@ -1,5 +1,6 @@
 /* cmd_status.c: `status` and `checkpoint`: the operator's first screen is who has not reported (D1). */
 #include "core/base/clock.h"
+#include "core/trust/epoch.h"
 #include "hub/commands.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
@@ -222,7 +223,7 @@ int hub_cmd_checkpoint_verify(struct trib_cli *cli)
 	if (!own || !key_path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
 	if (trib_fs_read(cli->argc ? cli->argv[0] : own, &note, &cli->err) || trib_key_load(key_path, &key, &cli->err) ||
-	    trib_key_ed25519_public(key, pub, &cli->err) || trib_checkpoint_verify(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err) ||
+	    trib_key_ed25519_public(key, pub, &cli->err) || trib_checkpoint_verify_upto(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err) ||
 	    trib_hubdb_open(hub, false, &db, &cli->err) || trib_log_size(&db, &size, &cli->err))
 		return -1;
 	if (cp.size > size)

@@ -28,6 +28,7 @@ int hub_cmd_checkpoint_show(struct trib_cli *cli);
 int hub_cmd_checkpoint_verify(struct trib_cli *cli);
 int hub_cmd_audit(struct trib_cli *cli);
 int hub_cmd_rebuild(struct trib_cli *cli);
+int hub_cmd_recover(struct trib_cli *cli);
 int hub_cmd_restore(struct trib_cli *cli);
 int hub_cmd_bundle_create(struct trib_cli *cli);
 int hub_cmd_ingest(struct trib_cli *cli);
@@ -41,6 +42,6 @@ struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);
 
 extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[], hub_opts_restore[],
-	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[];
+	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[], hub_opts_recover[];
 
 #endif

@@ -13,6 +13,7 @@
 #include "hub/keeper.h"
 #include "hub/line.h"
 #include "hub/pack_in.h"
+#include "hub/recover.h"
 
 #define SIBLING_MS 10000 /* merger and enrolment write their records whole */
 
@@ -695,7 +696,8 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	static struct keeper k; /* too large for a stack; one keeper a process */
 	struct trib_err err;
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
-	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) || sweep_packs(&k, &err) || redo_refs(&k, &err) ||
+	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
+	    sweep_packs(&k, &err) || redo_refs(&k, &err) ||
 	    send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return trib_exit_status(err.code);

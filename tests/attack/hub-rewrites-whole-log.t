@@ -5,7 +5,7 @@
 hub_stop
 hubsql "UPDATE leaf SET bytes=CAST(replace(CAST(bytes AS TEXT),'incarnation 1','incarnation 7') AS BLOB) WHERE idx=(SELECT idx FROM held WHERE node='$a' AND seq=1)"
 ok "all hashes fit the changed leaf" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
-rm -f "$dir/hub/audited" "$dir/hub/checkpoint"
+rm -rf "$dir/hub/audited" "$dir/hub/checkpoint" "$dir/hub/log"
 ok "the hub starts, and signs it" hub_start
 audit_says "the community was told of another log" "what the communities were told convicts it"
 audit_says "city commit #[0-9]*: the first .* leaves of the log are not those that it signed" "and so does its own city history"

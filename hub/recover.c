@@ -1,0 +1,182 @@
+#include "hub/recover.h"
+
+#include "hub/audit.h"
+#include "hub/tiles.h"
+
+/* Newest epoch leaf: its origin and index; the first leaf's when there is none. */
+static int log_origin(struct trib_hubdb *h, char *ret, size_t size, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX), bytes = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_leaf leaf;
+	if (trib_hubdb_meta(h, "origin", &b, err))
+		return -1;
+	if (b.len) {
+		(void)snprintf(ret, size, "%.*s", (int)b.len, (const char *)b.p);
+		return 0;
+	}
+	if (trib_log_leaf(h, 0, &bytes, err) || trib_leaf_parse(trib_buf_span(&bytes), &leaf, err))
+		return -1;
+	(void)snprintf(ret, size, "%s", leaf.origin);
+	return 0;
+}
+
+/* The note at DIR/name against hub.db. An unreadable one is left to the audit. */
+static int check_note(struct trib_hubdb *h, const char *name, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h->hub, name);
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	struct trib_err why;
+	uint64_t size;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(path, &note, &why) || trib_checkpoint_parse(trib_buf_span(&note), &cp, &why))
+		return 0;
+	if (trib_log_size(h, &size, err))
+		return -1;
+	if (cp.size > size)
+		return trib_fail(err, TRIB_E_VERIFY, "%s names %llu leaves, hub.db has %llu: hub.db is an older copy; nothing was signed; try: tributary-hub recover", path,
+				 (unsigned long long)cp.size, (unsigned long long)size);
+	if (trib_log_root(h, cp.size, root, err))
+		return -1;
+	return memcmp(root, cp.root, sizeof(root)) == 0
+		       ? 0
+		       : trib_fail(err, TRIB_E_VERIFY, "%s is of another log than hub.db; nothing was signed; try: tributary-hub audit, then tributary-hub recover", path);
+}
+
+int trib_hub_not_older(struct trib_hubdb *h, struct trib_err *err)
+{
+	char origin[TRIB_TITLE_MAX + 32];
+	if (log_origin(h, origin, sizeof(origin), err))
+		return -1;
+	if (strcmp(origin, h->hub->origin) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the log goes on as %s, hub.conf says %s: recovering was cut off; run it again: tributary-hub recover", origin, h->hub->origin);
+	return check_note(h, "checkpoint", err) || check_note(h, "log/checkpoint", err) ? -1 : 0;
+}
+
+static int next_origin(const struct trib_hub *hub, const char *origin, char *ret, size_t size, struct trib_err *err)
+{
+	size_t prefix;
+	uint64_t epoch;
+	if (!trib_origin_split(origin, &prefix, &epoch))
+		return trib_fail(err, TRIB_E_FORMAT, "the log's origin %s does not end in the number of its epoch", origin);
+	return trib_hub_origin(hub->city, epoch + 1, ret, size, err);
+}
+
+static int last_time(struct trib_hubdb *h, uint64_t size, int64_t *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_leaf leaf;
+	if (trib_log_leaf(h, size - 1, &b, err) || trib_leaf_parse(trib_buf_span(&b), &leaf, err))
+		return -1;
+	*ret = leaf.time;
+	return 0;
+}
+
+/* The leaf, and that every history is due it. */
+static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing,
+		     int64_t now, struct trib_recovered *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_LEAF_MAX);
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
+	struct trib_leaf facts = {.kind = TRIB_LEAF_EPOCH, .time = now}, leaf;
+	char old[TRIB_TITLE_MAX + 32];
+	uint64_t index;
+	int64_t n;
+	if (log_origin(h, old, sizeof(old), err) || next_origin(h->hub, old, r->origin, sizeof(r->origin), err) || trib_log_size(h, &r->leaves, err))
+		return -1;
+	if (r->leaves == 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the log is empty; nothing was changed; bring hub.db back from a backup");
+	memcpy(facts.origin, r->origin, sizeof(facts.origin));
+	facts.number = r->leaves;
+	if (last_time(h, r->leaves, &r->last, err) || trib_log_root(h, r->leaves, facts.manifest, err) || trib_key_ed25519_public(log_key, facts.sha256, err) ||
+	    trib_epoch_sign(&facts, key, cert, issuing, &text, err) || trib_leaf_parse(trib_buf_span(&text), &leaf, err) ||
+	    trib_epoch_verify(&leaf, h->hub->root, &r->admin, err) || trib_log_append(h, &leaf, &index, err) ||
+	    trib_hubdb_meta_set(h, "origin", trib_span_str(r->origin), err) || trib_hubdb_meta_set(h, "epoch-leaf", trib_span(&index, sizeof(index)), err) ||
+	    trib_db_prepare(h->db, "INSERT INTO due(idx, node, app) SELECT ?, node, app FROM history", &due, err))
+		return -1;
+	sqlite3_bind_int64(due, 1, (int64_t)index);
+	if (trib_db_step(h->db, due, err) < 0 || trib_db_int(h->db, "SELECT count(*) FROM history", 0, &n, err))
+		return -1;
+	r->histories = (uint64_t)n;
+	return 0;
+}
+
+/* hub.conf and the opened hub take the origin that the log says. */
+static int take_origin(struct trib_hub *hub, const char *origin, struct trib_err *err)
+{
+	struct trib_hub_conf conf;
+	if (trib_hub_conf_load(hub->dir, &conf, err))
+		return -1;
+	(void)snprintf(conf.origin, sizeof(conf.origin), "%s", origin);
+	if (trib_hub_conf_save(hub->dir, &conf, err))
+		return -1;
+	memcpy(hub->origin, conf.origin, sizeof(hub->origin));
+	return 0;
+}
+
+/* What the lost state left beside the copy: an audit of leaves that the log no longer has. */
+static int drop_later(const struct trib_hub *hub, uint64_t size, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "audited");
+	struct trib_audited old;
+	struct trib_err why;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_audited_load(hub, &old, &why) == 0 && old.size > size ? trib_fs_remove(path, err) : 0;
+}
+
+/* 1: the leaf is there already, only what follows it was cut off. */
+static int resume(struct trib_hubdb *h, struct trib_recovered *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_leaf leaf;
+	TRIB_AUTO(trib_buf) struct trib_buf at = TRIB_BUF(TRIB_LEAF_MAX);
+	uint64_t index = 0;
+	int64_t n;
+	if (log_origin(h, r->origin, sizeof(r->origin), err) || trib_hubdb_meta(h, "epoch-leaf", &at, err))
+		return -1;
+	if (strcmp(r->origin, h->hub->origin) == 0)
+		return 0;
+	if (at.len == sizeof(index))
+		memcpy(&index, at.p, sizeof(index));
+	if (trib_log_leaf(h, index, &b, err) || trib_leaf_parse(trib_buf_span(&b), &leaf, err) || trib_epoch_verify(&leaf, h->hub->root, &r->admin, err) ||
+	    last_time(h, index, &r->last, err) || trib_db_int(h->db, "SELECT count(*) FROM history", 0, &n, err))
+		return trib_ctx(err, "the log goes on as %s", r->origin);
+	r->leaves = index;
+	r->histories = (uint64_t)n;
+	return 1;
+}
+
+int trib_recover(struct trib_hub *hub, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing, int64_t now,
+		 struct trib_recovered *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "keys/log.key");
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb h = {0};
+	TRIB_AUTO(trib_key) struct trib_key *log_key = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_recovered r = {0};
+	uint64_t size;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_key_load(path, &log_key, err) || trib_hubdb_open(hub, true, &h, err))
+		return -1;
+	int done = resume(&h, &r, err);
+	if (done < 0)
+		return -1;
+	if (!done) {
+		if (trib_hubdb_begin(&h, err))
+			return -1;
+		if (put_epoch(&h, log_key, key, cert, issuing, now, &r, err) || trib_hubdb_commit(&h, err)) {
+			trib_hubdb_rollback(&h);
+			return -1;
+		}
+	}
+	trib_crash_point("epoch-opened");
+	if (take_origin(hub, r.origin, err) || drop_later(hub, r.leaves, err) || trib_log_checkpoint(&h, log_key, &note, &size, err) ||
+	    trib_tiles_remake(&h, log_key, err))
+		return trib_ctx(err, "the new epoch is in the log; run recover again to end it");
+	*ret = r;
+	return 0;
+}
