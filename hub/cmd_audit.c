@@ -1,12 +1,14 @@
 /* cmd_audit.c: `audit`. */
 #include "core/base/clock.h"
 #include "hub/audit.h"
+#include "hub/audit_bundle.h"
 #include "hub/commands.h"
 
 #define JSON_FINDINGS_MAX 100000 /* the list is one document in memory; the count is always whole */
 
 const struct trib_opt hub_opts_audit[] = {
 	{"since", 0, "CHECKPOINT", N_("\"last\", or a signed checkpoint at or before the last proven audit: older commits are judged once, not twice")},
+	{"bundle", 0, "DIR", N_("also write what an auditor takes away: histories, log, certificates, city, and the stock commands that prove them")},
 	{0},
 };
 
@@ -108,6 +110,21 @@ static int report(struct trib_cli *cli, struct trib_audit *a)
 	return rc;
 }
 
+/* What was found does not keep anybody from taking the evidence away. */
+static int take_away(struct trib_cli *cli)
+{
+	const char *dir = trib_cli_opt(cli, "bundle");
+	struct trib_audit_bundle b;
+	if (!dir || cli->dry_run)
+		return 0;
+	if (trib_audit_bundle_write(trib_cli_hub(cli), dir, &b, &cli->err))
+		return trib_ctx(&cli->err, _("the auditor's bundle was not written"));
+	trib_say(cli, _("%s: %llu histories with %llu commits, log of %llu leaves. How anybody proves it without us: %s/README.md\n"), dir, (unsigned long long)b.histories,
+		 (unsigned long long)b.commits, (unsigned long long)b.leaves, dir);
+	trib_json(cli, "bundle", json_string(dir));
+	return 0;
+}
+
 int hub_cmd_audit(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
@@ -116,6 +133,8 @@ int hub_cmd_audit(struct trib_cli *cli)
 	uint64_t since;
 	int64_t now = trib_now();
 	if (since_leaf(cli, &before, &since) || trib_audit_run(trib_cli_hub(cli), cli->quiet || cli->json, &a, &cli->err) || report(cli, a))
+		return -1;
+	if (take_away(cli))
 		return -1;
 	trib_audit_totals(a, &t);
 	trib_json(cli, "verdict", json_string(t.findings ? "not-proven" : "proven"));

@@ -73,3 +73,17 @@ city_write() { sqlite3 "$dir/hub/city/community.db" "$1"; }
 # audit_says TEXT NAME: the audit ends with status 15 and names it.
 audit_says() { refuses 15 "$1" "$2" hub audit; }
 mended() { ok "rebuild mends it" quiet hub rebuild && ok "and all is proven again" hub audit; }
+
+# An auditor's bundle, and what its README's own commands say of it after it was doctored: doctored TEXT NAME.
+take_bundle() { ok "an auditor's bundle" hub audit --bundle "$dir/b"; }
+doctored() {
+	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"
+	refuses 1 "NOT PROVEN: .*$1" "$2" stock_steps
+}
+stock_steps() { (cd "$dir/b" && env -i PATH=/usr/bin:/bin HOME="$dir" GIT_CONFIG_NOSYSTEM=1 sh "$dir/steps"); }
+# rebundle NODE MAIN-REV: the history once more, up to another commit
+rebundle() {
+	g=$dir/re.git
+	rm -rf "$g"
+	git clone -q --mirror "$dir/b/histories/$1/community.bundle" "$g" 2>/dev/null && git -C "$g" update-ref refs/heads/main "$2" && git -C "$g" bundle create -q "$dir/b/histories/$1/community.bundle" main down
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The bundle is of a log that was rewritten and signed anew by the hub itself.
+. "$(dirname "$0")/../lib/attack.sh"
+
+hub_stop
+hubsql "UPDATE leaf SET bytes=CAST(replace(CAST(bytes AS TEXT),'incarnation 1','incarnation 7') AS BLOB) WHERE idx=(SELECT idx FROM held WHERE node='$a' AND seq=1)"
+ok "the hashes fit the changed leaf" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
+rm -f "$dir/hub/audited" "$dir/hub/checkpoint"
+ok "the hub starts, and signs it" hub_start
+sql $b "INSERT INTO demand VALUES('n1','夜','reported',1)"
+agent $b sync >"$dir/said" 2>&1 # B refuses the log; the hub has signed it all the same
+sleep 1
+hub audit --bundle "$dir/b" >"$dir/said" 2>&1
+ok "a bundle of it" test -d "$dir/b"
+cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
+doctored "the log was rewritten, or two are shown" "the checkpoint that A kept convicts it"
+finish
