@@ -79,19 +79,13 @@ static void issued_release(struct issued *c)
 /* The answer is judged whole before anything is kept: the root is the pinned one, both leaves are for our keys, our node, our use. */
 static int judge(struct trib_state *s, const struct trib_slip *slip, const struct trib_enrol_answer *a, const struct trib_key *tls, struct issued *ret, struct trib_err *err)
 {
-	struct trib_cert *chain[2] = {0};
-	size_t n = 0, one;
-	struct trib_cert_id root, sign, tls_id;
-	if (trib_certs_parse_pem(a->chain, chain, 2, &n, err))
-		return trib_ctx(err, "certificate chain");
-	ret->issuing = chain[0];
-	ret->root = chain[1];
-	if (n != 2)
-		return trib_fail(err, TRIB_E_CERT, "the chain has %zu certificates instead of 2", n);
-	if (trib_certs_parse_pem(a->sign_cert, &ret->sign, 1, &one, err) || trib_certs_parse_pem(a->tls_cert, &ret->tls, 1, &one, err) ||
-	    trib_cert_identity(ret->root, &root, err))
+	size_t one;
+	struct trib_cert_id sign, tls_id;
+	if (trib_chain_parse_pem(a->chain, &ret->issuing, &ret->root, err))
 		return -1;
-	if (memcmp(root.sha256, slip->ca, TRIB_SHA256_LEN) != 0)
+	if (trib_certs_parse_pem(a->sign_cert, &ret->sign, 1, &one, err) || trib_certs_parse_pem(a->tls_cert, &ret->tls, 1, &one, err))
+		return -1;
+	if (!trib_roots_have(ret->root, slip->ca))
 		return trib_fail(err, TRIB_E_CERT, "the city's root certificate is not the one on the slip");
 	int64_t now = trib_now();
 	if (trib_cert_verify(ret->sign, ret->issuing, ret->root, TRIB_USE_SIGN, now, false, &sign, err) ||
@@ -111,7 +105,7 @@ static int save_pem(struct trib_state *s, const char *name, const struct trib_ce
 	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX);
 	if (!path)
 		return oom(err);
-	return trib_cert_pem(c, &pem, err) || trib_buf_check(&pem, "certificate", err) ? -1 : trib_fs_write(path, trib_buf_span(&pem), 0644, err);
+	return trib_roots_pem(c, &pem, err) || trib_buf_check(&pem, "certificate", err) ? -1 : trib_fs_write(path, trib_buf_span(&pem), 0644, err);
 }
 
 /* Certificates first, the node file last: a folder killed in between is not enrolled and asks again, with the same requests. */

@@ -390,6 +390,34 @@ static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN],
 	return rc;
 }
 
+/* The hub signs under a root that is not known here: the handshake shows whether ours certifies it. */
+static int learn_roots(struct trib_state *s, bool *ret_new, struct trib_err *err)
+{
+	struct link l;
+	struct trib_tls *t = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *roots = NULL;
+	if (link_open(s, true, &l, err))
+		return -1;
+	int rc = trib_https_connect(l.tls, &l.url, TRIB_HANDSHAKE_MS, &t, err);
+	link_close(&l);
+	if (rc)
+		return -1;
+	roots = trib_tls_peer_root(t);
+	trib_tls_free(t);
+	return roots ? trib_state_learn_roots(s, roots, ret_new, err) : oom(err);
+}
+
+static int keep_or_learn(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN], struct trib_pulled *p, struct trib_err *err)
+{
+	struct trib_err ignored;
+	bool fresh = false;
+	if (keep_chain(s, fetched, p, err) == 0)
+		return 0;
+	if (err->code != TRIB_E_CERT || learn_roots(s, &fresh, &ignored) || !fresh)
+		return -1;
+	return keep_chain(s, fetched, p, err);
+}
+
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err)
 {
 	struct link l;
@@ -404,7 +432,7 @@ int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_er
 	trib_repo_refresh(s->repo);
 	uint8_t fetched[TRIB_OID_LEN];
 	rc = trib_repo_ref(s->repo, DOWN_NEW, fetched, err);
-	if (rc ? err->code != TRIB_E_NOT_FOUND /* the hub has sent nothing yet */ : keep_chain(s, fetched, &p, err))
+	if (rc ? err->code != TRIB_E_NOT_FOUND /* the hub has sent nothing yet */ : keep_or_learn(s, fetched, &p, err))
 		return -1;
 	*ret = p;
 	return 0;

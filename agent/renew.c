@@ -42,9 +42,9 @@ static int take(struct trib_state *s, struct trib_span answer, enum trib_cert_us
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, file);
 	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL, *issuing = NULL, *root = NULL;
-	struct trib_cert *chain[2] = {0};
 	struct trib_renew_answer a;
 	struct trib_cert_id id;
+	bool fresh;
 	size_t n;
 	if (!path)
 		return oom(err);
@@ -52,10 +52,8 @@ static int take(struct trib_state *s, struct trib_span answer, enum trib_cert_us
 		return -1;
 	if (a.rotated != (use == TRIB_USE_SIGN))
 		return trib_fail(err, TRIB_E_FORMAT, "the hub answers another question than the one asked");
-	if (trib_certs_parse_pem(a.cert, &cert, 1, &n, err) || trib_certs_parse_pem(a.chain, chain, 2, &n, err))
+	if (trib_certs_parse_pem(a.cert, &cert, 1, &n, err) || trib_chain_parse_pem(a.chain, &issuing, &root, err) || trib_state_learn_roots(s, root, &fresh, err))
 		return -1;
-	issuing = chain[0];
-	root = chain[1];
 	if (trib_cert_verify(cert, issuing, s->root, use, trib_now(), false, &id, err) || trib_cert_matches(cert, key, err))
 		return -1;
 	if (id.role != TRIB_ROLE_NODE || strcmp(id.node, s->node.node) != 0 || strcmp(id.app, s->node.app) != 0)

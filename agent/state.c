@@ -332,6 +332,36 @@ static int load_key(struct trib_state *s, const char *name, struct trib_key **re
 	return *ret ? 0 : trib_key_load(path, ret, err);
 }
 
+static int load_roots(struct trib_state *s, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "keys/root.crt");
+	if (!path)
+		return oom(err);
+	return s->root ? 0 : trib_roots_load(path, &s->root, err);
+}
+
+int trib_state_learn_roots(struct trib_state *s, const struct trib_cert *offered, bool *ret_new, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "keys/root.crt");
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX);
+	TRIB_AUTO(trib_cert) struct trib_cert *copy = NULL;
+	struct trib_cert_id id;
+	if (!path)
+		return oom(err);
+	if (trib_cert_identity(offered, &id, err) || trib_roots_follow(s->root, offered, trib_now(), err))
+		return -1;
+	*ret_new = !trib_roots_have(s->root, id.sha256);
+	if (!*ret_new)
+		return 0;
+	if (trib_roots_copy(offered, &copy, err) || trib_roots_pem(offered, &pem, err) || trib_buf_check(&pem, "root certificates", err) ||
+	    trib_fs_write(path, trib_buf_span(&pem), 0644, err))
+		return trib_ctx(err, "keeping the city's new root");
+	struct trib_cert *old = s->root;
+	s->root = copy;
+	copy = old;
+	return 0;
+}
+
 /* A leaf, and behind it the certificate that issued it when that is not keys/issuing.crt. */
 static int load_leaf(struct trib_state *s, const char *name, struct trib_cert **ret, struct trib_cert **ret_issuing, struct trib_err *err)
 {
@@ -360,7 +390,7 @@ int trib_state_keys(struct trib_state *s, struct trib_err *err)
 	if (!s->node.enrolled)
 		return 0;
 	if (load_key(s, "keys/tls.key", &s->tls_key, err) || load_leaf(s, "keys/tls.crt", &s->tls_cert, &s->tls_issuing, err) ||
-	    load_cert(s, "keys/root.crt", &s->root, err))
+	    load_roots(s, err))
 		return -1;
 	return trib_cert_matches(s->tls_cert, s->tls_key, err);
 }

@@ -61,6 +61,8 @@ int trib_state_open(const char *dir, bool write, struct trib_state *ret, struct 
 void trib_state_close(struct trib_state *s);
 static inline void trib_state_cleanup(struct trib_state *s) { trib_state_close(s); }
 int trib_state_keys(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
+/* Keeps roots that lead to those known here (trib_roots_follow); *ret_new: there was a newer one among them. Refuses others. */
+int trib_state_learn_roots(struct trib_state *s, const struct trib_cert *offered, bool *ret_new, struct trib_err *err) TRIB_MUST_CHECK;
 /* Forgets the loaded keys and certificates, so that the next trib_state_keys reads the files. */
 void trib_state_forget_keys(struct trib_state *s);
 /* When the last commit hands over to keys/sign.next.key: that is the signing key from now on. trib_state_open for writing does it too. */

@@ -29,6 +29,8 @@ static const char own_schema[] =
 	"CREATE TABLE x(node TEXT, app TEXT, since INTEGER, until INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	"CREATE TABLE ng(idx INTEGER PRIMARY KEY, from_at INTEGER, to_at INTEGER, expected INTEGER, reported INTEGER, silent INTEGER, sha256 BLOB);"
 	"CREATE TABLE nn(node TEXT, app TEXT, reported INTEGER, listed INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	/* roots that the log knows: the one that it was opened under, and those that came later */
+	"CREATE TABLE ra(sha256 BLOB PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
 
 /* ---- small SQL ---- */

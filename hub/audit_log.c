@@ -72,24 +72,26 @@ int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256
 
 /* ---- what a leaf says ---- */
 
+static int keep_root(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO ra(sha256) VALUES(?)", "b", trib_span(sha, TRIB_SHA256_LEN));
+}
+
 static int keep_open(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
 {
 	struct trib_where w = {0};
-	struct trib_cert_id root;
 	if (idx != 0)
 		return trib_audit_find(a, &w, err, "leaf %llu opens the log a second time", (unsigned long long)idx);
 	memcpy(a->log_pub, l->sha256, sizeof(a->log_pub));
 	a->has_pub = true;
 	a->opened = l->time;
-	if (trib_cert_identity(a->hub->root, &root, err))
-		return -1;
 	memcpy(a->first_origin, l->origin, sizeof(a->first_origin));
 	memcpy(a->origin, l->origin, sizeof(a->origin));
 	if (strcmp(l->name, a->hub->city) != 0)
 		return trib_audit_find(a, &w, err, "the log was opened for %s, this hub is %s", l->name, a->hub->city);
-	if (memcmp(root.sha256, l->cert, sizeof(l->cert)) != 0)
+	if (!trib_roots_have(a->hub->root, l->cert))
 		return trib_audit_find(a, &w, err, "the log was opened under another root certificate than ca/root.crt");
-	return 0;
+	return keep_root(a, l->cert, err);
 }
 
 static int keep_cert(struct trib_audit *a, const struct trib_leaf *l, const uint8_t sha[TRIB_SHA256_LEN], const char *usage, struct trib_err *err)
@@ -106,6 +108,8 @@ static int keep_expected(struct trib_audit *a, uint64_t idx, const struct trib_l
 
 static int keep_act(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
 {
+	if (strcmp(l->word, "ca-root") == 0)
+		return keep_root(a, l->sha256, err);
 	return strcmp(l->word, "node-add") == 0 && l->node[0] && l->app[0] ? keep_expected(a, idx, l, err) : 0;
 }
 
@@ -244,6 +248,22 @@ static int check_audited(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
+/* Every root that this hub goes by is in the log: the first one, or announced by an administrator's act. */
+static int check_roots(struct trib_audit *a, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	for (const struct trib_cert *r = a->hub->root; r && a->has_pub; r = trib_roots_older(r)) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		struct trib_cert_id id;
+		if (trib_cert_identity(r, &id, err) || trib_audit_sql(a->own, &st, err, "SELECT 1 FROM ra WHERE sha256 = ?", "b", trib_span(id.sha256, TRIB_SHA256_LEN)))
+			return -1;
+		int row = trib_db_step(a->own, st, err);
+		if (row < 0 || (!row && trib_audit_find(a, &w, err, "ca/root.crt holds a root certificate (%s) that the log does not know", id.subject)))
+			return -1;
+	}
+	return 0;
+}
+
 int trib_audit_log(struct trib_audit *a, struct trib_err *err)
 {
 	struct tree *t = calloc(1, sizeof(*t));
@@ -265,5 +285,5 @@ int trib_audit_log(struct trib_audit *a, struct trib_err *err)
 	sqlite3_finalize(t->put);
 	sqlite3_finalize(t->cache);
 	free(t);
-	return rc || check_note(a, err) || check_audited(a, err) ? -1 : 0;
+	return rc || check_roots(a, err) || check_note(a, err) || check_audited(a, err) ? -1 : 0;
 }

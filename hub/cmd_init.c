@@ -6,9 +6,6 @@
 #include "hub/enrol.h"
 #include "hub/tiles.h"
 
-#define HUB_LEAF_LIFE (10 * 365 * 86400LL)
-#define BACKDATE 3600LL
-
 const struct trib_opt hub_opts_init[] = {
 	{"city", 0, "NAME", N_("the city's name")},
 	{"listen", 0, "ADDR:PORT", N_("address to serve on (default 127.0.0.1:8443)")},
@@ -40,20 +37,11 @@ static void keys_release(struct city_keys *k)
 
 static int make_keys(struct city_keys *k, const struct trib_hub_conf *c, int64_t now, struct trib_err *err)
 {
-	const char *hosts[TRIB_HUB_HOSTS_MAX + 1] = {0};
-	for (size_t i = 0; i < c->nhosts; i++)
-		hosts[i] = c->hosts[i];
-	struct trib_cert_spec sign = {.role = TRIB_ROLE_HUB, .id = "hub", .subject = c->city, .use = TRIB_USE_SIGN, .not_before = now - BACKDATE,
-				      .not_after = now + HUB_LEAF_LIFE};
-	struct trib_cert_spec tls = sign;
-	tls.use = TRIB_USE_TLS_SERVER;
-	tls.hosts = hosts;
 	if (trib_key_make(TRIB_KEY_P256, &k->root, err) || trib_key_make(TRIB_KEY_P256, &k->issuing, err) ||
 	    trib_key_make(TRIB_KEY_P256, &k->sign, err) || trib_key_make(TRIB_KEY_P256, &k->tls, err) ||
 	    trib_key_make(TRIB_KEY_ED25519, &k->log, err) || trib_cert_make_root(k->root, c->city, now, &k->root_crt, err) ||
 	    trib_cert_make_issuing(k->issuing, c->city, k->root, k->root_crt, now, &k->issuing_crt, err) ||
-	    trib_cert_issue(&sign, NULL, k->sign, k->issuing, k->issuing_crt, &k->sign_crt, err) ||
-	    trib_cert_issue(&tls, NULL, k->tls, k->issuing, k->issuing_crt, &k->tls_crt, err))
+	    hub_own_certs(c, k->sign, k->tls, k->issuing, k->issuing_crt, now, &k->sign_crt, &k->tls_crt, err))
 		return trib_ctx(err, "making the city's certificates");
 	return 0;
 }
@@ -184,9 +172,8 @@ int hub_cmd_init(struct trib_cli *cli)
 	trib_json(cli, "origin", json_string(c.origin));
 	trib_say(cli, _("The city %s is ready in %s.\nCA fingerprint (SHA-256): %s\n"), c.city, cli->state, hex);
 	trib_say(cli,
-		 _("Take %s/ca/root.key offline now: it is needed only to renew the issuing certificate or to recover.\nNext: tributary-hub node add ID --app NAME "
-		   "--name NAME --slip FILE, then tributary-hub serve\n"),
-		 cli->state);
+		 _("Write the fingerprint on paper. Take the root key offline now, to a stick that goes into a safe: tributary-hub ca export-root FILE\n(it is needed only "
+		   "for tributary-hub ca renew-issuing and ca renew-root, or to recover).\nNext: tributary-hub node add ID --app NAME --name NAME --slip FILE, then tributary-hub serve\n"));
 	return 0;
 }
 

@@ -61,7 +61,7 @@ static int save_cert(struct trib_cli *cli, const char *dir, const char *name, co
 	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(2 * TRIB_SIGNER_MAX);
 	if (!path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_cert_pem(leaf, &pem, &cli->err) || (issuing && trib_cert_pem(issuing, &pem, &cli->err)) || trib_buf_check(&pem, "certificate", &cli->err))
+	if (trib_roots_pem(leaf, &pem, &cli->err) || (issuing && trib_cert_pem(issuing, &pem, &cli->err)) || trib_buf_check(&pem, "certificate", &cli->err))
 		return -1;
 	return trib_fs_create(path, trib_buf_span(&pem), 0644, &cli->err);
 }

@@ -13,6 +13,10 @@ static inline struct trib_hub *trib_cli_hub(struct trib_cli *cli) { return cli->
 
 int hub_cmd_init(struct trib_cli *cli);
 int hub_cmd_serve(struct trib_cli *cli);
+int hub_cmd_ca_show(struct trib_cli *cli);
+int hub_cmd_ca_export_root(struct trib_cli *cli);
+int hub_cmd_ca_renew_issuing(struct trib_cli *cli);
+int hub_cmd_ca_renew_root(struct trib_cli *cli);
 int hub_cmd_node_add(struct trib_cli *cli);
 int hub_cmd_node_list(struct trib_cli *cli);
 int hub_cmd_node_show(struct trib_cli *cli);
@@ -35,12 +39,16 @@ int hub_cmd_ingest(struct trib_cli *cli);
 int hub_cmd_log(struct trib_cli *cli);
 int hub_cmd_show(struct trib_cli *cli);
 
+/* The hub's own certificates for the keys that it signs and serves with (cmd_ca.c). */
+int hub_own_certs(const struct trib_hub_conf *c, const struct trib_key *sign, const struct trib_key *tls, const struct trib_key *issuing_key,
+		  const struct trib_cert *issuing, int64_t now, struct trib_cert **ret_sign, struct trib_cert **ret_tls, struct trib_err *err) TRIB_MUST_CHECK;
 /* The nightly lists (cmd_night.c). */
 int hub_log_nights(struct trib_cli *cli, long long most);
 /* Opens hub.db (read-only) and the history of --node and --app (cmd_log.c). */
 struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);
 
+extern const struct trib_opt hub_opts_ca_issuing[], hub_opts_ca_root[];
 extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[], hub_opts_restore[],
 	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[], hub_opts_recover[];
 

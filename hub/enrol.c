@@ -167,7 +167,7 @@ static int store_answer(struct enroller *e, const struct slip_row *s, struct tri
 
 int trib_enroller_chain(struct enroller *e, struct trib_buf *ret, struct trib_err *err)
 {
-	return trib_cert_pem(e->hub->issuing, ret, err) || trib_cert_pem(e->hub->root, ret, err) ? -1 : 0;
+	return trib_cert_pem(e->hub->issuing, ret, err) || trib_roots_pem(e->hub->root, ret, err) ? -1 : 0;
 }
 
 /* Makes both certificates and stores the answer; the slip is spent from here on. */

@@ -111,6 +111,12 @@ char *trib_hub_repo_path(const struct trib_hub *h, const char *node, const char 
 	return trib_pathf("%s/repos/%s/%s.git", h->dir, node, app);
 }
 
+static int load_roots(const struct trib_hub *h, struct trib_cert **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h, "ca/root.crt");
+	return path ? trib_roots_load(path, ret, err) : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+}
+
 static int load_cert(const struct trib_hub *h, const char *name, struct trib_cert **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h, name);
@@ -133,7 +139,7 @@ int trib_hub_open(const char *dir, struct trib_hub *ret, struct trib_err *err)
 	memcpy(h.city, conf.city, sizeof(h.city));
 	memcpy(h.origin, conf.origin, sizeof(h.origin));
 	h.policy_version = conf.policy_version;
-	if (load_cert(&h, "ca/root.crt", &h.root, err) || load_cert(&h, "ca/issuing.crt", &h.issuing, err) ||
+	if (load_roots(&h, &h.root, err) || load_cert(&h, "ca/issuing.crt", &h.issuing, err) ||
 	    load_cert(&h, "keys/hub-sign.crt", &h.sign_cert, err) || load_cert(&h, "keys/hub-tls.crt", &h.tls_cert, err))
 		return -1;
 	*ret = h;

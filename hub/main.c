@@ -7,6 +7,10 @@
 static const struct trib_cmd commands[] = {
 	{"init", "", N_("make a city: its certificate authority, keys, stores and policy"), hub_opts_init, 0, 0, 0, hub_cmd_init},
 	{"serve", "", N_("run the hub in the foreground"), hub_opts_serve, 0, 0, TRIB_NEED_HUB, hub_cmd_serve},
+	{"ca show", "", N_("show the certificate authority: roots, issuing certificate, whether the root key lies here"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_ca_show},
+	{"ca export-root", "FILE", N_("move the root key away, to a file on a stick"), NULL, 1, 1, TRIB_NEED_HUB, hub_cmd_ca_export_root},
+	{"ca renew-issuing", "", N_("make a new issuing key and certificate; all that was issued stays good"), hub_opts_ca_issuing, 0, 0, TRIB_NEED_HUB, hub_cmd_ca_renew_issuing},
+	{"ca renew-root", "", N_("make a new root that the present one certifies, and an issuing certificate under it"), hub_opts_ca_root, 0, 0, TRIB_NEED_HUB, hub_cmd_ca_renew_root},
 	{"node add", "ID", N_("expect a community and print its enrolment slip"), hub_opts_node_add, 1, 1, TRIB_NEED_HUB, hub_cmd_node_add},
 	{"node list", "", N_("list the expected communities"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_node_list},
 	{"node show", "ID", N_("show one community: certificates, history, requests"), hub_opts_node, 1, 1, TRIB_NEED_HUB, hub_cmd_node_show},

@@ -48,7 +48,7 @@ static int check_chain(struct trib_signer *c, const struct trib_trust *t, struct
 	if (n != 2)
 		return trib_fail(err, TRIB_E_CERT, "signer.pem holds no issuing certificate of the city");
 	if (trib_cert_verify(certs[0], certs[1], t->root, TRIB_USE_SIGN, t->at, false, &c->id, err) < 0 ||
-	    trib_cert_identity(certs[1], &issuing, err) < 0 || trib_cert_identity(t->root, &root, err) < 0)
+	    trib_cert_identity(certs[1], &issuing, err) < 0 || trib_cert_identity(trib_roots_signer(t->root, certs[1]), &root, err) < 0)
 		return -1;
 	narrow(c, &c->id);
 	narrow(c, &issuing);

@@ -11,15 +11,31 @@
 
 struct trib_cert {
 	X509 *x;
+	struct trib_cert *link, *older; /* of a root: roots.c */
 };
 
 void trib_cert_free(struct trib_cert *c)
 {
-	if (!c)
-		return;
-	X509_free(c->x);
-	free(c);
+	while (c) { /* a few: TRIB_ROOTS_MAX */
+		struct trib_cert *older = c->older;
+		if (c->link) {
+			X509_free(c->link->x);
+			free(c->link);
+		}
+		X509_free(c->x);
+		free(c);
+		c = older;
+	}
 }
+
+void trib_cert_set_older(struct trib_cert *root, struct trib_cert *link, struct trib_cert *older)
+{
+	root->link = link;
+	root->older = older;
+}
+
+const struct trib_cert *trib_cert_link(const struct trib_cert *root) { return root->link; }
+const struct trib_cert *trib_roots_older(const struct trib_cert *root) { return root->older; }
 
 X509 *trib_cert_x509(const struct trib_cert *c)
 {
@@ -297,6 +313,8 @@ static int check_ca(X509 *x, const char *which, struct trib_err *err)
 	return 0;
 }
 
+int trib_cert_check_ca(const struct trib_cert *c, const char *which, struct trib_err *err) { return check_ca(c->x, which, err); }
+
 static int check_leaf(X509 *x, enum trib_cert_use use, struct trib_err *err)
 {
 	static const struct {
@@ -384,6 +402,7 @@ int trib_cert_verify(const struct trib_cert *leaf, const struct trib_cert *issui
 
 	if (!leaf || !issuing || !root)
 		return trib_fail(err, TRIB_E_CERT, "the certificate, its issuing certificate or the root is missing");
+	root = trib_roots_signer(root, issuing);
 	if (trib_cert_identity(leaf, &id, err) || check_leaf(leaf->x, use, err) || check_ca(issuing->x, "the issuing", err) ||
 	    check_ca(root->x, "the root", err))
 		return -1;

@@ -32,7 +32,7 @@ int trib_cert_pem(const struct trib_cert *c, struct trib_buf *ret, struct trib_e
 /* Reads role, ids, validity, hash. A certificate without a tributary SAN has role NONE. */
 int trib_cert_identity(const struct trib_cert *c, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Judge: leaf <- issuing <- root at time `at`: signatures, CA bits, validity, key usage, EKU for `use`, role and id present,
+/* Judge: leaf <- issuing <- root (one of the roots) at time `at`: signatures, CA bits, validity, key usage, EKU for `use`, role and id present,
  * P-256 keys. `expired_ok` skips only the leaf's notAfter (D8.1 /renew). */
 int trib_cert_verify(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_cert *root, enum trib_cert_use use,
 		     int64_t at, bool expired_ok, struct trib_cert_id *ret, struct trib_err *err) TRIB_MUST_CHECK;
@@ -43,10 +43,37 @@ int trib_cert_spki_sha256(const struct trib_cert *c, uint8_t ret[TRIB_SHA256_LEN
 /* 0 when the certificate holds the public half of the key. */
 int trib_cert_matches(const struct trib_cert *c, const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* ---- roots ----
+ *
+ * A city that changes its root keeps the ones before: histories stand under them. All are handed around as one trib_cert, the newest root; the judges above
+ * take the one whose key signed the issuing certificate. As text: newest root, then for each step back the link (the certificate that the root before signed
+ * for the key of the one after) and the root before. The same text is a CAfile for stock tools. */
+#define TRIB_ROOTS_MAX 4
+int trib_roots_parse_pem(struct trib_span pem, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_roots_load(const char *path, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_roots_pem(const struct trib_cert *roots, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_roots_copy(const struct trib_cert *roots, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The root whose key signed `issuing`; the newest when none did. Borrowed. */
+const struct trib_cert *trib_roots_signer(const struct trib_cert *roots, const struct trib_cert *issuing);
+/* The root before; NULL at the end. Borrowed. */
+const struct trib_cert *trib_roots_older(const struct trib_cert *root);
+/* Is a root of this SHA-256 (of the DER) among them? */
+bool trib_roots_have(const struct trib_cert *roots, const uint8_t sha256[TRIB_SHA256_LEN]);
+/* 0 when `offered` leads, link by link, valid at `at`, to exactly the roots that are known: then they may take their place. */
+int trib_roots_follow(const struct trib_cert *known, const struct trib_cert *offered, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
+/* A chain as the hub hands it out: an issuing certificate, then roots. The caller frees both. */
+int trib_chain_parse_pem(struct trib_span pem, struct trib_cert **ret_issuing, struct trib_cert **ret_roots, struct trib_err *err) TRIB_MUST_CHECK;
+/* A new root for key `k`, linked by `older_key` to the roots of `older` (which are copied into *ret). */
+int trib_cert_make_next_root(const struct trib_key *k, const char *city, const struct trib_key *older_key, const struct trib_cert *older, int64_t now,
+			     struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* Making. Serial numbers are 16 random bytes. A root lives 30 years, an issuing certificate 20, both from an hour before `now`. */
 int trib_cert_make_root(const struct trib_key *k, const char *city, int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_cert_make_issuing(const struct trib_key *k, const char *city, const struct trib_key *root_key, const struct trib_cert *root,
 			   int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same, the city's `number`th: the name tells it from those before. */
+int trib_cert_make_issuing_again(const struct trib_key *k, const char *city, unsigned number, const struct trib_key *root_key, const struct trib_cert *root,
+				 int64_t now, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 struct trib_cert_spec {
 	enum trib_role role;
 	const char *id;      /* SAN id */

@@ -234,17 +234,62 @@ int trib_cert_make_root(const struct trib_key *k, const char *city, int64_t now,
 	return make_ca(city, "root CA", now, ROOT_LIFE, NULL, trib_key_pkey(k), trib_key_pkey(k), ret, err);
 }
 
+static void numbered(char ret[32], const char *what, unsigned number)
+{
+	if (number > 1)
+		(void)snprintf(ret, 32, "%s %u", what, number % 1000);
+	else
+		(void)snprintf(ret, 32, "%s", what);
+}
+
+int trib_cert_make_next_root(const struct trib_key *k, const char *city, const struct trib_key *older_key, const struct trib_cert *older, int64_t now,
+			     struct trib_cert **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cert) struct trib_cert *root = NULL, *link = NULL, *before = NULL;
+	struct trib_cert_id id;
+	unsigned number = 2;
+	char suffix[32];
+
+	for (const struct trib_cert *c = trib_roots_older(older); c; c = trib_roots_older(c))
+		number++;
+	if (number > TRIB_ROOTS_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "a city keeps at most %d roots", TRIB_ROOTS_MAX);
+	numbered(suffix, "root CA", number);
+	if (trib_cert_identity(older, &id, err) || trib_roots_copy(older, &before, err))
+		return -1;
+	struct profile p = {.ca = true, .eku = NID_undef, .not_before = now - BACKDATE, .not_after = id.not_after};
+	if (make_ca(city, suffix, now, ROOT_LIFE, NULL, trib_key_pkey(k), trib_key_pkey(k), &root, err) || trib_cert_identity(root, &id, err))
+		return -1;
+	p.subject = id.subject;
+	if (make(&p, trib_key_pkey(k), older, trib_key_pkey(older_key), &link, err))
+		return -1;
+	struct trib_cert *const list[] = {root, link, before};
+	trib_cert_set_older(list[0], list[1], list[2]);
+	*ret = root;
+	root = link = before = NULL;
+	return 0;
+}
+
 int trib_cert_make_issuing(const struct trib_key *k, const char *city, const struct trib_key *root_key, const struct trib_cert *root,
 			   int64_t now, struct trib_cert **ret, struct trib_err *err)
 {
+	return trib_cert_make_issuing_again(k, city, 1, root_key, root, now, ret, err);
+}
+
+int trib_cert_make_issuing_again(const struct trib_key *k, const char *city, unsigned number, const struct trib_key *root_key, const struct trib_cert *root,
+				 int64_t now, struct trib_cert **ret, struct trib_err *err)
+{
 	struct trib_cert_id id;
+	char suffix[32];
 	int64_t life = ISSUING_LIFE;
+
+	numbered(suffix, "issuing CA", number);
 
 	if (trib_cert_identity(root, &id, err))
 		return -1;
 	if (now + life > id.not_after)
 		life = id.not_after - now;
-	return make_ca(city, "issuing CA", now, life, root, trib_key_pkey(k), trib_key_pkey(root_key), ret, err);
+	return make_ca(city, suffix, now, life, root, trib_key_pkey(k), trib_key_pkey(root_key), ret, err);
 }
 
 /* Builds the URN and refuses a role or id that our own reader would refuse. */

@@ -12,6 +12,13 @@
 EVP_PKEY *trib_key_pkey(const struct trib_key *k);
 /* The certificate's X509, borrowed. */
 X509 *trib_cert_x509(const struct trib_cert *c);
+/* Puts `link` and `older` (both taken over) behind a root: roots.c. */
+void trib_cert_set_older(struct trib_cert *root, struct trib_cert *link, struct trib_cert *older);
+const struct trib_cert *trib_cert_link(const struct trib_cert *root);
+/* Judge: may this certificate sign certificates? P-256, CA, keyCertSign. */
+int trib_cert_check_ca(const struct trib_cert *c, const char *which, struct trib_err *err) TRIB_MUST_CHECK;
+/* Roots from a list as in the text form; the certificates are taken over, also on failure. */
+int trib_roots_wrap(struct trib_cert *const *certs, size_t n, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Wraps an X509; the reference is taken over also on failure (then it is freed). `x` NULL fails with `what`. */
 int trib_cert_wrap(X509 *x, const char *what, struct trib_cert **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* True for an uncompressed P-256 point with the curve given by name. */

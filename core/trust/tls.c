@@ -15,7 +15,7 @@
 #include "core/trust/tls.h"
 
 #define CERT_LIST_MAX 16384 /* bytes of a peer's certificate message: three certificates are 2 KiB */
-#define PRESENTED_MAX 8     /* certificates a peer may send */
+#define PRESENTED_MAX (2 + 2 * TRIB_ROOTS_MAX) /* certificates a peer may send: leaf, issuing, roots with their links */
 
 struct trib_tls_ctx {
 	SSL_CTX *ssl;
@@ -63,6 +63,23 @@ static int find_pinned(STACK_OF(X509) *sent, const uint8_t *pin, struct trib_cer
 					   "nothing was sent; ask for a new slip");
 }
 
+/* The roots in what a server sent, from the first self-signed certificate on; NULL when there are none that hang together. */
+static struct trib_cert *sent_roots(STACK_OF(X509) *sent)
+{
+	struct trib_cert *certs[2 * TRIB_ROOTS_MAX - 1] = {NULL}, *roots = NULL;
+	struct trib_err ignored;
+	size_t n = 0;
+	int i = 0;
+
+	while (i < sk_X509_num(sent) && X509_self_signed(sk_X509_value(sent, i), 1) != 1)
+		i++;
+	ERR_clear_error();
+	for (; i < sk_X509_num(sent) && n < TRIB_COUNT(certs); i++)
+		if (!hold(sk_X509_value(sent, i), &certs[n], &ignored))
+			n++;
+	return n && !trib_roots_wrap(certs, n, &roots, &ignored) ? roots : NULL;
+}
+
 /* Tries each certificate the peer sent, then our own issuing one, as the issuing certificate. */
 static int judge_chain(const struct trib_tls_ctx *c, const struct trib_cert *leaf, STACK_OF(X509) *sent, const struct trib_cert *root,
 		       struct trib_cert_id *ret, struct trib_err *err)
@@ -91,9 +108,10 @@ static int judge_chain(const struct trib_tls_ctx *c, const struct trib_cert *lea
 static int judge_peer(struct trib_tls *t, X509 *x, STACK_OF(X509) *sent)
 {
 	const struct trib_tls_ctx *c = t->ctx;
-	TRIB_AUTO(trib_cert) struct trib_cert *leaf = NULL, *pinned = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *leaf = NULL, *pinned = NULL, *roots = c->server ? NULL : sent_roots(sent);
 	const struct trib_cert *root = c->root;
 	struct trib_cert_id id;
+	struct trib_err ignored;
 
 	if (!x || sk_X509_num(sent) > PRESENTED_MAX)
 		return trib_fail(&t->why, TRIB_E_CERT, "the peer sent no certificate or more than %d", PRESENTED_MAX);
@@ -102,7 +120,10 @@ static int judge_peer(struct trib_tls *t, X509 *x, STACK_OF(X509) *sent)
 	if (c->pinned) {
 		if (find_pinned(sent, c->pin, &pinned, &t->why))
 			return -1;
-		root = pinned;
+		/* A slip from before a change of the root names an older one: what it certified since stands under it. */
+		root = roots && trib_roots_have(roots, c->pin) && !trib_roots_follow(pinned, roots, trib_now(), &ignored) ? roots : pinned;
+	} else if (roots && !trib_roots_follow(c->root, roots, trib_now(), &ignored)) {
+		root = roots; /* the same as ours, or a new one that ours certifies */
 	}
 	if (judge_chain(c, leaf, sent, root, &id, &t->why))
 		return -1;
@@ -110,7 +131,7 @@ static int judge_peer(struct trib_tls *t, X509 *x, STACK_OF(X509) *sent)
 		return 0;
 	if (id.role != TRIB_ROLE_HUB)
 		return trib_fail(&t->why, TRIB_E_CERT, "the server's certificate is not that of a hub");
-	return hold(trib_cert_x509(root), &t->root, &t->why);
+	return trib_roots_copy(root, &t->root, &t->why);
 }
 
 /* Replaces OpenSSL's chain verification by trib_cert_verify: one judge for all certificates. */
@@ -187,7 +208,7 @@ int trib_tls_client_ctx(const struct trib_cert *leaf, const struct trib_cert *is
 	if (new_ctx(false, &c, err))
 		return -1;
 	if (root) {
-		r = hold(trib_cert_x509(root), &c->root, err);
+		r = trib_roots_copy(root, &c->root, err);
 	} else {
 		c->pinned = true;
 		memcpy(c->pin, pin, sizeof c->pin);
@@ -209,8 +230,14 @@ int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *is
 
 	if (new_ctx(true, &c, err))
 		return -1;
-	if (hold(trib_cert_x509(root), &c->root, err) || hold(trib_cert_x509(issuing), &c->issuing, err) ||
-	    set_own(c, leaf, (const struct trib_cert *const[]){issuing, root}, 2, key, err)) {
+	const struct trib_cert *chain[2 * TRIB_ROOTS_MAX] = {issuing};
+	size_t n = 1;
+	for (const struct trib_cert *r = root; r && n < TRIB_COUNT(chain); r = trib_roots_older(r)) {
+		chain[n++] = r;
+		if (trib_cert_link(r) && n < TRIB_COUNT(chain))
+			chain[n++] = trib_cert_link(r);
+	}
+	if (trib_roots_copy(root, &c->root, err) || hold(trib_cert_x509(issuing), &c->issuing, err) || set_own(c, leaf, chain, n, key, err)) {
 		trib_tls_ctx_free(c);
 		return -1;
 	}
@@ -397,7 +424,7 @@ struct trib_cert *trib_tls_peer_root(const struct trib_tls *t)
 	struct trib_cert *c = NULL;
 	struct trib_err err;
 
-	return t->root && !hold(trib_cert_x509(t->root), &c, &err) ? c : NULL;
+	return t->root && !trib_roots_copy(t->root, &c, &err) ? c : NULL;
 }
 
 int trib_tls_read(struct trib_tls *t, void *p, size_t n, int timeout_ms, size_t *ret_n, struct trib_err *err)

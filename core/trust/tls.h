@@ -14,11 +14,12 @@ struct trib_tls_ctx; /* credentials and trust: one per process */
 struct trib_tls;     /* one connection */
 
 /* Client: own certificate and key may be NULL (enrolment). Trust is either `root` (then chain and role hub are demanded) or,
- * with root NULL, `pin` = SHA-256 of the root's DER: the server must present a chain ending in that root (D7.3).
+ * with root NULL, `pin` = SHA-256 of the root's DER: the server must present a chain ending in that root (D7.3). A newer root counts when the
+ * server presents the certificates by which the known one certifies it (cert.h).
  * chain_pem of the own leaf: leaf then issuing. */
 int trib_tls_client_ctx(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_key *key,
 			const struct trib_cert *root, const uint8_t *pin, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Server: sends leaf, issuing and root; asks for a client certificate and tolerates none or an expired one (D8.1). A certificate
+/* Server: sends leaf, issuing and all roots; asks for a client certificate and tolerates none or an expired one (D8.1). A certificate
  * that does not chain to root at all fails the handshake. */
 int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_cert *root,
 			const struct trib_key *key, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
@@ -30,7 +31,7 @@ int trib_tls_connect(struct trib_tls_ctx *c, int fd, const char *host, int timeo
 int trib_tls_accept(struct trib_tls_ctx *c, int fd, int timeout_ms, struct trib_tls **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The peer's leaf certificate; NULL when it presented none. The caller frees. */
 struct trib_cert *trib_tls_peer(const struct trib_tls *t);
-/* The root the server presented (client side, pinned mode): to be kept after enrolment. */
+/* The roots that the server's chain was judged by (client side): newer than the known ones when the city has changed its root. */
 struct trib_cert *trib_tls_peer_root(const struct trib_tls *t);
 /* Drops this process's last use of the private key after the handshake (D8.5); no further connection can be opened with the
  * context. The key never enters the SSL_CTX, and each connection forgets it when its handshake ends; OpenSSL clears the

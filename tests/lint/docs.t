@@ -15,15 +15,15 @@ while read -r f; do
 	done
 done <"$dir/docs" | none 'what the documents point to exists'
 # Commands: the first member of each entry of the tables of struct trib_cmd.
-commands() { grep -hoE '^[ 	]*\{"[a-z]+( [a-z]+)?", "[^"]*", N_\(' "$1"/*.c 2>/dev/null | sed -E 's/^[^"]*"([^"]*)".*/\1/'; commands_named "$1"; }
-commands_named() { grep -hoE '^[ 	]*\{?\.name = "[a-z]+( [a-z]+)?", \.(args|help)' "$1"/*.c 2>/dev/null | sed -E 's/.*"([^"]*)".*/\1/'; }
+commands() { grep -hoE '^[ 	]*\{"[a-z]+( [a-z-]+)?", "[^"]*", N_\(' "$1"/*.c 2>/dev/null | sed -E 's/^[^"]*"([^"]*)".*/\1/'; commands_named "$1"; }
+commands_named() { grep -hoE '^[ 	]*\{?\.name = "[a-z]+( [a-z-]+)?", \.(args|help)' "$1"/*.c 2>/dev/null | sed -E 's/.*"([^"]*)".*/\1/'; }
 for side in agent:docs/man/tributary-agent.1 hub:docs/man/tributary-hub.8; do
 	commands "${side%%:*}" | sort -u >"$dir/commands"
 	some "${side%%:*} has commands" <"$dir/commands"
 	while read -r c; do
 		grep -qE "^\.(B|SS|It Nm|It|BI|BR) .*\b$c\b" "${side#*:}" || echo "$c"
 	done <"$dir/commands" | none "${side#*:} names every command"
-	sed -nE 's/^\.SS "([a-z]+( [a-z]+)?).*/\1/p' "${side#*:}" | while read -r c; do
+	sed -nE 's/^\.SS "([a-z]+( [a-z-]+)?).*/\1/p' "${side#*:}" | while read -r c; do
 		grep -qxF -- "$c" "$dir/commands" || grep -qxF -- "${c%% *}" "$dir/commands" || echo "$c"
 	done | none "${side#*:} names no command that does not exist"
 done
