@@ -2,7 +2,7 @@
  *
  *   history make STATE COMMITS ROWS              appends signed commits of ROWS new rows of workload W's table visit to an office's history, without a
  *                                                database behind them; what the agent makes, but for the fsync of each object
- *   history judge REPO HUB NODE APP hashes|digests  judges every commit of REPO's main under the root of the hub's folder: signatures, hashes and chain, or also
+ *   history judge REPO HUB NODE APP hashes|digests  judges every commit that the hub's log holds, in its order, in REPO: signatures, hashes and chain, or also
  *                                                the digests derived from every changeset. Prints the number of commits. */
 #include <err.h>
 
@@ -11,9 +11,7 @@
 #include "core/format/gzip.h"
 #include "core/replay/signer.h"
 #include "core/trust/merkle.h"
-#include "hub/hub.h"
-
-#define CHAIN_MAX ((size_t)1 << 22)
+#include "hub/hubdb.h"
 
 static struct trib_err e;
 #define MUST(call)                                                   \
@@ -103,21 +101,24 @@ static void judge(const char *path, const char *hub_dir, const char *node, const
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
 	TRIB_AUTO(trib_signer_cache) struct trib_signer_cache signers = {0};
-	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
-	uint8_t oid[TRIB_OID_LEN];
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	size_t n = 0;
+	int row;
 	MUST(trib_hub_open(hub_dir, &hub, &e));
 	MUST(trib_repo_open(path, false, &repo, &e));
-	MUST(trib_repo_ref(repo, "refs/heads/main", oid, &e));
-	MUST(trib_repo_chain(repo, oid, NULL, CHAIN_MAX, &chain, &n, &e));
+	MUST(trib_hubdb_open(&hub, false, &db, &e));
+	MUST(trib_db_prepare(db.db, "SELECT oid FROM held WHERE node = ? AND app = ? ORDER BY seq", &st, &e));
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
 	struct trib_trust trust = {.city = hub.city, .node = node, .app = app, .root = hub.root, .at = trib_now(), .incarnation = UINT64_MAX,
 				   .state_proven_later = !digests, .signers = &signers};
-	for (size_t i = 0; i < n; i++) {
+	for (; (row = trib_db_step(db.db, st, &e)) > 0; n++) {
 		TRIB_AUTO(trib_judged) struct trib_judged j = {0};
-		MUST(trib_judge(repo, chain[i], &trust, &tip, &j, &e));
+		MUST(trib_judge(repo, sqlite3_column_blob(st, 0), &trust, &tip, &j, &e));
 	}
+	MUST(row);
 	printf("%zu\n", n);
-	free(chain);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,4 @@
-#include "core/store/repo.h"
+#include "core/store/repo_impl.h"
 
 #define TREE_RAW_MAX (4 * TRIB_KIB) /* TRIB_TREE_MAX entries of 60 bytes, with room for being told what is wrong */
 
@@ -48,11 +48,45 @@ int trib_commit_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], struc
 	return 0;
 }
 
+/* The place of a file that hardly ever changes; -1 for others. */
+static int kept_place(const char *name)
+{
+	static const char *const names[TRIB_REPO_KEPT] = {"salt", "schema.sql", "signer.pem"};
+	for (int i = 0; i < TRIB_REPO_KEPT; i++)
+		if (strcmp(name, names[i]) == 0)
+			return i;
+	return -1;
+}
+
+/* An object id stands for its bytes: what was read and hashed once under it need not be read again. */
+static int read_blob(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], const char *name, size_t max, struct trib_buf *ret, struct trib_err *err)
+{
+	int at = kept_place(name);
+	size_t start = ret->len;
+	if (at >= 0 && r->kept[at].p && r->kept[at].n <= max && memcmp(r->kept[at].oid, oid, TRIB_OID_LEN) == 0) {
+		trib_buf_put(ret, r->kept[at].p, r->kept[at].n);
+		return trib_buf_check(ret, name, err);
+	}
+	if (trib_repo_read(r, oid, TRIB_OBJ_BLOB, max, ret, err))
+		return -1;
+	size_t n = ret->len - start;
+	if (at < 0 || n == 0 || n > TRIB_REPO_KEPT_MAX)
+		return 0;
+	uint8_t *p = realloc(r->kept[at].p, n);
+	if (!p)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	memcpy(p, ret->p + start, n);
+	memcpy(r->kept[at].oid, oid, TRIB_OID_LEN);
+	r->kept[at].p = p;
+	r->kept[at].n = n;
+	return 0;
+}
+
 int trib_commit_blob(struct trib_repo *r, const struct trib_commit *c, const char *name, size_t max, struct trib_buf *ret, struct trib_err *err)
 {
 	for (size_t i = 0; i < c->nentries; i++)
 		if (strcmp(c->entries[i].name, name) == 0)
-			return trib_repo_read(r, c->entries[i].oid, TRIB_OBJ_BLOB, max, ret, err) ? trib_ctx(err, "%s", name) : 0;
+			return read_blob(r, c->entries[i].oid, name, max, ret, err) ? trib_ctx(err, "%s", name) : 0;
 	return trib_fail(err, TRIB_E_NOT_FOUND, "the commit's tree has no %s", name);
 }
 

@@ -62,6 +62,8 @@ void trib_repo_free(struct trib_repo *r)
 	free(r->path);
 	free(r->objects[0]);
 	free(r->objects[1]);
+	for (size_t i = 0; i < TRIB_REPO_KEPT; i++)
+		free(r->kept[i].p);
 	free(r);
 }
 

@@ -1,7 +1,7 @@
 /* repo.h: git repositories through libgit2: bare, fsynced, and only with objects of the shape F6.
  *
- * libgit2 1.5.1 hangs on truncated loose objects: trib_repo_read guards loose objects with our own bounded inflate
- * (size from the header, at most `max`), and hashes what it read. Open one handle per process; never across fork. */
+ * libgit2 1.5.1 hangs on truncated loose objects: trib_repo_read reads loose objects with our own bounded inflate
+ * (size from the header, at most `max`) and hashes what it read; what a pack holds, libgit2 hashes. Open one handle per process; never across fork. */
 #ifndef TRIB_REPO_H
 #define TRIB_REPO_H
 

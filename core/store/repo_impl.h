@@ -4,12 +4,17 @@
 
 #include "core/store/repo.h"
 
+#define TRIB_REPO_KEPT 3                     /* salt, schema.sql, signer.pem */
+#define TRIB_REPO_KEPT_MAX (256 * TRIB_KIB)  /* a larger one is read again */
+
 struct trib_repo {
 	git_repository *git;
 	git_odb *packs;       /* packs only: through it libgit2 cannot meet a loose object */
 	char *path;
 	char *objects[2];     /* object directories, the second one of a quarantine or NULL */
 	bool read_only;
+	/* Files that one commit after the other has unchanged, as they were read and verified last (commit.c). */
+	struct { uint8_t oid[TRIB_OID_LEN], *p; size_t n; } kept[TRIB_REPO_KEPT];
 };
 
 /* Fills err from libgit2's last error; always -1. */

@@ -171,29 +171,51 @@ static int read_packed(struct trib_repo *r, const uint8_t *oid, const char *hex,
 	return trib_buf_check(ret, hex, err);
 }
 
+/* What libgit2 reads from a pack it has hashed itself (strict hash verification); a loose object is hashed here. */
+static int read_loose_checked(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t max, struct trib_buf *ret,
+			      struct trib_err *err)
+{
+	uint8_t real[TRIB_OID_LEN];
+	size_t start = ret->len;
+	int found = 0;
+	for (size_t i = 0; !found && i < TRIB_COUNT(r->objects) && r->objects[i]; i++)
+		found = read_loose(r->objects[i], hex, trib_obj_name(type), max, ret, err);
+	if (found <= 0)
+		return found;
+	trib_git_oid(real, trib_obj_name(type), trib_span(ret->p ? ret->p + start : NULL, ret->len - start));
+	if (memcmp(real, oid, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the content of object %s does not hash to its id", hex);
+	return 1;
+}
+
+/* Packs first when they have it: a long history lies in packs, and a look for a loose file costs as much as the reading. A copy that is damaged there may
+ * be whole as a loose one. */
 static int read_any(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t max, struct trib_buf *ret,
 		    struct trib_err *err)
 {
-	for (size_t i = 0; i < TRIB_COUNT(r->objects) && r->objects[i]; i++) {
-		int found = read_loose(r->objects[i], hex, trib_obj_name(type), max, ret, err);
-		if (found)
-			return found < 0 ? -1 : 0;
-	}
-	return read_packed(r, oid, hex, type, max, ret, err);
+	git_oid id;
+	struct trib_err why;
+	size_t start = ret->len;
+	memcpy(id.id, oid, TRIB_OID_LEN);
+	bool packed = git_odb_exists_ext(r->packs, &id, GIT_ODB_LOOKUP_NO_REFRESH);
+	if (packed && !read_packed(r, oid, hex, type, max, ret, &why))
+		return 0;
+	ret->len = start;
+	int found = read_loose_checked(r, oid, hex, type, max, ret, err);
+	if (found)
+		return found < 0 ? -1 : 0;
+	if (!packed)
+		return read_packed(r, oid, hex, type, max, ret, err);
+	*err = why;
+	return -1;
 }
 
 int trib_repo_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, size_t max, struct trib_buf *ret, struct trib_err *err)
 {
 	char hex[TRIB_OID_HEX + 1];
-	uint8_t real[TRIB_OID_LEN];
 	trib_hex(hex, oid, TRIB_OID_LEN);
 	size_t start = ret->len;
 	int rc = read_any(r, oid, hex, type, max, ret, err);
-	if (!rc) {
-		trib_git_oid(real, trib_obj_name(type), trib_span(ret->p ? ret->p + start : NULL, ret->len - start));
-		if (memcmp(real, oid, TRIB_OID_LEN) != 0)
-			rc = trib_fail(err, TRIB_E_VERIFY, "the content of object %s does not hash to its id", hex);
-	}
 	if (rc)
 		ret->len = start;
 	return rc;

@@ -457,6 +457,85 @@ static void packs_arrive_through_quarantine(void **state)
 	assert_int_equal(fsck(trib_repo_path(to)), 0);
 }
 
+/* Two copies of everything, one in a pack: either may be damaged, and what is whole is read. */
+static void a_copy_that_is_whole_is_read(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	struct trib_repo *r = repo("twice.git"), *again = NULL; /* freed early: libgit2 shares open packs within a process */
+	oid_t c[3];
+	chain(r, c, 3);
+	TRIB_AUTO(trib_buf) struct trib_buf pack = TRIB_BUF(TRIB_MIB);
+	(void)pack_of(r, c[2], NULL, 0, &pack);
+	TRIB_AUTO(trib_mem) char *file = trib_path(dir, "twice.pack");
+	TRIB_AUTO(trib_mem) char *own = trib_path(trib_repo_path(r), "objects/pack");
+	char name[TRIB_OID_HEX + 1];
+	write_file(file, &pack);
+	TRIB_AUTO(trib_repo) struct trib_repo *empty = repo("empty.git");
+	OK(trib_repo_index_pack(empty, file, own, name, &err));
+	/* the loose copy of one is damaged */
+	TRIB_AUTO(trib_mem) char *loose = object_path(r, c[1]);
+	assert_int_equal(chmod(loose, 0600), 0);
+	put_deflated(loose, trib_span_str("commit 3"), 0);
+	OK(trib_repo_open(trib_repo_path(r), false, &again, &err));
+	trib_repo_free(r);
+	TRIB_AUTO(trib_buf) struct trib_buf out = TRIB_BUF(TRIB_COMMIT_MAX);
+	OK(trib_repo_read(again, c[1], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &out, &err));
+	/* and now all of the pack's objects */
+	TRIB_AUTO(trib_mem) char *packed = trib_pathf("%s/pack-%s.pack", own, name);
+	assert_int_equal(chmod(packed, 0600), 0);
+	for (size_t i = 12 + 8; i < pack.len - 20; i += 16)
+		pack.p[i] ^= 0x5a;
+	write_file(packed, &pack);
+	TRIB_AUTO(trib_repo) struct trib_repo *third = NULL;
+	TRIB_AUTO(trib_mem) char *path = trib_path(dir, "twice.git");
+	trib_repo_free(again);
+	OK(trib_repo_open(path, false, &third, &err));
+	trib_buf_reset(&out);
+	OK(trib_repo_read(third, c[0], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &out, &err));
+	OK(trib_repo_read(third, c[2], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &out, &err));
+	size_t before = out.len;
+	FAILS(trib_repo_read(third, c[1], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &out, &err), TRIB_E_VERIFY);
+	assert_int_equal(unlink(loose), 0);
+	FAILS(trib_repo_read(third, c[1], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &out, &err), TRIB_E_VERIFY);
+	assert_int_equal(out.len, before);
+}
+
+/* Files that stay are kept from commit to commit: by their id, and only what was read right. */
+static void files_that_stay_are_kept_by_their_id(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	TRIB_AUTO(trib_repo) struct trib_repo *r = repo("kept.git");
+	const char *const salts[] = {"first", "second", "first", "third, which is longer", "second"};
+	struct trib_commit c[TRIB_COUNT(salts)] = {0};
+	for (size_t i = 0; i < TRIB_COUNT(salts); i++) {
+		(void)snprintf(c[i].entries[0].name, sizeof(c[i].entries[0].name), "salt");
+		OK(trib_repo_write(r, TRIB_OBJ_BLOB, trib_span_str(salts[i]), c[i].entries[0].oid, &err));
+		c[i].nentries = 1;
+	}
+	for (size_t i = 0; i < 2 * TRIB_COUNT(salts); i++) {
+		size_t k = i / 2; /* each twice */
+		TRIB_AUTO(trib_buf) struct trib_buf out = TRIB_BUF(100);
+		trib_buf_puts(&out, "-");
+		OK(trib_commit_blob(r, &c[k], "salt", 100, &out, &err));
+		assert_string_equal(trib_buf_str(&out) + 1, salts[k]);
+		FAILS(trib_commit_blob(r, &c[k], "salt", 3, &out, &err), TRIB_E_LIMIT);
+		TRIB_AUTO(trib_buf) struct trib_buf small = TRIB_BUF(3);
+		FAILS(trib_commit_blob(r, &c[k], "salt", 100, &small, &err), TRIB_E_LIMIT);
+	}
+	/* one that is damaged is not kept */
+	struct trib_commit bad = {.entries = {{.name = "salt"}}, .nentries = 1};
+	OK(trib_repo_write(r, TRIB_OBJ_BLOB, trib_span_str("damaged"), bad.entries[0].oid, &err));
+	TRIB_AUTO(trib_mem) char *path = object_path(r, bad.entries[0].oid);
+	assert_int_equal(chmod(path, 0600), 0);
+	put_deflated(path, trib_span("blob 7\0dAmaged", 14), 0);
+	TRIB_AUTO(trib_buf) struct trib_buf out = TRIB_BUF(100);
+	FAILS(trib_commit_blob(r, &bad, "salt", 100, &out, &err), TRIB_E_VERIFY);
+	FAILS(trib_commit_blob(r, &bad, "salt", 100, &out, &err), TRIB_E_VERIFY);
+	assert_int_equal(out.len, 0);
+}
+
 static void a_damaged_pack_is_told(void **state)
 {
 	(void)state;
@@ -523,6 +602,8 @@ int main(void)
 		cmocka_unit_test(packs_hold_what_is_missing_and_no_more),
 		cmocka_unit_test(packs_arrive_through_quarantine),
 		cmocka_unit_test(a_damaged_pack_is_told),
+		cmocka_unit_test(a_copy_that_is_whole_is_read),
+		cmocka_unit_test(files_that_stay_are_kept_by_their_id),
 		cmocka_unit_test(stock_git_reads_what_we_write),
 	};
 	return cmocka_run_group_tests(tests, make_dir, drop_dir);
