@@ -13,10 +13,10 @@ PREFIX ?= /usr/local
 PYTHON ?= python3
 Q := $(if $(V),,@)
 
-PKGS := sqlite3 libgit2 libssl libcrypto zlib jansson smartcols
+PKGS := sqlite3 libgit2 libssl libcrypto zlib jansson smartcols libqrencode
 # Asked at the first use, not when make starts: `make deps check` installs what is asked here. The answer is kept.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -lhttp_parser -lseccomp -lm -lpthread -ldl)$(PKG_LIBS)
+PKG_LIBS = $(eval PKG_LIBS := -Wl,--as-needed $(shell pkg-config --libs $(PKGS)) -lhttp_parser -lseccomp -lm -lpthread -ldl)$(PKG_LIBS)
 VERSION := 0.1.0
 
 WARN := -Wall -Wextra -Werror -Wconversion -Wno-sign-conversion -Wshadow -Wvla -Wmissing-prototypes -Wstrict-prototypes -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings
@@ -41,7 +41,7 @@ obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 all: $(BUILD)/tributary-agent $(BUILD)/tributary-hub $(BUILD)/locale/zh_CN/LC_MESSAGES/tributary.mo
 
 # What the machine lacks, and nothing else, with apt. Named before another goal it also runs before it under -j.
-DEPS := gcc make pkg-config libsqlite3-dev libgit2-dev libssl-dev zlib1g-dev libjansson-dev libhttp-parser-dev libsmartcols-dev libseccomp-dev \
+DEPS := gcc make pkg-config libsqlite3-dev libgit2-dev libssl-dev zlib1g-dev libjansson-dev libhttp-parser-dev libsmartcols-dev libqrencode-dev libseccomp-dev \
 	libcmocka-dev gettext git gpgsm gpg-agent openssl sqlite3 libnss3-tools python3 curl procps \
 	fossil subversion bogofilter-sqlite newsboat
 DEPS_CI := clang libclang-rt-14-dev shellcheck strace

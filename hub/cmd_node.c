@@ -1,10 +1,13 @@
 /* cmd_node.c: `node add, list, show, approve, reject, replace, revoke`. */
+#include <unistd.h>
+
 #include "core/base/clock.h"
 #include "core/format/enrol.h"
 #include "core/trust/hash.h"
 #include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
+#include "hub/slip.h"
 
 const struct trib_opt hub_opts_node_add[] = {
 	{"app", 0, "NAME", N_("the application's name (default: main)")},
@@ -12,6 +15,8 @@ const struct trib_opt hub_opts_node_add[] = {
 	{"slip", 0, "FILE", N_("write the enrolment slip here (default: stdout)")},
 	{"url", 0, "URL", N_("the hub's address as the office reaches it (default: https:// and hub.conf's address)")},
 	{"expires", 0, "HOURS", N_("how long the slip is valid (default 72)")},
+	{"qr", 0, NULL, N_("print the slip as a QR code too")},
+	{"sheet", 0, "FILE", N_("write a page to print here (SVG): the slip in words and as a QR code")},
 	{"approve", 0, NULL, N_("approve in advance: the office waits for nobody")},
 	{0},
 };
@@ -134,6 +139,24 @@ static int fill_slip(struct trib_cli *cli, struct trib_slip *s)
 	return 0;
 }
 
+/* The slip for people, as asked for. */
+static int show_slip(struct trib_cli *cli, const struct trib_slip *s, const char *name, struct trib_span text)
+{
+	const char *sheet = trib_cli_opt(cli, "sheet");
+	TRIB_AUTO(trib_buf) struct trib_buf qr = TRIB_BUF(256 * TRIB_KIB), svg = TRIB_BUF(TRIB_MIB);
+	if (sheet) {
+		if (trib_slip_sheet(s, trib_cli_hub(cli)->city, name, text, &svg, &cli->err) || trib_fs_write(sheet, trib_buf_span(&svg), 0600, &cli->err))
+			return -1;
+		trib_json(cli, "sheet", json_string(sheet));
+	}
+	if (!trib_cli_flag(cli, "qr"))
+		return 0;
+	if (trib_slip_qr(text, isatty(STDOUT_FILENO), &qr, &cli->err))
+		return -1;
+	trib_say(cli, "%s", trib_buf_str(&qr));
+	return 0;
+}
+
 static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char *name)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(4096);
@@ -153,8 +176,11 @@ static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char 
 	if (!file) {
 		trib_json(cli, "slip", json_string(trib_buf_str(&text)));
 		trib_say(cli, "%s", trib_buf_str(&text));
-		return 0;
 	}
+	if (show_slip(cli, s, name, trib_buf_span(&text)))
+		return -1;
+	if (!file)
+		return 0;
 	trib_say(cli, _("%s (%s/%s) is expected. The slip %s is valid until %s and serves one machine.\n"), name, s->node, s->app, file, when);
 	if (!trib_cli_flag(cli, "approve"))
 		trib_say(cli, _("When the office has sent its request: tributary-hub node approve %s --app %s\n"), s->node, s->app);

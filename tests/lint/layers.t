@@ -23,6 +23,7 @@ http_parser.h  hub/ agent/
 seccomp.h      hub/sandbox
 jansson.h      core/base/ agent/ hub/
 libsmartcols   core/base/ agent/ hub/
+qrencode.h     hub/slip
 END
 sources >"$dir/sources"
 some 'there are sources' <"$dir/sources"
