@@ -1,3 +1,5 @@
+#include <pthread.h>
+
 #include "agent/capture/baseline.h"
 #include "agent/capture/brake.h"
 #include "agent/capture/emit.h"
@@ -232,34 +234,6 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 	return c->resplit ? 0 : trib_brake_returned(s, c, err);
 }
 
-/* The delta against a baseline that is proven where it counts; a lost or damaged one is made again from the history first. */
-static int snapshot(struct trib_state *s, const struct trib_mark *known, struct trib_capture *c, struct trib_err *err)
-{
-	struct trib_snapshot_opts opts = {.known = known};
-	const char *why = NULL;
-	if (!s->tip.exists) {
-		if (trib_snapshot(s, &c->delta, &c->pages_read, err))
-			return -1;
-		return !c->delta.base_page_size ? 0 : trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; "
-								"make a new state folder", s->dir);
-	}
-	if (trib_baseline_shape(s, &why, err))
-		return -1;
-	for (int i = 0; i < 2; i++) {
-		if (why && trib_baseline_rebuild(s, why, err))
-			return -1;
-		if (why)
-			opts.known = NULL; /* a new baseline is worth a look */
-		trib_delta_release(&c->delta);
-		if (trib_snapshot_by(s, &opts, &c->delta, &c->pages_read, err) || trib_baseline_pages(s, &c->delta, &why, err))
-			return -1;
-		if (!why)
-			return 0;
-	}
-	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline %s just after it was made again: the disk does not keep what is written to it; the database is "
-			 "as it was; move the state folder to another disk", s->dir, why);
-}
-
 /* What the last commit left out. A manifest that cannot be read is the commit's to refuse, not the comparison's. */
 static int add_left_out_before(struct trib_repo *repo, const struct trib_tip *tip, struct trib_capture *c, struct trib_err *err)
 {
@@ -284,6 +258,101 @@ static int read_left_out_before(const struct trib_state *s, struct trib_capture 
 	return add_left_out_before(s->repo, &s->tip, c, err) || add_left_out_before(s->private_repo, &s->private_tip, c, err) ? -1 : 0;
 }
 
+/* ---- proof of the baseline, beside the comparison ---- */
+
+#define ALONE_MAX (1 * TRIB_MIB) /* bytes to hash; below, a thread costs more than it saves */
+
+struct proof {
+	const struct trib_state *s;
+	const struct trib_delta *d;
+	pthread_t thread;
+	bool threaded;
+	int rc;
+	const char *why; /* the baseline is not what the last commit left */
+	struct trib_err err;
+};
+
+static void *prove(void *arg)
+{
+	struct proof *p = arg;
+	p->rc = trib_baseline_pages(p->s, p->d, &p->why, &p->err);
+	return NULL;
+}
+
+static void proof_start(struct proof *p)
+{
+	bool large = p->d->path && (uint64_t)p->d->nchanged * p->d->page_size > ALONE_MAX;
+	p->threaded = large && pthread_create(&p->thread, NULL, prove, p) == 0;
+	if (!p->threaded)
+		(void)prove(p);
+}
+
+static void proof_end(struct proof *p)
+{
+	if (p->threaded)
+		pthread_join(p->thread, NULL);
+}
+
+static int compare(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *c, struct trib_err *err)
+{
+	sqlite3 *old_db = NULL, *new_db = NULL;
+	int rc = trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c->delta, &new_db, err) ||
+		 compare_states(s, engine, c, old_db, new_db, err) ? -1 : 0;
+	sqlite3_close(old_db);
+	sqlite3_close(new_db);
+	return rc;
+}
+
+/* One capture. *ret_why: the baseline is not what the last commit left, so that nothing of *c counts. A comparison reads it as warily as any file. */
+static int attempt(struct trib_state *s, const struct trib_engine *engine, const struct trib_snapshot_opts *opts, struct trib_capture *c,
+		   const char **ret_why, struct trib_err *err)
+{
+	struct proof p = {.s = s, .d = &c->delta};
+	if (read_left_out_before(s, c, err) || trib_snapshot_by(s, opts, &c->delta, &c->pages_read, err))
+		return -1;
+	if (s->tip.exists)
+		proof_start(&p);
+	else if (c->delta.base_page_size)
+		return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; make a new state folder", s->dir);
+	bool skipped = !c->delta.path, hopeless = !p.threaded && (p.rc || p.why);
+	int rc = skipped || hopeless ? 0 : compare(s, engine, c, err);
+	proof_end(&p);
+	*ret_why = p.why;
+	if (p.rc)
+		*err = p.err;
+	if (p.rc || p.why)
+		return p.rc ? -1 : 0;
+	return rc ? trib_ctx(err, "capturing %s", s->node.db_path) : 0;
+}
+
+static void begin_again(struct trib_capture *c, const struct trib_engine *engine)
+{
+	trib_capture_release(c);
+	c->engine = engine->name;
+}
+
+/* A baseline that is lost or damaged is made again from the history first. */
+static int attempts(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *c, struct trib_err *err)
+{
+	struct trib_snapshot_opts opts = {.known = known};
+	const char *why = NULL;
+	if (s->tip.exists && trib_baseline_shape(s, &why, err))
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		if (why && trib_baseline_rebuild(s, why, err))
+			return -1;
+		if (why)
+			opts.known = NULL; /* a new baseline is worth a look */
+		begin_again(c, engine);
+		if (attempt(s, engine, &opts, c, &why, err))
+			return -1;
+		if (!why)
+			return 0;
+	}
+	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline %s just after it was made again: the disk does not keep what is written to it; the database is "
+			 "as it was; move the state folder to another disk", s->dir, why);
+}
+
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
 {
 	return trib_capture_run_known(s, engine, NULL, ret, err);
@@ -294,19 +363,11 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
 	int64_t start = trib_mono_ms();
-	sqlite3 *old_db = NULL, *new_db = NULL;
-	if (snapshot(s, known, &c, err) || read_left_out_before(s, &c, err))
+	if (attempts(s, engine, known, &c, err))
 		return -1;
 	c.pages_changed = c.delta.nchanged;
 	c.snapshot = c.delta.way;
 	c.mark = c.delta.mark;
-	bool skipped = !c.delta.path;
-	int rc = skipped ? 0 : trib_delta_open_old(s, &old_db, err) || trib_delta_open_new(s, &c.delta, &new_db, err) ||
-		 compare_states(s, engine, &c, old_db, new_db, err) ? -1 : 0;
-	sqlite3_close(old_db);
-	sqlite3_close(new_db);
-	if (rc)
-		return trib_ctx(err, "capturing %s", s->node.db_path);
 	c.ms = (uint64_t)(trib_mono_ms() - start);
 	*ret = c;
 	c = (struct trib_capture){.delta.fd = -1};

@@ -74,6 +74,13 @@ ok "an old copy of it: exactly the edit" edit_and_commit
 rm "$st/baseline.sums"
 ok "sums that are lost: exactly the edit" edit_and_commit
 
+# So much moves that the baseline is proven beside the comparison, which reads the wrong page meanwhile.
+sql $a "CREATE TABLE wide(id INTEGER PRIMARY KEY, v); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 3000) INSERT INTO wide SELECT i, randomblob(1000) FROM c"
+ok "three megabytes more" agent $a commit
+sql $a "PRAGMA page_size = 8192; VACUUM"
+flip "$st/baseline" "$(place_of 居民77)"
+ok "a byte changed in a night that moved every page: exactly the edit" edit_and_commit
+
 rm "$st/baseline"
 nothing() { agent $a commit >"$dir/said" 2>&1 && grep -q "nothing changed" "$dir/said" && whole; }
 ok "a baseline made again when nothing changed makes no commit" nothing
