@@ -237,7 +237,7 @@ static json_t *record_json(const struct trib_change *ch, const struct trib_st_ta
 	return o;
 }
 
-static void say_change(struct trib_cli *cli, const struct trib_change *ch, const struct trib_st_table *t, json_t *list)
+void agent_say_change(struct trib_cli *cli, const struct trib_change *ch, const struct trib_st_table *t, json_t *list)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf line = TRIB_BUF(TRIB_MIB);
 	static const char signs[] = {'-', '+', '~'};
@@ -282,7 +282,7 @@ static int show_rows(struct trib_cli *cli, struct part *p, json_t *list, uint64_
 			continue;
 		}
 		--*left;
-		say_change(cli, &ch, t, list);
+		agent_say_change(cli, &ch, t, list);
 	}
 	return row;
 }

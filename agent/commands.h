@@ -34,12 +34,13 @@ int agent_cmd_cert_rotate(struct trib_cli *cli);
 int agent_cmd_config_list(struct trib_cli *cli);
 int agent_cmd_config_get(struct trib_cli *cli);
 int agent_cmd_config_set(struct trib_cli *cli);
+int agent_cmd_reset(struct trib_cli *cli);
 int agent_cmd_bundle_create(struct trib_cli *cli);
 int agent_cmd_bundle_apply(struct trib_cli *cli);
 int agent_cmd_doctor(struct trib_cli *cli);
 
 extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_log[], agent_opts_show[], agent_opts_check[], agent_opts_restore[],
-	agent_opts_enrol[], agent_opts_sync[], agent_opts_bundle_create[];
+	agent_opts_enrol[], agent_opts_sync[], agent_opts_bundle_create[], agent_opts_reset[];
 
 /* Capture and commit, as `commit` and `sync` do it; fills cli->json and prints. *ret_changed: a commit was made. A braked capture
  * returns 0 with *ret_braked (nothing was committed, unless `report`). */
@@ -65,6 +66,8 @@ void agent_pad(struct trib_buf *b, const char *text, size_t width);
 void agent_name(char *ret, size_t size, const char *folded);
 /* Why the full engine stepped in, for people: from a word of trib_record_reason. */
 const char *agent_reason(const char *word);
+/* One changed row as `show --rows` shows it, and with --json appended to `list`. */
+void agent_say_change(struct trib_cli *cli, const struct trib_change *ch, const struct trib_st_table *t, json_t *list);
 json_t *agent_json_time(int64_t t); /* null for 0 */
 json_t *agent_json_hex(const uint8_t *p, size_t n);
 

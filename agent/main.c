@@ -16,6 +16,7 @@ static const struct trib_cmd commands[] = {
 	{"pull", "", N_("fetch receipts from the hub"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_pull},
 	{"sync", "", N_("commit, push and pull: what runs every night"), agent_opts_sync, 0, 0, TRIB_NEED_WRITE, agent_cmd_sync},
 	{"restore", "", N_("make a database file of any moment, proven by digest"), agent_opts_restore, 0, 0, TRIB_NEED_STATE, agent_cmd_restore},
+	{"reset", "", N_("say the whole database once more, for a history that is out of step; names the rows that differ"), agent_opts_reset, 0, 0, TRIB_NEED_WRITE, agent_cmd_reset},
 	{"bundle create", "FILE", N_("write what the city lacks (or an encrypted copy of the private half) to a file to be carried by hand"), agent_opts_bundle_create, 1, 1,
 	 TRIB_NEED_WRITE, agent_cmd_bundle_create},
 	{"bundle apply", "FILE", N_("take receipts and the city's word from a file, with the checks of pull"), NULL, 1, 1, TRIB_NEED_WRITE, agent_cmd_bundle_apply},

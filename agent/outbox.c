@@ -269,10 +269,12 @@ static int next_lanes(const uint8_t *salt, const char *app, const struct trib_la
 /* Table lines and digests after `changeset` (may be empty) under `schema`. */
 static int put_state(struct trib_maker *k, struct trib_span schema, struct trib_span changeset, struct trib_manifest *m, struct trib_err *err)
 {
+	static const struct trib_lanes nothing = {0};
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
 	const char *app = k->s->node.app;
-	if (next_lanes(k->salt, app, &k->tip.lanes, schema, changeset, &lanes, &counts, err))
+	bool from_zero = m->kind == TRIB_KIND_RESET && m->part == 1;
+	if (next_lanes(k->salt, app, from_zero ? &nothing : &k->tip.lanes, schema, changeset, &lanes, &counts, err))
 		return -1;
 	trib_digest_overall(&lanes, app, m->digest);
 	return put_table_lines(m, &lanes, &counts, err);
@@ -308,7 +310,7 @@ static int commit_part(struct trib_maker *k, const struct half *c, size_t i, str
 	TRIB_AUTO(trib_buf) struct trib_buf gz = TRIB_BUF(GZ_ROOM);
 	const struct trib_part *p = &c->parts[i];
 	struct trib_manifest *m = &d->m;
-	m->kind = TRIB_KIND_CHANGE;
+	m->kind = k->kind;
 	m->part = i + 1;
 	m->parts = c->nparts;
 	m->captured_at = k->now;
@@ -428,6 +430,21 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 		return -1;
 	if (trib_maker_finish_both(&k, c->hidden.changed ? &p : NULL, &c->delta, err))
 		return -1;
+	done.last_seq = s->tip.seq;
+	memcpy(done.oid, s->tip.oid, sizeof(done.oid));
+	*ret = done;
+	return 0;
+}
+
+int trib_outbox_reset(struct trib_state *s, struct trib_capture *c, struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
+	struct trib_committed done = {.first_seq = s->tip.seq + 1};
+	if (trib_maker_init(&k, s, &s->tip, err))
+		return -1;
+	k.kind = TRIB_KIND_RESET;
+	if (trib_maker_parts(&k, c, "", &done, err) || trib_maker_finish(&k, &c->delta, err))
+		return trib_ctx(err, "the reset (nothing was changed)");
 	done.last_seq = s->tip.seq;
 	memcpy(done.oid, s->tip.oid, sizeof(done.oid));
 	*ret = done;

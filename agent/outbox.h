@@ -17,6 +17,8 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 /* What trib_outbox_commit would say, without writing anything: one table line a table with its counts over all parts and its rows afterwards, added to
  * *ret; and the number of changes that would stay in the private half. */
 int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err) TRIB_MUST_CHECK;
+/* The public half of a capture from nothing (trib_capture_afresh) as commits of kind `reset`: digest from zero, all rows. The private half stays. */
+int trib_outbox_reset(struct trib_state *s, struct trib_capture *c, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The commit by which the present signing key hands over to another (D5.4); `next` has the form of signer.pem. Then trib_state_take_turn. */

@@ -15,6 +15,7 @@ struct trib_maker {
 	const struct trib_key *key;
 	const struct trib_cert *cert;
 	const uint8_t *salt;
+	enum trib_kind kind;    /* of trib_maker_parts: change, or reset */
 };
 /* The private half's; makes private.git when there is none. */
 int trib_maker_init_private(struct trib_maker *k, struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;

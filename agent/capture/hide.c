@@ -492,6 +492,16 @@ static int finish_empty(struct trib_capture *c, const struct trib_buf *text, str
 	return 0;
 }
 
+/* Nothing is private: the public half is the whole. */
+static int all_public(struct hide *h, struct trib_err *err)
+{
+	struct trib_private_list none = {0};
+	return trib_veil_by_list(h->old.whole, &none, &h->old.veil, err) || trib_veil_by_list(h->new.whole, &none, &h->new.veil, err) || make_halves(&h->old, err) ||
+			       make_halves(&h->new, err)
+		       ? -1
+		       : 0;
+}
+
 static int afresh(struct hide *h, sqlite3 *db, struct trib_err *err)
 {
 	__attribute__((cleanup(list_cleanup))) struct list public = {0}, private = {0};
@@ -500,8 +510,8 @@ static int afresh(struct hide *h, sqlite3 *db, struct trib_err *err)
 	if (trib_schema_read(db, &c->old_schema, err) || trib_schema_read(db, &c->new_schema, err) || trib_capture_bag_lines(db, db, c, err) ||
 	    trib_capture_left_out(c, err) || trib_capture_sequences(db, db, c, &ignored, err) || look(h, &ignored, err))
 		return -1;
-	if (!ignored)
-		return trib_fail(err, TRIB_E_FAILED, "nothing is private");
+	if (!ignored && all_public(h, err))
+		return -1;
 	if (fill_public(h, db, &public, err) || compare_private(h, db, db, &private, err) || conclude(h, &public, &private, err))
 		return -1;
 	c->changed = true;
