@@ -12,7 +12,7 @@
 #include "core/base/progress.h"
 #include "core/store/repo.h"
 
-#define PUSH_REF "refs/tributary/push" /* a push needs a ref name as its source; it moves forward step by step */
+#define PUSH_REF TRIB_REF_PUSH
 #define DOWN_NEW "refs/tributary/down" /* where a fetch puts what is not judged yet */
 #define STEP_COMMITS 256               /* a dropped line loses one step (D8.1) */
 #define STEP_BYTES (8 * TRIB_MIB)      /* two or three parts; on the poorest line met it takes minutes, well within TRIB_REQUEST_MS */

@@ -16,7 +16,8 @@
 
 int trib_maker_init(struct trib_maker *k, struct trib_state *s, const struct trib_tip *from, struct trib_err *err)
 {
-	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .repo = s->repo, .salt = s->salt};
+	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .repo = s->repo, .salt = s->salt, .idle = "schema changed"};
+	k->captured_at = k->now;
 	if (trib_state_signer_pem(s, &k->signer, err) || trib_tip_copy(from, &k->tip, err))
 		return -1;
 	k->key = s->sign_key;
@@ -26,7 +27,8 @@ int trib_maker_init(struct trib_maker *k, struct trib_state *s, const struct tri
 
 int trib_maker_init_private(struct trib_maker *k, struct trib_state *s, struct trib_err *err)
 {
-	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .private = true};
+	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .private = true, .idle = "schema changed"};
+	k->captured_at = k->now;
 	if (trib_private_ready(s, err) || trib_cert_pem(s->private_cert, &k->signer, err) || trib_tip_copy(&s->private_tip, &k->tip, err))
 		return -1;
 	k->repo = s->private_repo;
@@ -313,10 +315,10 @@ static int commit_part(struct trib_maker *k, const struct half *c, size_t i, str
 	m->kind = k->kind;
 	m->part = i + 1;
 	m->parts = c->nparts;
-	m->captured_at = k->now;
+	m->captured_at = k->captured_at;
 	d->schema = trib_buf_span(&p->schema);
 	d->text = c->text ? c->text : "";
-	d->idle = "schema changed";
+	d->idle = k->idle;
 	if (p->changeset.len) {
 		if (trib_gzip(trib_buf_span(&p->changeset), &gz, err) || trib_buf_check(&gz, "compressed changeset", err))
 			return -1;

@@ -1,4 +1,4 @@
-/* outbox_impl.h: making one signed commit on top of a running tip. Shared by outbox.c and resign.c; not for others. */
+/* outbox_impl.h: making one signed commit on top of a running tip. Shared by outbox.c, resign.c and squash.c; not for others. */
 #ifndef TRIB_OUTBOX_IMPL_H
 #define TRIB_OUTBOX_IMPL_H
 
@@ -10,6 +10,8 @@ struct trib_maker {
 	struct trib_tip tip;
 	struct trib_buf signer; /* signer.pem of every commit made */
 	int64_t now;            /* signing time */
+	int64_t captured_at;    /* of what trib_maker_parts makes; now, unless set */
+	const char *idle;       /* the subject's words there when no row changes */
 	bool private;           /* of private.git: self-signed, of no city */
 	struct trib_repo *repo;
 	const struct trib_key *key;

@@ -3,27 +3,14 @@
  * Crash safety: new objects are durable first; then `own` names old and new commits; then `pending` (without pages) moves ref and tip
  * together as in any commit; last, `own` drops what the ref no longer reaches. A crash leaves either the old history or the new
  * one, and in `own` at most names too many. Running again after a crash is right in both cases. */
-#include "agent/outbox_impl.h"
+#include "agent/anew.h"
 #include "agent/capture/baseline.h"
-#include "agent/held.h"
 #include "agent/private.h"
 
 #define OWN_MAX (64 * TRIB_MIB)
-#define CHAIN_MAX ((size_t)16 * 1024 * 1024)
 #define MAIN_REF "refs/heads/main"
 
-struct anew {
-	struct trib_state *s;
-	struct trib_held_list receipts;
-	uint8_t (*chain)[TRIB_OID_LEN]; /* the whole history, oldest first */
-	size_t n;
-	size_t base;  /* commits that stay */
-	bool heir;    /* the last of them is of the machine before */
-	size_t from;  /* the first to make anew; less than base when an open group is begun again */
-	struct trib_maker k, p; /* of both halves; p.s NULL: the private one stays */
-};
-
-static void anew_cleanup(struct anew *a)
+void trib_anew_release(struct trib_anew *a)
 {
 	trib_held_release(&a->receipts);
 	free(a->chain);
@@ -31,7 +18,7 @@ static void anew_cleanup(struct anew *a)
 	trib_maker_release(&a->p);
 }
 
-static int read_manifest(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
+int trib_anew_read(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
 {
 	if (trib_commit_read(s->repo, oid, ret_c, err))
 		return -1;
@@ -44,7 +31,7 @@ static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], str
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf was = TRIB_BUF(TRIB_SIGNER_MAX), next = TRIB_BUF(TRIB_SIGNER_MAX);
-	if (read_manifest(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
+	if (trib_anew_read(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
 		return -1;
 	*ret_rotate = m.kind == TRIB_KIND_ROTATE;
 	if (*ret_rotate && trib_commit_blob(s->repo, &c, "next.pem", TRIB_SIGNER_MAX, &next, err))
@@ -72,7 +59,7 @@ int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err)
 }
 
 /* Judges the commits that stay, so that the maker starts from a state that is proven and not only remembered. */
-static int judge_base(struct anew *a, struct trib_tip *tip, struct trib_err *err)
+int trib_anew_judge_base(struct trib_anew *a, struct trib_tip *tip, struct trib_err *err)
 {
 	struct trib_history h = trib_own_history(a->s, &a->receipts);
 	if (a->base == 0)
@@ -81,7 +68,7 @@ static int judge_base(struct anew *a, struct trib_tip *tip, struct trib_err *err
 }
 
 /* Where to begin: a group that is partly receipted goes on only under the same policy and incarnation; else it is begun again. */
-static void find_start(struct anew *a, const struct trib_tip *tip)
+static void find_start(struct trib_anew *a, const struct trib_tip *tip)
 {
 	a->from = a->base;
 	if (!a->heir && trib_tip_open(tip) && (tip->policy != a->s->node.policy || tip->incarnation != a->s->node.incarnation))
@@ -89,12 +76,15 @@ static void find_start(struct anew *a, const struct trib_tip *tip)
 }
 
 /* The text between subject and trailer, as a malloc'd string. */
-static char *text_of(const struct trib_commit *c)
+char *trib_anew_text(const struct trib_commit *c)
 {
 	struct trib_span m = c->c.message;
 	static const char trailer[] = "Tributary-Manifest-SHA256: ";
 	size_t head = c->c.subject.n + 2, tail = sizeof(trailer) - 1 + TRIB_SHA256_HEX + 1;
-	return m.n > head + tail ? strndup((const char *)m.p + head, m.n - head - tail) : strdup("");
+	size_t n = m.n > head + tail ? m.n - head - tail : 0;
+	while (n && m.p[head + n - 1] == '\n')
+		n--;
+	return n ? strndup((const char *)m.p + head, n) : strdup("");
 }
 
 static bool says(const struct trib_commit *c, const char *words) { return memmem(c->c.subject.p, c->c.subject.n, words, strlen(words)); }
@@ -109,17 +99,17 @@ static int take_blob(struct trib_state *s, const struct trib_commit *c, const ch
 }
 
 /* `reset`: as a reset, if it is of the first group. */
-static int make_one(struct anew *a, const uint8_t oid[TRIB_OID_LEN], bool reset, struct trib_err *err)
+int trib_anew_make_one(struct trib_anew *a, const uint8_t oid[TRIB_OID_LEN], bool reset, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf schema = {0}, gz = {0}, next = {0};
 	struct trib_draft d = {0};
-	if (read_manifest(a->s, oid, &c, &m, err) || take_blob(a->s, &c, "schema.sql", TRIB_SCHEMA_MAX, &schema, &d.schema, err) ||
+	if (trib_anew_read(a->s, oid, &c, &m, err) || take_blob(a->s, &c, "schema.sql", TRIB_SCHEMA_MAX, &schema, &d.schema, err) ||
 	    (m.gz_len && take_blob(a->s, &c, "changeset.gz", TRIB_CHANGESET_GZ_MAX, &gz, &d.gz, err)) ||
 	    (m.kind == TRIB_KIND_ROTATE && take_blob(a->s, &c, "next.pem", TRIB_SIGNER_MAX, &next, &d.next, err)))
 		return -1;
-	TRIB_AUTO(trib_mem) char *text = text_of(&c);
+	TRIB_AUTO(trib_mem) char *text = trib_anew_text(&c);
 	if (!text)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (reset && m.seq == m.part) /* numbers begin at 1: only the first group's are those of its parts */
@@ -158,13 +148,13 @@ static void own_put(struct trib_buf *b, const uint8_t (*oids)[TRIB_OID_LEN], siz
 	}
 }
 
-static int finish(struct anew *a, const uint8_t *after, struct trib_err *err)
+int trib_anew_finish(struct trib_anew *a, const uint8_t *after, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf both = TRIB_BUF(OWN_MAX), only = TRIB_BUF(OWN_MAX);
 	TRIB_AUTO(trib_mem) uint8_t (*made)[TRIB_OID_LEN] = NULL;
 	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
 	size_t n = 0;
-	if (trib_repo_chain(a->s->repo, a->k.tip.oid, after, CHAIN_MAX, &made, &n, err) || own_read(a->s, &both, err))
+	if (trib_repo_chain(a->s->repo, a->k.tip.oid, after, TRIB_ANEW_CHAIN_MAX, &made, &n, err) || own_read(a->s, &both, err))
 		return -1;
 	own_put(&both, made, n);
 	own_put(&only, made, n);
@@ -178,9 +168,9 @@ static int finish(struct anew *a, const uint8_t *after, struct trib_err *err)
 }
 
 /* Everything up to the last commit with a receipt stays, and all that the machine before has made. */
-static int load(struct anew *a, struct trib_err *err)
+int trib_anew_load(struct trib_anew *a, struct trib_err *err)
 {
-	if (trib_held_load(a->s, false, &a->receipts, err) || trib_repo_chain(a->s->repo, a->s->tip.oid, NULL, CHAIN_MAX, &a->chain, &a->n, err))
+	if (trib_held_load(a->s, false, &a->receipts, err) || trib_repo_chain(a->s->repo, a->s->tip.oid, NULL, TRIB_ANEW_CHAIN_MAX, &a->chain, &a->n, err))
 		return -1;
 	uint8_t before[TRIB_OID_LEN];
 	bool has_before = trib_repo_ref(a->s->repo, TRIB_REF_BEFORE, before, err) == 0;
@@ -195,7 +185,7 @@ static int load(struct anew *a, struct trib_err *err)
 }
 
 /* Newest first: each key was named by the one before. A hand-over that the hub may have seen is never made anew. */
-static int all_current(struct anew *a, bool *ret, struct trib_err *err)
+int trib_anew_all_current(struct trib_anew *a, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
 	bool rotate = false, any = false;
@@ -227,7 +217,7 @@ static bool line_shows(const struct trib_st_table *line, const struct trib_priva
 }
 
 /* Would these commits, once sent, show what is private by now? */
-static int shows(struct anew *a, bool *ret, struct trib_err *err)
+static int shows(struct trib_anew *a, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
 	*ret = false;
@@ -247,7 +237,7 @@ static int shows(struct anew *a, bool *ret, struct trib_err *err)
 }
 
 /* One group with the last state takes the place of all commits: the values in between cannot be told apart any more. */
-static int squash(struct anew *a, struct trib_err *err)
+static int squash(struct trib_anew *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
 	TRIB_AUTO(trib_tip) struct trib_tip none = {0};
@@ -258,18 +248,18 @@ static int squash(struct anew *a, struct trib_err *err)
 		return -1;
 	if (c.hidden.changed && (trib_maker_init_private(&a->p, a->s, err) || trib_maker_hidden(&a->p, &c, a->k.tip.seq, &done, err)))
 		return -1;
-	return finish(a, NULL, err);
+	return trib_anew_finish(a, NULL, err);
 }
 
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err)
 {
-	TRIB_AUTO(anew) struct anew a = {.s = s};
+	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
 	bool current = true, show = false;
 	*ret_n = 0;
 	if (!s->tip.exists)
 		return 0;
-	if (trib_state_keys(s, err) || load(&a, err) || all_current(&a, &current, err))
+	if (trib_state_keys(s, err) || trib_anew_load(&a, err) || trib_anew_all_current(&a, &current, err))
 		return -1;
 	if (current)
 		return 0;
@@ -279,13 +269,13 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		*ret_n = a.n;
 		return squash(&a, err) ? trib_ctx(err, "taking apart what is private by the city's policy (nothing was sent)") : 0;
 	}
-	if (judge_base(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err))
+	if (trib_anew_judge_base(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err))
 		return -1;
 	find_start(&a, &tip);
 	for (size_t i = a.from; i < a.n; i++)
-		if (make_one(&a, a.chain[i], false, err))
+		if (trib_anew_make_one(&a, a.chain[i], false, err))
 			return trib_ctx(err, "making unsent commits anew (nothing was changed)");
-	if (finish(&a, a.base ? a.chain[a.base - 1] : NULL, err))
+	if (trib_anew_finish(&a, a.base ? a.chain[a.base - 1] : NULL, err))
 		return -1;
 	*ret_n = a.n - a.from;
 	return 0;
@@ -293,9 +283,9 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 
 int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
-	TRIB_AUTO(anew) struct anew a = {.s = s};
+	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
 	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
-	if (trib_state_keys(s, err) || load(&a, err))
+	if (trib_state_keys(s, err) || trib_anew_load(&a, err))
 		return -1;
 	if (a.base || a.receipts.n)
 		return trib_fail(err, TRIB_E_FORK, "this folder has receipts of its own: it is no new machine");
@@ -308,7 +298,7 @@ int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], s
 	if (trib_maker_init(&a.k, s, &before, err))
 		return -1;
 	for (size_t i = 0; i < a.n; i++)
-		if (make_one(&a, a.chain[i], true, err))
+		if (trib_anew_make_one(&a, a.chain[i], true, err))
 			return trib_ctx(err, "following the machine before (nothing was changed)");
-	return finish(&a, oid, err);
+	return trib_anew_finish(&a, oid, err);
 }

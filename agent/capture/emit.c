@@ -59,11 +59,11 @@ static int ready(struct writer *w, struct trib_err *err)
 	return 0;
 }
 
-static int decode(struct trib_span row, struct trib_value *v, size_t n, struct trib_err *err)
+static int decode(struct trib_span row, bool partial, struct trib_value *v, size_t n, struct trib_err *err)
 {
 	struct trib_reader r = trib_reader(row);
 	for (size_t i = 0; i < n; i++)
-		if (trib_value_take(&r, false, &v[i], err))
+		if (trib_value_take(&r, partial, &v[i], err))
 			return trib_ctx(err, "temporary space");
 	return r.rest.n ? trib_fail(err, TRIB_E_DB, "temporary space gave back another row") : 0;
 }
@@ -72,8 +72,9 @@ static int write_row(struct writer *w, const struct trib_hit *h, enum trib_op op
 {
 	const struct trib_emit_table *t = w->t;
 	size_t n = bag ? t->ncol - 1 : t->ncol;
+	bool partial = t->partial && op == TRIB_UPDATE;
 	struct trib_buf *b;
-	if ((op != TRIB_INSERT && decode(h->old, w->old, n, err)) || (op != TRIB_DELETE && decode(h->new, w->new, n, err)) || ready(w, err))
+	if ((op != TRIB_INSERT && decode(h->old, partial, w->old, n, err)) || (op != TRIB_DELETE && decode(h->new, partial, w->new, n, err)) || ready(w, err))
 		return -1;
 	if (bag) {
 		w->old[n] = (struct trib_value){.type = TRIB_INT, .i = h->was};

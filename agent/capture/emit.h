@@ -16,6 +16,7 @@ struct trib_emit_table {
 	struct trib_span name; /* a bag's with its prefix */
 	size_t ncol;           /* a bag's with its count */
 	uint8_t pk[TRIB_COLUMNS_MAX + 1];
+	bool partial; /* rows that are on both sides may have columns that are not given: the same ones */
 };
 /* Writes what the store holds as changes of one table. `bag`: the bag rows, else the keyed ones. */
 int trib_emit_store(struct trib_emit *e, struct trib_store *s, const struct trib_emit_table *t, bool bag, struct trib_err *err) TRIB_MUST_CHECK;

@@ -1,0 +1,36 @@
+/* anew.h: making commits without receipt anew, shared by resign.c and squash.c; not for others. Crash safety: resign.c. */
+#ifndef TRIB_AGENT_ANEW_H
+#define TRIB_AGENT_ANEW_H
+
+#include "agent/held.h"
+#include "agent/outbox_impl.h"
+
+#define TRIB_ANEW_CHAIN_MAX ((size_t)16 * 1024 * 1024)
+
+struct trib_anew {
+	struct trib_state *s;
+	struct trib_held_list receipts;
+	uint8_t (*chain)[TRIB_OID_LEN]; /* the whole history, oldest first */
+	size_t n;
+	size_t base;  /* commits that stay */
+	bool heir;    /* the last of them is of the machine before */
+	size_t from;  /* the first to make anew; less than base when an open group is begun again */
+	struct trib_maker k, p; /* of both halves; p.s NULL: the private one stays */
+};
+void trib_anew_release(struct trib_anew *a);
+static inline void trib_anew_cleanup(struct trib_anew *a) { trib_anew_release(a); }
+
+int trib_anew_load(struct trib_anew *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* Do all commits after `base` carry the present certificate, city, incarnation and policy? */
+int trib_anew_all_current(struct trib_anew *a, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_anew_judge_base(struct trib_anew *a, struct trib_tip *tip, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_anew_make_one(struct trib_anew *a, const uint8_t oid[TRIB_OID_LEN], bool reset, struct trib_err *err) TRIB_MUST_CHECK;
+/* `after`: the commit that the new ones follow, NULL = none. */
+int trib_anew_finish(struct trib_anew *a, const uint8_t *after, struct trib_err *err) TRIB_MUST_CHECK;
+
+int trib_anew_read(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m,
+		   struct trib_err *err) TRIB_MUST_CHECK;
+/* The text between subject and trailer, as a malloc'd string. */
+char *trib_anew_text(const struct trib_commit *c);
+
+#endif
