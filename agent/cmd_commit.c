@@ -155,7 +155,7 @@ static int make_report(struct trib_cli *cli, const struct trib_capture *c, struc
 }
 
 /* The file's mark may spare the reading. Not for the first report of a day: that one says "nothing changed" to the city and must have looked. */
-static const struct trib_mark *known_mark(struct trib_cli *cli, bool report, struct trib_last_capture *room)
+static const struct trib_known *known_marks(struct trib_cli *cli, bool report, struct trib_last_capture *room)
 {
 	const struct trib_state *s = trib_cli_state(cli);
 	bool new_day = !s->tip.exists || trib_local_day(s->tip.captured_at) != trib_local_day(trib_now());
@@ -186,7 +186,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	struct trib_state *s = trib_cli_state(cli);
 	struct trib_last_capture last;
 	*ret = (struct agent_captured){0};
-	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_mark(cli, report, &last), &c, &cli->err))
+	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_marks(cli, report, &last), &c, &cli->err))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;

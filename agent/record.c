@@ -42,9 +42,14 @@ static int save(const struct trib_state *s, const char *name, struct trib_buf *b
 	return trib_buf_check(b, path, err) ? -1 : trib_fs_write(path, trib_buf_span(b), 0600, err);
 }
 
+static bool can_put(const struct trib_mark *m)
+{
+	return m->set && m->dev <= INT64_MAX && m->ino <= INT64_MAX && m->size >= 0 && m->mtime_s >= 0 && m->ctime_s >= 0;
+}
+
 static void put_mark(struct trib_buf *b, const struct trib_mark *m, const uint8_t tip[TRIB_OID_LEN])
 {
-	if (!m->set || m->dev > INT64_MAX || m->ino > INT64_MAX || m->size < 0 || m->mtime_s < 0 || m->ctime_s < 0)
+	if (!can_put(m))
 		return;
 	trib_buf_printf(b, "file %llu %llu %llu %llu %llu %llu %llu\nposition %u ", (unsigned long long)m->dev, (unsigned long long)m->ino,
 			(unsigned long long)m->size, (unsigned long long)m->mtime_s, (unsigned long long)m->mtime_ns, (unsigned long long)m->ctime_s,
@@ -58,11 +63,57 @@ static void put_mark(struct trib_buf *b, const struct trib_mark *m, const uint8_
 	trib_buf_putc(b, '\n');
 }
 
+#define FILE_N 7   /* numbers that tell which file it was */
+#define FRAMES_N 4 /* numbers that tell how far its -wal was; then the salts */
+
+static void put_listed(struct trib_buf *b, const struct trib_mark *m)
+{
+	if (!can_put(m) || !m->wal || !m->frames)
+		return;
+	const uint64_t file[FILE_N] = {m->dev, m->ino, (uint64_t)m->size, (uint64_t)m->mtime_s, (uint64_t)m->mtime_ns, (uint64_t)m->ctime_s, (uint64_t)m->ctime_ns};
+	trib_buf_puts(b, "listed");
+	for (size_t i = 0; i < FILE_N; i++)
+		trib_buf_printf(b, " %llu", (unsigned long long)file[i]);
+	trib_buf_printf(b, "\nlisted-frames %u %u %u %u ", m->frames, m->sums[0], m->sums[1], m->backfill);
+	trib_buf_hex(b, m->salts, sizeof(m->salts));
+	trib_buf_putc(b, '\n');
+}
+
+static int take_listed(struct trib_kv *kv, struct trib_mark *m, struct trib_err *err)
+{
+	struct trib_span f[FILE_N], g[FRAMES_N + 1];
+	uint64_t v[FILE_N], w[FRAMES_N];
+	if (!trib_kv_at(kv, "listed"))
+		return 0;
+	if (trib_kv_take(kv, "listed", FILE_N, f, err) || trib_kv_take(kv, "listed-frames", FRAMES_N + 1, g, err))
+		return -1;
+	for (size_t i = 0; i < FILE_N; i++)
+		if (trib_kv_u64(kv, f[i], "listed", &v[i], err))
+			return -1;
+	for (size_t i = 0; i < FRAMES_N; i++)
+		if (trib_kv_u64(kv, g[i], "listed-frames", &w[i], err))
+			return -1;
+	*m = (struct trib_mark){.set = true, .wal = true, .dev = v[0], .ino = v[1], .size = (int64_t)v[2], .mtime_s = (int64_t)v[3], .mtime_ns = (int64_t)v[4],
+				.ctime_s = (int64_t)v[5], .ctime_ns = (int64_t)v[6], .frames = (uint32_t)w[0], .sums = {(uint32_t)w[1], (uint32_t)w[2]},
+				.backfill = (uint32_t)w[3]};
+	return trib_unhex(m->salts, sizeof(m->salts), g[FRAMES_N]) ? 0 : trib_fail(err, TRIB_E_FORMAT, "bad salts");
+}
+
+/* Of which mark is the baseline the file, page for page? A capture that found no changed row leaves the baseline as it was, also where pages differ. */
+static struct trib_mark listed_now(const struct trib_state *s, const struct trib_capture *c, const char *outcome, const struct trib_last_capture *before)
+{
+	bool moved = strcmp(outcome, "committed") == 0 || strcmp(outcome, "loss-accepted") == 0;
+	if (moved || c->same_pages)
+		return c->mark;
+	bool same_tip = before->known.listed.set && memcmp(before->mark_tip, s->tip.oid, TRIB_OID_LEN) == 0;
+	return same_tip ? before->known.listed : (struct trib_mark){0};
+}
+
 static int take_mark(struct trib_kv *kv, struct trib_last_capture *l, struct trib_err *err)
 {
 	struct trib_span file[7], pos[4];
 	uint64_t v[7], counter, frames;
-	struct trib_mark *m = &l->mark;
+	struct trib_mark *m = &l->known.mark;
 	if (!trib_kv_at(kv, "file"))
 		return 0;
 	if (trib_kv_take(kv, "file", TRIB_COUNT(file), file, err) || trib_kv_take(kv, "position", TRIB_COUNT(pos), pos, err))
@@ -89,13 +140,11 @@ const char *trib_record_reason(const char *engine)
 }
 
 /* What was counted before, and this capture. */
-static void put_stepped(struct trib_buf *b, const struct trib_state *s, const struct trib_capture *c, int64_t now)
+static void put_stepped(struct trib_buf *b, struct trib_last_capture l, const struct trib_capture *c, int64_t now)
 {
-	struct trib_last_capture l = {0};
 	const char *why = trib_record_reason(c->engine);
 	char at[TRIB_TIME_LEN + 1];
 	size_t i = 0;
-	(void)trib_record_last_capture(s, &l);
 	bool by_pages = strcmp(c->snapshot, "skipped") != 0 && strncmp(c->engine, "page", 4) == 0;
 	for (; why && i < l.nstepped && strcmp(l.stepped[i].reason, why) != 0; i++)
 		;
@@ -133,15 +182,21 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
 	char at[TRIB_TIME_LEN + 1];
 	int64_t now = trib_now();
+	struct trib_last_capture before = {0};
+	(void)trib_record_last_capture(s, &before);
 	trib_time_text(at, now);
 	trib_buf_printf(&b, "format tributary-last-capture-3\nat %s\nengine %s\nsnapshot %s\noutcome %s\npages-read %llu\npages-changed %llu\nrows %llu\nms %llu\nleft-out %zu\n", at,
 			c->engine, c->snapshot, outcome, (unsigned long long)c->pages_read, (unsigned long long)c->pages_changed, (unsigned long long)c->rows_found,
 			(unsigned long long)c->ms, c->nleft_out);
 	if (c->full_tables)
 		trib_buf_printf(&b, "full-tables %llu\n", (unsigned long long)c->full_tables);
-	put_stepped(&b, s, c, now);
-	if (s->tip.exists && strcmp(outcome, "braked") != 0)
+	put_stepped(&b, before, c, now);
+	if (s->tip.exists && strcmp(outcome, "braked") != 0) {
+		struct trib_mark listed = listed_now(s, c, outcome, &before);
 		put_mark(&b, &c->mark, s->tip.oid);
+		if (can_put(&c->mark))
+			put_listed(&b, &listed);
+	}
 	for (size_t i = 0; i < c->nbraked && i < TRIB_RECORD_BRAKED_MAX; i++) {
 		trib_buf_puts(&b, "braked ");
 		trib_pct(&b, trib_span_str(c->braked[i].table));
@@ -192,16 +247,16 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 	    trib_kv_take_u64(&kv, "rows", &l.rows, &none) || trib_kv_take_u64(&kv, "ms", &l.ms, &none) ||
 	    trib_kv_take_u64(&kv, "left-out", &l.left_out, &none) ||
 	    (trib_kv_at(&kv, "full-tables") && trib_kv_take_u64(&kv, "full-tables", &l.full_tables, &none)) ||
-	    take_stepped(&kv, &l, &none) || take_mark(&kv, &l, &none) || take_braked(&kv, &l, &none))
+	    take_stepped(&kv, &l, &none) || take_mark(&kv, &l, &none) || take_listed(&kv, &l.known.listed, &none) || take_braked(&kv, &l, &none))
 		return false;
 	*ret = l;
 	return true;
 }
 
-const struct trib_mark *trib_record_known(const struct trib_state *s, struct trib_last_capture *l)
+const struct trib_known *trib_record_known(const struct trib_state *s, struct trib_last_capture *l)
 {
-	bool known = s->tip.exists && trib_record_last_capture(s, l) && l->mark.set && memcmp(l->mark_tip, s->tip.oid, TRIB_OID_LEN) == 0;
-	return known ? &l->mark : NULL;
+	bool known = s->tip.exists && trib_record_last_capture(s, l) && l->known.mark.set && memcmp(l->mark_tip, s->tip.oid, TRIB_OID_LEN) == 0;
+	return known ? &l->known : NULL;
 }
 
 /* Files that hold one moment. */

@@ -11,8 +11,8 @@
 struct trib_last_capture {
 	int64_t at;
 	char engine[32], outcome[32]; /* committed, unchanged, braked, loss-accepted */
-	char snapshot[32];            /* wal-raw, optimistic, locked, backup, skipped */
-	struct trib_mark mark;        /* what the live file was known by; set only when the baseline is that state */
+	char snapshot[32];            /* wal-raw, wal-list, optimistic, locked, backup, skipped */
+	struct trib_known known;      /* what the live file was known by; set only when the baseline is that state */
 	uint8_t mark_tip[TRIB_OID_LEN]; /* the commit that stood then */
 	uint64_t pages_read, pages_changed, rows, ms, left_out;
 	uint64_t full_tables;         /* tables for which the full engine stepped in */
@@ -29,8 +29,8 @@ const char *trib_record_reason(const char *engine);
 /* False when there is none that can be read. */
 bool trib_record_last_capture(const struct trib_state *s, struct trib_last_capture *ret);
 
-/* The mark under which the tip that stands now was captured; NULL when none is known. `l` is the caller's room. */
-const struct trib_mark *trib_record_known(const struct trib_state *s, struct trib_last_capture *l);
+/* The marks under which the tip that stands now was captured; NULL when none is known. `l` is the caller's room. */
+const struct trib_known *trib_record_known(const struct trib_state *s, struct trib_last_capture *l);
 
 /* When the last `sync` went through. */
 int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;

@@ -50,8 +50,9 @@ struct trib_capture {
 	uint64_t pages_read, pages_changed, rows_found, ms;
 	const char *engine;         /* "full", "page", "page+full:REASON": the full engine stepped in for full_tables tables; static */
 	uint64_t full_tables;
-	const char *snapshot;       /* how the live file was read: wal-raw, optimistic, locked, backup; skipped: known by its mark as unchanged */
+	const char *snapshot;       /* how the live file was read: wal-raw, wal-list, optimistic, locked, backup; skipped: known by its mark as unchanged */
 	struct trib_mark mark;      /* what the live file was known by */
+	bool same_pages;            /* the baseline was that file already, page for page */
 };
 void trib_capture_release(struct trib_capture *c);
 static inline void trib_capture_cleanup(struct trib_capture *c) { trib_capture_release(c); }
@@ -68,9 +69,9 @@ extern const struct trib_engine trib_engine_full, trib_engine_page;
  * trib_outbox_commit does. `pending.tmp` exists afterwards, owned by ret->delta.
  * Brake: ret->braked is filled and the function still returns 0; the caller decides (accept-loss or report). */
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The same, except that a live file still known by `known` (NULL: none), the mark of the capture that made the baseline, is not read at all:
- * ret->snapshot is "skipped" and nothing else of *ret is filled. */
-int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *ret,
+/* The same, except that less is read where `known` (NULL: nothing) allows it. Of a file whose mark is the same, nothing is: ret->snapshot is "skipped"
+ * and nothing else of *ret is filled. */
+int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_known *known, struct trib_capture *ret,
 			   struct trib_err *err) TRIB_MUST_CHECK;
 /* The whole baseline as a capture, as if no public commit had ever been made, split by what is private now; the private half gets what it
  * needs beside what it has. For commits that nobody holds yet and that would show what is private by now. No pages: the baseline stays. */

@@ -24,7 +24,8 @@ struct trib_delta {
 	uint64_t *offset;         /* place of each page in the pages file */
 	char *path;               /* the pages file: state/pending.tmp, header space reserved; NULL: none (fd means nothing then) */
 	int fd;
-	const char *way;          /* how the snapshot was taken: wal-raw, optimistic, locked, backup, skipped */
+	uint32_t nread;           /* pages read */
+	const char *way;          /* how the snapshot was taken: wal-raw, wal-list, optimistic, locked, backup, skipped */
 	struct trib_mark mark;    /* what the live file was known by then */
 };
 /* Also removes the pages file, unless trib_pending_commit has taken it over. */
@@ -39,7 +40,7 @@ int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
 enum trib_way { TRIB_WAY_AUTO, TRIB_WAY_WAL, TRIB_WAY_OPTIMISTIC, TRIB_WAY_LOCKED, TRIB_WAY_BACKUP };
 struct trib_snapshot_opts {
 	enum trib_way way;             /* one that does not fit the file is TRIB_E_USAGE */
-	const struct trib_mark *known; /* the mark under which the baseline was captured: the same again and nothing is read ("skipped"); NULL: always read */
+	const struct trib_known *known; /* "skipped": nothing was written; "wal-list": only pages that new frames of the -wal list were read; NULL: read all */
 };
 /* Finds the pages of the live database that differ from the baseline, with every rule of D4.1: the live file and its side files are left byte for
  * byte as they were (of a WAL database that a program has open, -shm carries our read mark). `opts` NULL: AUTO, always read.

@@ -25,16 +25,26 @@ struct trib_raw {
 /* Fills the delta: rising page numbers and their places in d->fd. *ret is TRIB_RAW_REFUSED when a page is neither in the file nor in the -wal. */
 int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* Looks only at the pages that `from->frame` names. */
+int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* The wal-index header that belongs to a read transaction. */
 struct trib_walhdr {
 	uint32_t page_size, frames, pages;
 	uint8_t salts[8];
+	uint32_t sums[2], backfill;
 };
 /* Starts the source's read transaction anew until the header before and after is the same: then it is exactly this transaction's. */
 int trib_raw_wal_pin(struct trib_source *src, struct trib_walhdr *ret_hdr, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The state of a pinned transaction. */
 int trib_raw_wal(struct trib_source *src, const struct trib_walhdr *h, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret,
 		 struct trib_err *err) TRIB_MUST_CHECK;
+
+/* The same by the page list of the -wal: `known` is the mark at which the baseline was the file, page for page, and every change since then is a frame
+ * after known->frames. Looks at those pages only. *ret is REFUSED when the list may not be whole: the -wal was begun anew, recovered to less, the file was
+ * written by something else than a checkpoint. */
+int trib_raw_wal_list(struct trib_source *src, const struct trib_walhdr *h, const struct trib_mark *known, const struct trib_base *base, struct trib_delta *d,
+		      enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Rollback mode, inside the source's read transaction: a commit of the program waits until the end. */
 int trib_raw_locked(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;

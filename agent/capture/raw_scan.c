@@ -206,21 +206,28 @@ static int read_file(const struct trib_raw *from, const struct chunk *c, enum tr
 	return 0;
 }
 
+/* Page i of the chunk, if it is in the -wal. */
+static int read_frame(const struct trib_raw *from, const struct chunk *c, uint32_t i, enum trib_raw_end *ret, struct trib_err *err)
+{
+	uint32_t frame = from->frame[c->first + i];
+	sqlite3_int64 at = 32 + (sqlite3_int64)(frame - 1) * (24 + (sqlite3_int64)from->page_size) + 24;
+	if (!frame)
+		return 0;
+	int rc = from->wal->pMethods->xRead(from->wal, c->p + (size_t)i * from->page_size, (int)from->page_size, at);
+	if (rc == SQLITE_IOERR_SHORT_READ)
+		*ret = TRIB_RAW_REFUSED;
+	else if (rc)
+		return trib_fail(err, TRIB_E_IO, "page %u cannot be read from the -wal (%s)", c->first + i, sqlite3_errstr(rc));
+	return 0;
+}
+
 static int read_chunk(const struct trib_raw *from, const struct chunk *c, enum trib_raw_end *ret, struct trib_err *err)
 {
 	if (read_file(from, c, ret, err))
 		return -1;
-	for (uint32_t i = 0; i < c->n && from->frame; i++) {
-		uint32_t frame = from->frame[c->first + i];
-		sqlite3_int64 at = 32 + (sqlite3_int64)(frame - 1) * (24 + (sqlite3_int64)from->page_size) + 24;
-		if (!frame)
-			continue;
-		int rc = from->wal->pMethods->xRead(from->wal, c->p + (size_t)i * from->page_size, (int)from->page_size, at);
-		if (rc == SQLITE_IOERR_SHORT_READ)
-			*ret = TRIB_RAW_REFUSED;
-		else if (rc)
-			return trib_fail(err, TRIB_E_IO, "page %u cannot be read from the -wal (%s)", c->first + i, sqlite3_errstr(rc));
-	}
+	for (uint32_t i = 0; i < c->n && from->frame; i++)
+		if (read_frame(from, c, i, ret, err))
+			return -1;
 	return 0;
 }
 
@@ -255,6 +262,34 @@ int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, str
 	if (pipe_end(&p, rc, err))
 		return -1;
 	d->page_size = from->page_size;
-	d->page_count = from->page_count;
+	d->page_count = d->nread = from->page_count;
 	return more_room(&p.k, err); /* never NULL arrays */
+}
+
+int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
+{
+	uint32_t lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / from->page_size) + 1, looked = 0;
+	if (empty_pages(d, err))
+		return -1;
+	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size, .out_at = TRIB_PENDING_HEAD}};
+	int rc = pipe_start(&p, false, err);
+	*ret = TRIB_RAW_DONE;
+	for (uint64_t pgno = 1; pgno <= from->page_count && !rc && *ret == TRIB_RAW_DONE; pgno++) {
+		struct chunk c = {.p = p.ring[0].p, .first = (uint32_t)pgno, .n = 1};
+		if (!from->frame[pgno]) {
+			if (pgno > base->page_count && pgno != lock_page)
+				*ret = TRIB_RAW_REFUSED; /* a page that never was written */
+			continue;
+		}
+		rc = read_frame(from, &c, 0, ret, err);
+		if (!rc && *ret == TRIB_RAW_DONE)
+			rc = compare(&p.k, &c, err);
+		looked++;
+	}
+	if (pipe_end(&p, rc, err))
+		return -1;
+	d->page_size = from->page_size;
+	d->page_count = from->page_count;
+	d->nread = looked;
+	return more_room(&p.k, err);
 }

@@ -44,7 +44,19 @@ static bool plausible(const struct index_hdr *h, struct trib_walhdr *ret)
 		return false;
 	*ret = (struct trib_walhdr){.page_size = size, .frames = h->frames, .pages = h->pages};
 	memcpy(ret->salts, h->salts, sizeof(ret->salts));
+	memcpy(ret->sums, h->frame_sum, sizeof(ret->sums));
 	return true;
+}
+
+/* Right behind the two headers: how many frames a checkpoint has copied into the file. */
+static uint32_t backfill(sqlite3_file *f)
+{
+	volatile void *at = NULL;
+	uint32_t n;
+	if (f->pMethods->xShmMap(f, 0, INDEX_REGION, 0, &at) || !at)
+		return 0;
+	memcpy(&n, (const uint8_t *)at + 2 * HDR, sizeof(n));
+	return n;
 }
 
 int trib_raw_wal_pin(struct trib_source *src, struct trib_walhdr *ret_hdr, enum trib_raw_end *ret, struct trib_err *err)
@@ -61,16 +73,17 @@ int trib_raw_wal_pin(struct trib_source *src, struct trib_walhdr *ret_hdr, enum 
 			return 0;
 		if (read_hdr(f, &after) && memcmp(&before, &after, HDR) == 0) {
 			*ret = plausible(&after, ret_hdr) ? TRIB_RAW_DONE : TRIB_RAW_REFUSED;
+			ret_hdr->backfill = *ret == TRIB_RAW_DONE ? backfill(f) : 0;
 			return 0;
 		}
 	}
 	return 0; /* still inside a read transaction, which a backup can use */
 }
 
-/* Which frame holds each page: the last one of this transaction. *ret is MOVED when a frame is of another generation of the -wal. */
-static int map_frames(sqlite3_file *wal, const struct trib_walhdr *h, uint32_t *frame, enum trib_raw_end *ret, struct trib_err *err)
+/* Which frame after `after` holds each page: the last one of this transaction. *ret is MOVED when a frame is of another generation of the -wal. */
+static int map_frames(sqlite3_file *wal, const struct trib_walhdr *h, uint32_t after, uint32_t *frame, enum trib_raw_end *ret, struct trib_err *err)
 {
-	for (uint32_t i = 1; i <= h->frames; i++) {
+	for (uint32_t i = after + 1; i <= h->frames; i++) {
 		uint8_t head[24];
 		int rc = wal->pMethods->xRead(wal, head, sizeof(head), 32 + (sqlite3_int64)(i - 1) * (24 + (sqlite3_int64)h->page_size));
 		if (rc && rc != SQLITE_IOERR_SHORT_READ)
@@ -110,7 +123,7 @@ int trib_raw_wal(struct trib_source *src, const struct trib_walhdr *h, const str
 	if (!frame)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	struct trib_raw from = {.file = f, .page_size = h->page_size, .page_count = h->pages, .wal = wal, .frame = frame};
-	if (map_frames(wal, h, frame, ret, err) || (*ret == TRIB_RAW_DONE && trib_raw_scan(&from, base, d, ret, err)))
+	if (map_frames(wal, h, 0, frame, ret, err) || (*ret == TRIB_RAW_DONE && trib_raw_scan(&from, base, d, ret, err)))
 		return -1;
 	bool stand = salts_stand(f, h, &known);
 	if (stand && *ret != TRIB_RAW_MOVED)
@@ -123,4 +136,46 @@ int trib_raw_wal(struct trib_source *src, const struct trib_walhdr *h, const str
 	from.wal = NULL;
 	from.frame = NULL;
 	return trib_raw_scan(&from, base, d, ret, err);
+}
+
+static bool same_file(const struct trib_mark *a, const struct trib_mark *b)
+{
+	return a->size == b->size && a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns && a->ctime_s == b->ctime_s && a->ctime_ns == b->ctime_ns;
+}
+
+/* Do the frames after those of `known` list all that was written since? The sum stored with a frame covers all frames before it: after a loss of power the
+ * -wal may be recovered to less and go on with other frames under the same salts. */
+static bool list_is_whole(sqlite3_file *wal, const struct trib_walhdr *h, const struct trib_mark *known, const struct trib_mark *now)
+{
+	uint8_t head[24];
+	if (!known->set || !known->wal || !known->frames || known->frames > h->frames || known->dev != now->dev || known->ino != now->ino ||
+	    memcmp(known->salts, h->salts, sizeof(known->salts)) != 0)
+		return false;
+	if (!same_file(known, now) && h->backfill <= known->backfill)
+		return false; /* no checkpoint explains that the file was written */
+	if (wal->pMethods->xRead(wal, head, sizeof(head), 32 + (sqlite3_int64)(known->frames - 1) * (24 + (sqlite3_int64)h->page_size)))
+		return false;
+	return memcmp(head + 8, h->salts, 8) == 0 && trib_be32(head + 16) == known->sums[0] && trib_be32(head + 20) == known->sums[1];
+}
+
+int trib_raw_wal_list(struct trib_source *src, const struct trib_walhdr *h, const struct trib_mark *known, const struct trib_base *base, struct trib_delta *d,
+		      enum trib_raw_end *ret, struct trib_err *err)
+{
+	sqlite3_file *f = trib_source_file(src), *wal = NULL;
+	bool known_hdr;
+	*ret = TRIB_RAW_REFUSED;
+	if (!f || base->fd < 0 || base->page_size != h->page_size || sqlite3_file_control(src->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal) || !wal ||
+	    !wal->pMethods || !d->mark.set || !list_is_whole(wal, h, known, &d->mark))
+		return 0;
+	TRIB_AUTO(trib_mem) uint32_t *frame = calloc((size_t)h->pages + 1, sizeof(*frame));
+	if (!frame)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	const struct trib_raw from = {.file = f, .page_size = h->page_size, .page_count = h->pages, .wal = wal, .frame = frame};
+	if (map_frames(wal, h, known->frames, frame, ret, err) || (*ret == TRIB_RAW_DONE && trib_raw_look(&from, base, d, ret, err)))
+		return -1;
+	if (!salts_stand(f, h, &known_hdr))
+		*ret = TRIB_RAW_REFUSED; /* begun anew under us: frames may be of that one */
+	if (*ret == TRIB_RAW_MOVED)
+		*ret = TRIB_RAW_REFUSED;
+	return 0;
 }

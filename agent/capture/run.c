@@ -332,7 +332,7 @@ static void begin_again(struct trib_capture *c, const struct trib_engine *engine
 }
 
 /* A baseline that is lost or damaged is made again from the history first. */
-static int attempts(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *c, struct trib_err *err)
+static int attempts(struct trib_state *s, const struct trib_engine *engine, const struct trib_known *known, struct trib_capture *c, struct trib_err *err)
 {
 	struct trib_snapshot_opts opts = {.known = known};
 	const char *why = NULL;
@@ -358,7 +358,7 @@ int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, str
 	return trib_capture_run_known(s, engine, NULL, ret, err);
 }
 
-int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_mark *known, struct trib_capture *ret,
+int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engine, const struct trib_known *known, struct trib_capture *ret,
 			   struct trib_err *err)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
@@ -368,6 +368,7 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 	c.pages_changed = c.delta.nchanged;
 	c.snapshot = c.delta.way;
 	c.mark = c.delta.mark;
+	c.same_pages = c.delta.path && !c.delta.nchanged && c.delta.page_size == c.delta.base_page_size && c.delta.page_count == c.delta.base_page_count;
 	c.ms = (uint64_t)(trib_mono_ms() - start);
 	*ret = c;
 	c = (struct trib_capture){.delta.fd = -1};

@@ -89,7 +89,7 @@ static int collect(const struct trib_sink *k, uint32_t pages, struct trib_delta 
 		d->offset[d->nchanged++] = k->place[i];
 	}
 	d->page_size = k->page_size;
-	d->page_count = pages;
+	d->page_count = d->nread = pages;
 	return 0;
 }
 
@@ -173,6 +173,12 @@ static int read_by(const struct look *l, enum trib_way way, struct trib_source *
 					    [TRIB_WAY_BACKUP] = "backup"};
 	int rc = 0;
 	*ret = TRIB_RAW_REFUSED;
+	if (way == TRIB_WAY_WAL && h && l->opts->known) {
+		rc = trib_raw_wal_list(src, h, &l->opts->known->listed, l->base, d, ret, err);
+		d->way = "wal-list";
+		if (rc || *ret == TRIB_RAW_DONE)
+			return rc;
+	}
 	if (way == TRIB_WAY_WAL && h)
 		rc = trib_raw_wal(src, h, l->base, d, ret, err);
 	else if (way == TRIB_WAY_OPTIMISTIC)
@@ -208,8 +214,12 @@ static int attempt(struct look *l, struct trib_source *src, struct trib_delta *d
 	bool has_hdr = pinned == TRIB_RAW_DONE;
 	trib_source_mark(src, has_hdr ? h.salts : NULL, has_hdr ? h.frames : 0, &mark);
 	mark.set = mark.set && (has_hdr || !src->wal); /* a -wal that cannot be told apart has no mark */
+	if (has_hdr) {
+		memcpy(mark.sums, h.sums, sizeof(mark.sums));
+		mark.backfill = h.backfill;
+	}
 	*ret = TRIB_RAW_DONE;
-	if (l->opts->known && l->base->fd >= 0 && trib_mark_same(l->opts->known, &mark)) {
+	if (l->opts->known && l->base->fd >= 0 && trib_mark_same(&l->opts->known->mark, &mark)) {
 		*d = (struct trib_delta){.fd = -1, .page_size = l->base->page_size, .page_count = l->base->page_count, .base_page_size = l->base->page_size,
 					 .base_page_count = l->base->page_count, .way = "skipped", .mark = mark};
 		return 0;
@@ -247,7 +257,7 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 		if (rc)
 			return trib_ctx(err, "database %s", s->node.db_path);
 		*ret = d;
-		*ret_pages_read = d.path ? d.page_count : 0;
+		*ret_pages_read = d.path ? d.nread : 0;
 		d = (struct trib_delta){.fd = -1};
 		return 0;
 	}

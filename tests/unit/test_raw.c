@@ -328,7 +328,8 @@ static void a_file_put_in_its_place_is_noticed(void **state)
 
 static const char *way_with(struct scratch *x, struct trib_mark *m)
 {
-	struct trib_snapshot_opts opts = {.known = m};
+	struct trib_known known = {.mark = *m};
+	struct trib_snapshot_opts opts = {.known = &known};
 	struct trib_delta d = {.fd = -1};
 	uint64_t pages;
 	OK(trib_snapshot_by(&x->s, &opts, &d, &pages, err));
