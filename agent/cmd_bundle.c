@@ -90,7 +90,8 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 	memcpy(head.refs[0].oid, s->tip.oid, TRIB_OID_LEN);
 	if (has)
 		memcpy(head.prerequisites[head.nprerequisites++], since, TRIB_OID_LEN);
-	if (trib_bundle_write(s->repo, &head, path, &bytes, &cli->err))
+	/* From here on the hub may hold them: they are not put together any more. */
+	if (trib_repo_ref_set(s->repo, TRIB_REF_PUSH, s->tip.oid, &cli->err) || trib_bundle_write(s->repo, &head, path, &bytes, &cli->err))
 		return -1;
 	trib_say(cli, _("%s: %zu commits, up to #%llu, %llu bytes. At the city: tributary-hub ingest %s\n"), path, n, (unsigned long long)s->tip.seq, (unsigned long long)bytes, path);
 	trib_json(cli, "file", json_string(path));

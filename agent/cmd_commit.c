@@ -154,12 +154,13 @@ static int make_report(struct trib_cli *cli, const struct trib_capture *c, struc
 	return 0;
 }
 
-/* The file's mark may spare the reading. Not for the first report of a day: that one says "nothing changed" to the city and must have looked. */
-static const struct trib_known *known_marks(struct trib_cli *cli, bool report, struct trib_last_capture *room)
+/* The file's mark may spare the reading. Not for the first report of a day, which says "nothing changed" to the city and must have looked; nor for the
+ * first capture of `watch` on a day, which may be all that comes before it. */
+static const struct trib_known *known_marks(struct trib_cli *cli, bool must_look, struct trib_last_capture *room)
 {
 	const struct trib_state *s = trib_cli_state(cli);
 	bool new_day = !s->tip.exists || trib_local_day(s->tip.captured_at) != trib_local_day(trib_now());
-	return trib_cli_flag(cli, "full-scan") || (report && new_day) ? NULL : trib_record_known(s, room);
+	return trib_cli_flag(cli, "full-scan") || (must_look && new_day) ? NULL : trib_record_known(s, room);
 }
 
 /* Written when it stands: `status` tells what is in the history, and the mark belongs to the commit that is the last one now. */
@@ -171,6 +172,7 @@ static int note(struct trib_cli *cli, const struct trib_capture *c, const char *
 	trib_json(cli, "full_tables", json_integer((json_int_t)c->full_tables));
 	trib_json(cli, "snapshot", json_string(c->snapshot));
 	trib_json(cli, "engine", json_string(c->engine));
+	trib_json(cli, "ms", json_integer((json_int_t)c->ms));
 	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));
 	trib_json(cli, "pages_changed", json_integer((json_int_t)c->pages_changed));
 	if (strcmp(outcome, "committed") == 0 || strcmp(outcome, "loss-accepted") == 0)
@@ -186,7 +188,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	struct trib_state *s = trib_cli_state(cli);
 	struct trib_last_capture last;
 	*ret = (struct agent_captured){0};
-	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_marks(cli, report, &last), &c, &cli->err))
+	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_marks(cli, report || (message && strcmp(message, TRIB_WATCH_TEXT) == 0), &last), &c, &cli->err))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;

@@ -1,16 +1,29 @@
 /* cmd_config.c: `config`, `doctor`: who this office is, and whether it is in order. */
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "agent/commands.h"
 #include "agent/link.h"
+#include "agent/settings.h"
 #include "agent/private.h"
 #include "core/base/clock.h"
 
 /* ---- config ---- */
 
+#define SETTINGS_MAX 10
 struct setting { const char *key; char value[4200]; };
 
-static size_t settings(const struct trib_state *s, struct setting ret[8])
+#define TRIB_SETTING_VALUE 32
+
+static void put_own(const struct trib_settings *c, const char *key, char ret[TRIB_SETTING_VALUE])
+{
+	if (strcmp(key, "watch") == 0 && c->watch_s)
+		(void)snprintf(ret, TRIB_SETTING_VALUE, "%llu", (unsigned long long)c->watch_s);
+	else
+		(void)snprintf(ret, TRIB_SETTING_VALUE, "%s", strcmp(key, "watch") != 0 && c->fine_history ? "on" : "off");
+}
+
+static size_t settings(const struct trib_state *s, const struct trib_settings *c, struct setting ret[SETTINGS_MAX])
 {
 	const struct trib_node *n = &s->node;
 	const struct { const char *key, *value; } all[] = {{"node", n->node}, {"app", n->app}, {"name", n->name}, {"city", n->city}, {"database", n->db_path},
@@ -24,13 +37,21 @@ static size_t settings(const struct trib_state *s, struct setting ret[8])
 	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->policy);
 	ret[i].key = "incarnation";
 	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->incarnation);
+	static const char *const own[] = {"watch", "fine-history"};
+	for (size_t k = 0; k < TRIB_COUNT(own); k++) {
+		ret[i].key = own[k];
+		put_own(c, own[k], ret[i++].value);
+	}
 	return i;
 }
 
 static int print_settings(struct trib_cli *cli, const char *only)
 {
-	struct setting all[8];
-	size_t n = settings(trib_cli_state(cli), all);
+	struct setting all[SETTINGS_MAX];
+	struct trib_settings c;
+	if (trib_settings_load(trib_cli_state(cli)->dir, &c, &cli->err))
+		return -1;
+	size_t n = settings(trib_cli_state(cli), &c, all);
 	bool found = false;
 	for (size_t i = 0; i < n; i++) {
 		if (only && strcmp(only, all[i].key) != 0)
@@ -60,6 +81,43 @@ static int drop_name(struct trib_private_list *l, const struct trib_private_list
 	return 0;
 }
 
+/* on, off or, where `most` is not 0, a number up to it. */
+static int take_value(struct trib_cli *cli, const char *key, const char *text, uint64_t on, uint64_t most, uint64_t *ret)
+{
+	char *end = NULL;
+	if (strcmp(text, "on") == 0 || strcmp(text, "off") == 0) {
+		*ret = text[1] == 'n' ? on : 0;
+		return 0;
+	}
+	errno = 0;
+	unsigned long v = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+	if (!end || *end || errno || v < 1 || v > most)
+		return trib_fail(&cli->err, TRIB_E_USAGE, most ? _("%s takes on, off or seconds up to %d") : _("%s takes on or off"), key, TRIB_WATCH_S_MAX);
+	*ret = v;
+	return 0;
+}
+
+static int set_own(struct trib_cli *cli, const char *key, const char *text)
+{
+	struct trib_settings c;
+	uint64_t v = 0;
+	const char *dir = trib_cli_state(cli)->dir;
+	bool watch = strcmp(key, "watch") == 0;
+	if (trib_settings_load(dir, &c, &cli->err) || take_value(cli, key, text, watch ? TRIB_WATCH_S : 1, watch ? TRIB_WATCH_S_MAX : 0, &v))
+		return -1;
+	if (watch)
+		c.watch_s = v;
+	else
+		c.fine_history = v;
+	if (!cli->dry_run && trib_settings_save(dir, &c, &cli->err))
+		return -1;
+	char value[TRIB_SETTING_VALUE];
+	put_own(&c, key, value);
+	trib_json(cli, key, json_string(value));
+	trib_say(cli, "%s=%s\n", key, value);
+	return 0;
+}
+
 /* `config set private X` and `config set public X`: this office's own list. The city's list counts beside it. */
 int agent_cmd_config_set(struct trib_cli *cli)
 {
@@ -68,6 +126,8 @@ int agent_cmd_config_set(struct trib_cli *cli)
 	struct trib_state *s = trib_cli_state(cli);
 	const char *key = cli->argv[0], *value = cli->argv[1];
 	bool private = strcmp(key, "private") == 0;
+	if (strcmp(key, "watch") == 0 || strcmp(key, "fine-history") == 0)
+		return set_own(cli, key, value);
 	if (!private && strcmp(key, "public") != 0)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s cannot be set; try: tributary-agent config set private TABLE.COLUMN"), key);
 	if (trib_capture_inspect(s->node.db_path, &schema, &cli->err) || trib_private_own_names(s, &own, &cli->err) ||

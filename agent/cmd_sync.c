@@ -133,11 +133,21 @@ static void say_epoch(struct trib_cli *cli, const char *origin)
 	trib_say(cli, _("The hub came back from an old copy; an administrator let its log go on as %s. What it had lost was sent again or waits for the next run.\n"), origin);
 }
 
+static void say_squashed(struct trib_cli *cli, const struct trib_pushed *p)
+{
+	trib_json(cli, "squashed", json_integer((json_int_t)p->squashed.captures));
+	if (p->squashed.captures)
+		trib_say(cli, _("%zu captures of `watch` became %zu commits\n"), p->squashed.captures, p->squashed.commits);
+	if (p->not_squashed[0])
+		trib_talk(cli, _("the captures of `watch` were sent one by one: %s\n"), p->not_squashed);
+}
+
 static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err))
 		return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
+	say_squashed(cli, pushed);
 	if (trib_link_progress(s, p, &cli->err))
 		return -1;
 	say_epoch(cli, pushed->new_epoch);

@@ -28,6 +28,7 @@ int agent_cmd_enrol(struct trib_cli *cli);
 int agent_cmd_push(struct trib_cli *cli);
 int agent_cmd_pull(struct trib_cli *cli);
 int agent_cmd_sync(struct trib_cli *cli);
+int agent_cmd_watch(struct trib_cli *cli);
 int agent_cmd_cert_show(struct trib_cli *cli);
 int agent_cmd_cert_renew(struct trib_cli *cli);
 int agent_cmd_cert_rotate(struct trib_cli *cli);
@@ -40,7 +41,10 @@ int agent_cmd_bundle_apply(struct trib_cli *cli);
 int agent_cmd_doctor(struct trib_cli *cli);
 
 extern const struct trib_opt agent_opts_init[], agent_opts_commit[], agent_opts_log[], agent_opts_show[], agent_opts_check[], agent_opts_restore[],
-	agent_opts_enrol[], agent_opts_sync[], agent_opts_bundle_create[], agent_opts_reset[];
+	agent_opts_enrol[], agent_opts_sync[], agent_opts_bundle_create[], agent_opts_watch[], agent_opts_reset[];
+
+/* An enrolment that was cut off after its certificates came is finished; cli->ctx is the state, opened for writing. */
+int agent_finish_enrolment(struct trib_cli *cli);
 
 /* Capture and commit, as `commit` and `sync` do it; fills cli->json and prints. *ret_changed: a commit was made. A braked capture
  * returns 0 with *ret_braked (nothing was committed, unless `report`). */

@@ -6,6 +6,7 @@
 #include "agent/child.h"
 #include "agent/outbox.h"
 #include "agent/receipts.h"
+#include "agent/settings.h"
 #include "agent/stream.h"
 #include "core/base/clock.h"
 #include "core/base/i18n.h"
@@ -317,6 +318,16 @@ static int check_held(struct link *l, size_t n, struct trib_err *err)
 						       "must run: tributary-hub recover", (unsigned long long)p.held_seq);
 }
 
+/* After the hub was asked where it stands: stock git may have pushed, too. */
+static void squash(struct link *l, const struct hub_refs *refs, struct trib_pushed *out)
+{
+	struct trib_settings c;
+	struct trib_err err;
+	if (trib_settings_load(l->s->dir, &c, &err) ||
+	    (!c.fine_history && trib_outbox_squash(l->s, refs->has_main ? refs->main : NULL, &out->squashed, &err)))
+		(void)snprintf(out->not_squashed, sizeof(out->not_squashed), "%s", err.msg);
+}
+
 static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 {
 	struct hub_refs refs = {0};
@@ -326,6 +337,7 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet; try: tributary-agent commit");
 	if (trib_child_run(child_list, l, &refs, sizeof(refs), TRIB_REQUEST_MS, err) || check_hub(l, &refs, out, err))
 		return -1;
+	squash(l, &refs, out);
 	int found = find_new(l, &refs, &chain, &n, err);
 	if (found && err->code == TRIB_E_FORK && l->s->node.incarnation > 1)
 		found = succeed(l, &refs, err) || find_new(l, &refs, &chain, &n, err) ? -1 : 0;
@@ -354,6 +366,8 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 				 (unsigned long long)pulled.held_seq);
 	if (pulled.new_epoch[0])
 		memcpy(out.new_epoch, pulled.new_epoch, sizeof(out.new_epoch));
+	if (out.commits)
+		(void)!trib_outbox_note_held(s, err); /* a cache */
 	*ret = out;
 	return 0;
 }

@@ -2,13 +2,20 @@
 #ifndef TRIB_LINK_H
 #define TRIB_LINK_H
 
-#include "agent/state.h"
+#include "agent/outbox.h"
 
 /* POST /enrol with a slip's bytes (F11). *ret_issued false: still waiting for approval (try again). On success the state folder holds
  * certificates, city, name, hub URL; commits are then signed anew by the caller (trib_outbox_resign). */
 int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_span slip, bool *ret_issued, struct trib_err *err) TRIB_MUST_CHECK;
-struct trib_pushed { uint64_t commits; uint64_t bytes; bool up_to_date; char new_epoch[TRIB_TITLE_MAX + 32]; };
-/* Pushes refs/heads/main in bounded steps through refs/tributary/push; then fetches (trib_link_pull) so that receipts arrive. A refusal is
+struct trib_pushed {
+	uint64_t commits, bytes;
+	bool up_to_date;
+	struct trib_squashed squashed;
+	char not_squashed[TRIB_ERR_MSG]; /* why captures of `watch` went one by one; "" */
+	char new_epoch[TRIB_TITLE_MAX + 32];
+};
+/* Puts captures of `watch` together first, unless this office wants them fine (a failure keeps nothing back).
+ * Pushes refs/heads/main in bounded steps through refs/tributary/push; then fetches (trib_link_pull) so that receipts arrive. A refusal is
  * the hub's code and sentence. */
 int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */

@@ -15,6 +15,7 @@ static const struct trib_cmd commands[] = {
 	{"push", "", N_("send what the hub does not hold yet"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_push},
 	{"pull", "", N_("fetch receipts from the hub"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_pull},
 	{"sync", "", N_("commit, push and pull: what runs every night"), agent_opts_sync, 0, 0, TRIB_NEED_WRITE, agent_cmd_sync},
+	{"watch", "", N_("capture every few minutes until it is told to end; off by default"), agent_opts_watch, 0, 0, 0, agent_cmd_watch},
 	{"restore", "", N_("make a database file of any moment, proven by digest"), agent_opts_restore, 0, 0, TRIB_NEED_STATE, agent_cmd_restore},
 	{"reset", "", N_("say the whole database once more, for a history that is out of step; names the rows that differ"), agent_opts_reset, 0, 0, TRIB_NEED_WRITE, agent_cmd_reset},
 	{"bundle create", "FILE", N_("write what the city lacks (or an encrypted copy of the private half) to a file to be carried by hand"), agent_opts_bundle_create, 1, 1,
@@ -32,15 +33,16 @@ static const struct trib_cmd commands[] = {
 static struct trib_state state = {.lock = TRIB_LOCK_INIT};
 
 /* An enrolment that was cut off after its certificates came: the unsent commits still carry the old ones. */
-static int finish_enrolment(struct trib_cli *cli)
+int agent_finish_enrolment(struct trib_cli *cli)
 {
+	struct trib_state *s = trib_cli_state(cli);
 	bool stale;
 	size_t n;
-	if (trib_outbox_stale(&state, &stale, &cli->err))
+	if (trib_outbox_stale(s, &stale, &cli->err))
 		return -1;
 	if (!stale || cli->dry_run)
 		return 0;
-	if (trib_outbox_resign(&state, &n, &cli->err))
+	if (trib_outbox_resign(s, &n, &cli->err))
 		return -1;
 	trib_talk(cli, _("%zu unsent commits were signed anew with the present certificate\n"), n);
 	return 0;
@@ -59,7 +61,7 @@ static int prepare(struct trib_cli *cli)
 	cli->ctx = &state;
 	if (trib_state_keys(&state, &cli->err))
 		return -1;
-	return needs & TRIB_NEED_WRITE ? finish_enrolment(cli) : 0;
+	return needs & TRIB_NEED_WRITE ? agent_finish_enrolment(cli) : 0;
 }
 
 static void finish(struct trib_cli *cli)

@@ -33,11 +33,12 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* What was ever offered to the hub ends here: it is never made anew by squashing, with or without a receipt. Set before commits leave this folder. */
 #define TRIB_REF_PUSH "refs/tributary/push"
-/* Captures of `watch` carry this text. A row of them that was never offered becomes one commit (squash.c). TRIB_E_VERIFY when the result would not be
- * the same state; every error leaves the history as it was. */
+/* Captures of `watch` carry this text. A row of them that was never offered becomes one commit (squash.c). `hub_tip`: where the hub says that it stands,
+ * NULL = it has nothing; when that is none of our commits, nothing is done. TRIB_E_VERIFY when the result would not be the same state; every error leaves
+ * the history as it was. */
 #define TRIB_WATCH_TEXT "captured by watch"
 struct trib_squashed { size_t captures, commits; }; /* so many captures became so many commits */
-int trib_outbox_squash(struct trib_state *s, struct trib_squashed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_outbox_squash(struct trib_state *s, const uint8_t *hub_tip, struct trib_squashed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Keeps the state of the tip, which the hub holds by now: the next squashing starts from it. A cache: without it the history is judged up to there. */
 int trib_outbox_note_held(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 /* True when the last commit has no receipt and was made under another certificate, city, incarnation or policy than those of now: an enrolment

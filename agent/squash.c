@@ -2,8 +2,8 @@
  *
  * Captures of `watch` carry TRIB_WATCH_TEXT as their text: that mark is signed with them, cannot get lost, and a capture without it is never put
  * together with others, except the plain one that ends a row of them (the night's `sync`). A row stays under one schema.
- * What was ever offered to the hub is not touched, with or without a receipt: the hub may hold it. Nor is what has a private half. The new commit holds the net changes and must lead to
- * the digest that the last of the old ones has: else nothing is done. Crash safety as in resign.c. */
+ * What was ever offered to the hub is not touched, with or without a receipt: the hub may hold it. Nor is what has a private half. The new commit
+ * holds the net changes and must lead to the digest that the last of the old ones has: else nothing is done. Crash safety as in resign.c. */
 #include "agent/anew.h"
 #include "agent/capture/compose.h"
 #include "agent/private.h"
@@ -96,19 +96,25 @@ static int read_row(struct trib_anew *a, size_t at, struct row *ret, struct trib
 	return 0;
 }
 
-/* Nothing that was ever offered, and no hand-over of the signing key: only the key before could sign that one again. */
-static int leave_offered(struct trib_anew *a, struct trib_err *err)
+/* Nothing that was ever offered, and nothing before a reset (its salt is another) or a hand-over of the signing key (only the key before could sign it). */
+static int leave_offered(struct trib_anew *a, const uint8_t *hub_tip, bool *ret_found, struct trib_err *err)
 {
 	uint8_t offered[TRIB_OID_LEN];
 	bool any = trib_repo_ref(a->s->repo, TRIB_REF_PUSH, offered, err) == 0;
 	if (!any && err->code != TRIB_E_NOT_FOUND)
 		return -1;
+	*ret_found = !hub_tip;
+	for (size_t i = a->n; i > 0 && !*ret_found; i--) {
+		*ret_found = memcmp(a->chain[i - 1], hub_tip, TRIB_OID_LEN) == 0;
+		if (*ret_found && i > a->base)
+			a->base = i;
+	}
 	for (size_t i = a->n; i > a->base; i--) {
 		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 		TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 		if (trib_anew_read(a->s, a->chain[i - 1], &c, &m, err))
 			return -1;
-		if ((any && memcmp(a->chain[i - 1], offered, TRIB_OID_LEN) == 0) || m.kind == TRIB_KIND_ROTATE)
+		if ((any && memcmp(a->chain[i - 1], offered, TRIB_OID_LEN) == 0) || m.kind != TRIB_KIND_CHANGE)
 			a->base = i;
 	}
 	return 0;
@@ -137,11 +143,14 @@ static int leave_private(struct trib_anew *a, struct trib_err *err)
 }
 
 /* On to the first row that is one. False: there is none. */
-static int find_first(struct trib_anew *a, bool *ret, struct trib_err *err)
+static int find_first(struct trib_anew *a, const uint8_t *hub_tip, bool *ret, struct trib_err *err)
 {
+	bool found;
 	*ret = false;
-	if (leave_offered(a, err) || leave_private(a, err))
+	if (leave_offered(a, hub_tip, &found, err) || leave_private(a, err))
 		return -1;
+	if (!found)
+		return 0;
 	for (size_t at = a->base; at < a->n;) {
 		struct row r;
 		if (read_row(a, at, &r, err))
@@ -252,7 +261,7 @@ static int start_tip(struct trib_anew *a, struct trib_tip *ret, struct trib_err 
 	return trib_anew_judge_base(a, ret, err);
 }
 
-int trib_outbox_squash(struct trib_state *s, struct trib_squashed *ret, struct trib_err *err)
+int trib_outbox_squash(struct trib_state *s, const uint8_t *hub_tip, struct trib_squashed *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
 	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
@@ -264,7 +273,7 @@ int trib_outbox_squash(struct trib_state *s, struct trib_squashed *ret, struct t
 	if (trib_state_keys(s, err) || trib_anew_load(&a, err) || trib_anew_all_current(&a, &current, err))
 		return -1;
 	size_t held = a.base;
-	if (!current || a.heir || find_first(&a, &any, err))
+	if (!current || a.heir || find_first(&a, hub_tip, &any, err))
 		return current && !a.heir ? -1 : 0;
 	if (!any)
 		return 0;

@@ -14,6 +14,8 @@
  *   own             one line OID per commit this folder made and the hub has not receipted (D5.6)
  *   receipts/SEQ    one receipts file (F8) per held commit; checkpoint    the last checkpoint kept
  *   merged          kv: highest seq known to be in the city
+ *   held-tip        cache: the tip's state when the hub last took everything (squash.c)
+ *   settings        what this office chose for itself (settings.h)
  *   last-capture    kv text of the last run: for `status`
  *   private.git private-tip private.conf    the private half (agent/private.h)
  *   lock            trib_lock of every command that changes state

@@ -53,7 +53,7 @@ static bool watch(struct scratch *x, const char *sql) { return capture(x, sql, T
 static void squash(struct scratch *x, size_t captures, size_t commits)
 {
 	struct trib_squashed done;
-	OK(trib_outbox_squash(&x->s, &done, err));
+	OK(trib_outbox_squash(&x->s, NULL, &done, err));
 	assert_int_equal(done.captures, captures);
 	assert_int_equal(done.commits, commits);
 }
@@ -230,10 +230,28 @@ static void a_false_kept_state_changes_nothing(void **state)
 	watch(x, "INSERT INTO t VALUES(2, 1)");
 	memcpy(was, x->s.tip.oid, sizeof(was));
 	struct trib_err err;
-	assert_int_equal(trib_outbox_squash(&x->s, &done, &err), -1);
+	assert_int_equal(trib_outbox_squash(&x->s, NULL, &done, &err), -1);
 	assert_int_equal(err.code, TRIB_E_VERIFY);
 	assert_memory_equal(was, x->s.tip.oid, sizeof(was));
 	assert_int_equal(prove(x), 3);
+}
+
+static void where_the_hub_stands_is_asked(void **state)
+{
+	struct scratch *x = *state;
+	uint8_t hub[TRIB_OID_LEN], strange[TRIB_OID_LEN] = {7};
+	struct trib_squashed done;
+	capture(x, "CREATE TABLE t(id INTEGER PRIMARY KEY, a)", NULL);
+	watch(x, "INSERT INTO t VALUES(1, 1)");
+	watch(x, "INSERT INTO t VALUES(2, 1)");
+	memcpy(hub, x->s.tip.oid, sizeof(hub)); /* somebody pushed with stock git: no ref here tells */
+	watch(x, "INSERT INTO t VALUES(3, 1)");
+	watch(x, "INSERT INTO t VALUES(4, 1)");
+	OK(trib_outbox_squash(&x->s, strange, &done, err));
+	assert_int_equal(done.captures, 0); /* a fork is told by others */
+	OK(trib_outbox_squash(&x->s, hub, &done, err));
+	assert_int_equal(done.captures, 2);
+	assert_int_equal(prove(x), 4);
 }
 
 /* ---- killed ---- */
@@ -244,7 +262,7 @@ static void squash_in_child(const char *state_dir, const char *point)
 	struct trib_err err;
 	struct trib_squashed done;
 	setenv("TRIBUTARY_CRASH_AT", point, 1);
-	if (trib_state_open(state_dir, true, &s, &err) || trib_state_keys(&s, &err) || trib_outbox_squash(&s, &done, &err))
+	if (trib_state_open(state_dir, true, &s, &err) || trib_state_keys(&s, &err) || trib_outbox_squash(&s, NULL, &done, &err))
 		_exit(1);
 	_exit(0);
 }
@@ -276,7 +294,7 @@ static void a_kill_while_squashing_leaves_one_whole_history(void **state)
 		OK(trib_state_keys(&x->s, err));
 		size_t n = prove(x);
 		assert_true(n == have + 3 || n == have + 1);
-		OK(trib_outbox_squash(&x->s, &done, err));
+		OK(trib_outbox_squash(&x->s, NULL, &done, err));
 		assert_int_equal(prove(x), ++have);
 		assert_false(watch(x, NULL));
 	}
@@ -331,7 +349,7 @@ static size_t one_history(uint64_t seed, bool alone)
 	}
 	replay(&x, &was, d1);
 	size_t before = prove(&x);
-	OK(trib_outbox_squash(&x.s, &done, err));
+	OK(trib_outbox_squash(&x.s, NULL, &done, err));
 	size_t after = prove(&x);
 	if (after > before || (done.captures && after >= before) || (!done.captures && after != before))
 		fail_msg("seed %llu: %zu commits became %zu", (unsigned long long)seed, before, after);
@@ -381,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_rows_of_watch_are_squashed, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_offered_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_false_kept_state_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(where_the_hub_stands_is_asked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_while_squashing_leaves_one_whole_history, setup, teardown),
 		cmocka_unit_test(random_histories_say_the_same),
 	};

@@ -1,0 +1,197 @@
+#!/bin/sh
+# `watch` beside programs that write, in both journal modes: every capture is a state between two transactions; kill -9 leaves a history that goes on; what
+# it captured is one commit at the hub, unless the office wants it fine.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+st=$dir/$a/state
+db=$dir/$a/office.db
+log=$dir/lines
+LC_ALL=C.UTF-8
+export LC_ALL
+
+# A program with an invariant: each transaction moves an amount, so the sum stays 0 and both sides have as many rows.
+cat >"$dir/program.py" <<'E2'
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
+db.execute("PRAGMA journal_mode=" + sys.argv[2])
+db.execute("PRAGMA synchronous=NORMAL")
+db.execute("CREATE TABLE IF NOT EXISTS ledger(id INTEGER PRIMARY KEY, side TEXT, amount INT)")
+end, i = time.time() + float(sys.argv[3]), 0
+while time.time() < end:
+    i += 1
+    db.execute("BEGIN IMMEDIATE")
+    for side, sign in (("in", 1), ("out", -1)):
+        for k in range(5):
+            db.execute("INSERT INTO ledger(side, amount) VALUES(?, ?)", (side, sign * i))
+    if i % 3 == 0:
+        db.execute("UPDATE ledger SET amount = amount * 2 WHERE id % 7 = 0 AND side = 'none'")
+        db.execute("DELETE FROM ledger WHERE id IN (SELECT min(id) FROM ledger WHERE side = 'in' UNION SELECT min(id) FROM ledger WHERE side = 'out')")
+    db.execute("COMMIT")
+    time.sleep(0.02)
+time.sleep(float(sys.argv[4]) if len(sys.argv) > 4 else 0)
+E2
+program() { python3 "$dir/program.py" "$db" "$@" >"$dir/program.out" 2>&1; }
+watch_start() { # watch_start ARGS...
+	"$bin/tributary-agent" --state "$st" --json -v watch --interval 1 "$@" >>"$log" 2>"$dir/watch.err" &
+	watch_pid=$!
+}
+watch_end() { # its exit status
+	kill "-$1" $watch_pid 2>/dev/null
+	wait $watch_pid
+}
+seq_now() { git -C "$st/repo.git" rev-list --count main; }
+invariant() { # of every commit: the rows of both sides are as many
+	for oid in $(git -C "$st/repo.git" rev-list main); do
+		rm -f "$dir/at.db"
+		agent $a restore --at "$oid" --to "$dir/at.db" >/dev/null || return 1
+		has=$(sqlite3 "$dir/at.db" "SELECT count(*) FROM sqlite_schema WHERE name = 'ledger'")
+		[ "$has" = 0 ] || same "$(sqlite3 "$dir/at.db" "SELECT sum(side = 'in') - sum(side = 'out') FROM ledger")" 0 || return 1
+	done
+}
+whole() {
+	agent $a commit && agent $a check --read-data && git -C "$st/repo.git" fsck --strict || return 1
+	rm -f "$dir/r.db"
+	agent $a restore --at HEAD --to "$dir/r.db" || return 1
+	sqlite3 "$db" .dump | sort >"$dir/x"
+	sqlite3 "$dir/r.db" .dump | sort >"$dir/y"
+	cmp "$dir/x" "$dir/y"
+}
+
+ok "an office" office $a community 洗马社区
+refuses 2 "config set watch on" "watch is off by default" agent $a watch
+refuses 2 "takes on, off or seconds" "a setting must make sense" agent $a config set watch often
+refuses 2 "1 to 86400" "so must an interval" agent $a watch --interval 0
+setting() { agent $a config set watch 600 && same "$(agent $a config get watch)" 600 && agent $a config set watch off && same "$(agent $a config get watch)" off; }
+ok "it can be set" setting
+
+# WAL: the program keeps the database open all the time.
+beside() { # beside MODE: a program and watch, which is killed twice
+	watch_start
+	program "$1" 6 1 &
+	program_pid=$!
+	sleep 2.3
+	watch_end KILL
+	watch_start
+	sleep 1.1
+	watch_end 9
+	watch_start
+	wait $program_pid || { cat "$dir/program.out"; return 1; }
+	sleep 1.2
+	watch_end TERM
+}
+: >"$log"
+before=$(seq_now)
+ok "watch beside a program in WAL mode, killed twice, then told to end" beside wal
+several() { [ "$(seq_now)" -ge $((before + 3)) ] || { seq_now; cat "$dir/watch.err"; return 1; }; }
+ok "it made several commits" several
+by_list() { grep -q '"snapshot":"wal-list"' "$log" || { cat "$log"; return 1; }; }
+ok "and looked at listed pages alone" by_list
+lines() { python3 -c 'import json, sys
+events = [json.loads(line)["event"] for line in open(sys.argv[1])]
+assert events[-1] == "stopped" and set(events) <= {"committed", "unchanged", "idle", "failed", "stopped"}, events' "$log"; }
+ok "each line is one JSON document, the last one says the end" lines
+ok "each of its commits is a state between two transactions" invariant
+ok "the history is whole and goes on" whole
+
+: >"$log"
+before=$(seq_now)
+ok "the same in rollback mode" beside delete
+ok "it made several commits" several
+no_list() { ! grep -q wal-list "$log"; }
+ok "there is no list there" no_list
+ok "each of its commits is a state between two transactions" invariant
+ok "the history is whole and goes on" whole
+
+# Nothing is held between two looks.
+free_between() {
+	: >"$log"
+	watch_start
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		[ ! -s "$log" ] || break
+		sleep 0.3
+	done
+	flock -n "$st/lock" true && sqlite3 "$db" "PRAGMA journal_mode=WAL; PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE; COMMIT" && agent $a commit || { watch_end TERM; return 1; }
+	ls "/proc/$watch_pid/fd" -l | grep office.db && { watch_end TERM; return 1; }
+	watch_end TERM
+}
+ok "between two looks nothing is open and nothing locked" free_between
+idle() { grep -q '"event":"idle"' "$log"; }
+quiet() {
+	: >"$log"
+	watch_start
+	sleep 3.5
+	watch_end INT && idle && ! grep -q '"event":"committed"' "$log"
+}
+ok "nothing changed: nothing is read" quiet
+
+# The hub.
+ok "a city is made" city_init
+ok "the hub listens" hub_start
+ok "the office enrols with its slip" enrol $a community 洗马社区
+ok "and syncs" agent $a sync
+held() { git -C "$dir/hub/histories/$a/community.git" rev-list --count main 2>/dev/null || git -C "$(find "$dir/hub" -type d -path "*$a*" -name 'community.git')" rev-list --count main; }
+few=$(seq_now)
+at_hub() { same "$(held)" "$(seq_now)"; }
+ok "the hub holds all of them, put together" at_hub
+
+day() { # day N: captures one after the other
+	i=0
+	while [ $i -lt "$1" ]; do
+		i=$((i + 1))
+		sql $a "INSERT INTO ledger(side, amount) VALUES('in', $i), ('out', -$i); UPDATE demand SET n = n + 1; INSERT INTO journal VALUES('row $i'); DELETE FROM journal WHERE line = 'row $((i - 1))'" || return 1
+		: >"$log"
+		"$bin/tributary-agent" --state "$st" --json watch --interval 1 >"$log" 2>"$dir/watch.err" &
+		watch_pid=$!
+		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+			grep -q committed "$log" && break
+			sleep 0.1
+		done
+		watch_end TERM
+		grep -q committed "$log" || { cat "$log" "$dir/watch.err"; return 1; }
+	done
+}
+ok "five captures by watch" day 5
+ok "are five commits here" same "$(seq_now)" $((few + 5))
+state=$(git -C "$st/repo.git" cat-file blob main:manifest | grep '^digest ')
+sync_says() { agent $a sync >"$dir/said" 2>&1 && grep -q "5 captures of .watch. became 1 commits" "$dir/said" || { cat "$dir/said"; return 1; }; }
+ok "sync makes one of them" sync_says
+ok "one commit was pushed" same "$(held)" $((few + 1))
+ok "with the same state" same "$(git -C "$st/repo.git" cat-file blob main:manifest | grep '^digest ')" "$state"
+ok "which is in the city" eventually 1 community "SELECT count(*) FROM _bag_journal WHERE _node='$a' AND line='row 5'"
+ok "the history is whole and goes on" whole
+
+few=$(seq_now)
+for point in own-widened pending-renamed ref-moved history-moved push-step; do
+	ok "two more captures" day 2
+	killed() { TRIBUTARY_CRASH_AT=$point agent $a push; }
+	refuses 137 "" "push is killed at $point" killed
+	ok "the next one goes through" agent $a push
+	few=$((few + 1))
+	ok "with one commit" same "$(held)" "$few"
+	ok "the history is whole" agent $a check --read-data
+done
+
+ok "the office wants it fine" agent $a config set fine-history on
+ok "three captures" day 3
+ok "are pushed" agent $a sync
+ok "as they are" same "$(held)" $((few + 3))
+ok "the office wants it short again" agent $a config set fine-history off
+
+# sync beside watch: each waits for the other, none fails.
+together() {
+	: >"$log"
+	watch_start
+	program wal 4 &
+	program_pid=$!
+	for _ in 1 2 3 4; do
+		sleep 0.7
+		agent $a sync || { watch_end TERM; return 1; }
+	done
+	wait $program_pid
+	watch_end TERM && ! grep '"event":"failed"' "$log"
+}
+ok "sync works beside watch" together
+ok "the history is whole and goes on" whole
+ok "and is at the hub" agent $a sync
+ok "to the last commit" at_hub
+finish
