@@ -1,4 +1,4 @@
-/* cmd_ingest.c: `ingest`: a node's bundle mends what the hub's disk has lost. */
+/* cmd_ingest.c: `ingest`: a node's bundle brings its new commits by hand, and mends what the hub's disk has lost. */
 #include "hub/acts.h"
 #include "hub/commands.h"
 #include "hub/ingest.h"
@@ -58,13 +58,29 @@ static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
 		 in->node, in->app, (unsigned long long)in->objects, (unsigned long long)in->replaced, (unsigned long long)in->lost);
 	if (in->packs_moved)
 		trib_say(cli, _("a pack was damaged: the %llu packs of this history were moved to the folder damaged; their good objects are loose files now\n"), (unsigned long long)in->packs_moved);
-	if (in->unpublished)
-		trib_say(cli, _("%llu newer commits of the bundle were never published and are left out: the office will push them\n"), (unsigned long long)in->unpublished);
-	if (in->whole)
+	if (in->has_new && cli->dry_run)
+		trib_say(cli, _("%llu commits of the bundle are new here and would be judged as a push\n"), (unsigned long long)in->unpublished);
+	else if (in->has_new && !in->whole)
+		trib_say(cli, _("%llu commits of the bundle are new here; they wait until the history is whole again\n"), (unsigned long long)in->unpublished);
+	else if (!in->has_new && in->unpublished)
+		trib_say(cli, _("%llu commits of the bundle lead to no refs/heads/main that is new here; they are left out\n"), (unsigned long long)in->unpublished);
+	if (in->whole && in->has_old)
 		trib_say(cli, _("Proven: all %llu commits of %s/%s. Next: tributary-hub audit (and tributary-hub rebuild, if its merge had stopped)\n"),
 			 (unsigned long long)in->proven, in->node, in->app);
-	else
+	else if (!in->whole)
 		trib_say(cli, _("NOT proven beyond %llu commits: %s\n"), (unsigned long long)in->proven, in->why);
+}
+
+/* New commits, as a push would bring them. */
+static int take_new(struct trib_cli *cli, const struct trib_lock *lock, struct trib_ingest *in)
+{
+	if (trib_ingest_push(trib_cli_hub(cli), cli->argv[0], lock, in, &cli->err))
+		return trib_ctx(&cli->err, "%s (%s/%s)", cli->argv[0], in->node, in->app);
+	trib_json(cli, "taken", json_integer((json_int_t)in->taken));
+	trib_json(cli, "seq", json_integer((json_int_t)in->last_seq));
+	trib_say(cli, _("Taken: %llu new commits of %s/%s, #%llu to #%llu; each is in the log. The receipts: tributary-hub bundle create FILE --node %s --app %s\n"),
+		 (unsigned long long)in->taken, in->node, in->app, (unsigned long long)in->old_seq + 1, (unsigned long long)in->last_seq, in->node, in->app);
+	return 0;
 }
 
 static int log_ingest(struct trib_cli *cli, const struct trib_ingest *in)
@@ -92,5 +108,5 @@ int hub_cmd_ingest(struct trib_cli *cli)
 	say_result(cli, &in);
 	if (!in.whole)
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
-	return 0;
+	return in.whole && in.has_new && !cli->dry_run ? take_new(cli, &lock, &in) : 0;
 }

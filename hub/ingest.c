@@ -142,9 +142,69 @@ static int count_unpublished(struct ingest *g, struct trib_err *err)
 					 in->app);
 		}
 	}
-	if (row == 0 && !in->node[0])
-		return trib_fail(err, TRIB_E_NOT_FOUND, "no commit of this bundle was ever held by this hub; nothing was changed");
 	return row;
+}
+
+/* Nothing of it was ever held: whose it would be, by the author of its last commit. A hint only; the judge of the push asks the signature. */
+static int name_by_author(struct ingest *g, const uint8_t tip[TRIB_OID_LEN], struct trib_err *err)
+{
+	static const char tail[] = "@tributary";
+	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
+	struct trib_commitraw c;
+	char who[TRIB_NODE_MAX + TRIB_APP_MAX + sizeof(tail) + 1];
+	int have = trib_ingest_take(g, tip, TRIB_OBJ_COMMIT, &raw, err);
+	if (have <= 0)
+		return have < 0 ? -1 : trib_fail(err, TRIB_E_FORMAT, "the bundle does not hold the commit that its refs/heads/main names; nothing was changed");
+	if (trib_commitraw_parse(trib_buf_span(&raw), &c, err))
+		return trib_ctx(err, "the bundle's last commit (nothing was changed)");
+	(void)snprintf(who, sizeof(who), "%.*s", c.author_email.n < sizeof(who) ? (int)c.author_email.n : 0, (const char *)c.author_email.p);
+	char *slash = strchr(who, '/'), *at = strrchr(who, '@');
+	if (!slash || !at || at < slash || strcmp(at, tail) != 0)
+		return trib_fail(err, TRIB_E_FORMAT, "the bundle's last commit does not say of which community it is; nothing was changed");
+	*slash = *at = '\0';
+	if (!trib_id_valid(trib_span_str(who)) || !trib_id_valid(trib_span_str(slash + 1)) || strlen(who) > TRIB_NODE_MAX || strlen(slash + 1) > TRIB_APP_MAX)
+		return trib_fail(err, TRIB_E_FORMAT, "the bundle's last commit names an impossible community; nothing was changed");
+	(void)snprintf(g->in->node, sizeof(g->in->node), "%s", who);
+	(void)snprintf(g->in->app, sizeof(g->in->app), "%s", slash + 1);
+	return 0;
+}
+
+static int is_held(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(g->db.db, "SELECT 1 FROM held WHERE oid = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, oid, TRIB_OID_LEN, SQLITE_STATIC);
+	return trib_db_step(g->db.db, st, err);
+}
+
+/* Whose history the bundle is of, and whether its tip is new to the hub. */
+static int find_new(struct ingest *g, struct trib_err *err)
+{
+	struct trib_ingest *in = g->in;
+	const uint8_t *tip = NULL;
+	TRIB_AUTO(trib_tip) struct trib_tip published = {0};
+	for (size_t i = 0; i < g->head.nrefs; i++)
+		if (strcmp(g->head.refs[i].name, "refs/heads/main") == 0)
+			tip = g->head.refs[i].oid;
+	if (!tip && !in->node[0])
+		return trib_fail(err, TRIB_E_NOT_FOUND, "no commit of this bundle was ever held by this hub, and it names no refs/heads/main; nothing was changed");
+	if (!in->node[0] && name_by_author(g, tip, err))
+		return -1;
+	int held = tip ? is_held(g, tip, err) : 1;
+	int known = held < 0 ? -1 : trib_hubdb_tip(&g->db, in->node, in->app, &published, err);
+	if (known < 0)
+		return -1;
+	g->published = in->has_old = known > 0;
+	in->has_new = !held;
+	in->head_len = g->head.head_len;
+	if (tip)
+		memcpy(in->new_tip, tip, TRIB_OID_LEN);
+	if (known) {
+		memcpy(in->old_tip, published.oid, TRIB_OID_LEN);
+		in->old_seq = published.seq;
+	}
+	return 0;
 }
 
 static int look_at_all(struct ingest *g, struct trib_err *err)
@@ -209,8 +269,10 @@ static int prove(struct ingest *g, struct trib_err *err)
 	int known = trib_hubdb_tip(&g->db, g->in->node, g->in->app, &published, err);
 	if (known < 0)
 		return -1;
-	if (!known)
-		return trib_fail(err, TRIB_E_NOT_FOUND, "the hub has published nothing of %s/%s", g->in->node, g->in->app);
+	if (!known) {
+		g->in->whole = true; /* nothing is published, so nothing is lost */
+		return 0;
+	}
 	if (!g->in->dry_run && trib_repo_ref_set(g->repo, "refs/heads/main", published.oid, &why)) {
 		(void)snprintf(g->in->why, sizeof(g->in->why), "%s", why.msg);
 		return 0;
@@ -228,7 +290,17 @@ static int open_repo(struct ingest *g, struct trib_err *err)
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(g->hub, g->in->node, g->in->app);
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!g->published && !trib_fs_exists(path)) /* of a first bundle nothing stays that was not judged */
+		return 0;
 	return g->in->dry_run ? trib_repo_open(path, false, &g->repo, err) : trib_repo_create(path, &g->repo, err);
+}
+
+static int published(struct ingest *g, struct trib_err *err)
+{
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	int known = trib_hubdb_tip(&g->db, g->in->node, g->in->app, &tip, err);
+	g->published = known > 0;
+	return known < 0 ? -1 : open_repo(g, err);
 }
 
 static int run(struct ingest *g, const char *bundle, struct trib_err *err)
@@ -240,10 +312,10 @@ static int run(struct ingest *g, const char *bundle, struct trib_err *err)
 	/* Thin bundles lean on the repository, so it must be known first; a whole one names it by its commits. */
 	if (trib_fs_remove_tree(g->dir, err) || trib_fs_mkdirs(g->dir, 0700, err) || trib_db_open_own(path, false, &g->own, err) ||
 	    trib_db_exec(g->own, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF", err) || trib_db_exec(g->own, own_schema, err) ||
-	    trib_hubdb_open(g->hub, false, &g->db, err) || (named && open_repo(g, err)) || trib_ingest_bundle(g, bundle, err) || count_unpublished(g, err) ||
+	    trib_hubdb_open(g->hub, false, &g->db, err) || (named && published(g, err)) || trib_ingest_bundle(g, bundle, err) || count_unpublished(g, err) || find_new(g, err) ||
 	    (!named && open_repo(g, err)) || look_at_all(g, err))
 		return -1;
-	if (!g->in->dry_run && trib_ingest_replace(g, err))
+	if (!g->in->dry_run && g->repo && trib_ingest_replace(g, err))
 		return -1;
 	return prove(g, err);
 }

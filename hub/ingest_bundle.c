@@ -42,7 +42,7 @@ static int read_base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_
 		if (err->code == TRIB_E_NOMEM)
 			return -1;
 	}
-	return trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that the hub has not or only damaged; make a whole one: git bundle create FILE main");
+	return trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that the hub has not or only damaged; say whose it is (--node ID --app NAME), or make a whole one: git bundle create FILE main");
 }
 
 static int put(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
@@ -71,10 +71,9 @@ static int scan(struct trib_span pack, struct trib_err *err)
 
 static int unpack(struct ingest *g, struct trib_span file, struct trib_err *err)
 {
-	struct trib_bundle b = {0};
-	if (trib_bundle_parse(trib_span(file.p, file.n < HEAD_MAX ? file.n : HEAD_MAX), &b, err))
+	if (trib_bundle_parse(trib_span(file.p, file.n < HEAD_MAX ? file.n : HEAD_MAX), &g->head, err))
 		return -1;
-	struct trib_span pack = trib_span(file.p + b.head_len, file.n - b.head_len);
+	struct trib_span pack = trib_span(file.p + g->head.head_len, file.n - g->head.head_len);
 	if (pack.n > TRIB_PACK_MAX)
 		return trib_fail(err, TRIB_E_LIMIT, "its pack has %zu bytes, at most %zu are taken; bundle fewer commits: git bundle create FILE main~1000..main", pack.n, TRIB_PACK_MAX);
 	if (scan(pack, err) || trib_db_exec(g->own, "BEGIN", err) || trib_unpack(pack, read_base, g, put, g, NULL, err) || trib_db_exec(g->own, "COMMIT", err))

@@ -2,6 +2,7 @@
 #ifndef TRIB_HUB_INGEST_IMPL_H
 #define TRIB_HUB_INGEST_IMPL_H
 
+#include "core/format/bundle.h"
 #include "hub/ingest.h"
 
 enum ingest_state { OBJ_GOOD, OBJ_MISSING, OBJ_BAD_LOOSE, OBJ_BAD_PACKED };
@@ -14,7 +15,8 @@ struct ingest {
 	char *dir;    /* DIR/quarantine/ingest-PID */
 	char *aside;  /* DIR/damaged/TIME/NODE/APP, made when needed */
 	struct trib_ingest *in;
-	bool down_lost;
+	struct trib_bundle head;
+	bool down_lost, published;
 };
 
 /* Reads the bundle into q. */

@@ -31,7 +31,7 @@ static const struct trib_cmd commands[] = {
 	{"rebuild", "", N_("derive the city databases and caches again from log and histories"), NULL, 0, 0, TRIB_NEED_HUB, hub_cmd_rebuild},
 	{"bundle create", "FILE", N_("write the receipts of a community to a file to be carried by hand"), hub_opts_bundle, 1, 1, TRIB_NEED_HUB, hub_cmd_bundle_create},
 	{"recover", "", N_("open a new epoch of the log after the hub came back from an old copy"), hub_opts_recover, 0, 0, TRIB_NEED_HUB, hub_cmd_recover},
-	{"ingest", "BUNDLE", N_("mend damaged or missing objects of a history from a bundle of its community"), hub_opts_ingest, 1, 1, TRIB_NEED_HUB, hub_cmd_ingest},
+	{"ingest", "BUNDLE", N_("take new commits of a community from its bundle, and mend damaged or missing objects of its history"), hub_opts_ingest, 1, 1, TRIB_NEED_HUB, hub_cmd_ingest},
 };
 
 static struct trib_hub hub;

@@ -473,11 +473,15 @@ int trib_push_serve(struct trib_worker *w, const struct trib_route *r, struct tr
 	TRIB_AUTO(trib_buf) struct trib_buf head = TRIB_BUF(HEAD_ROOM);
 	struct trib_err why, later;
 	trib_http_body_max(w->http, TRIB_PACK_MAX + HEAD_ROOM);
+	w->verdict = (struct trib_err){.code = TRIB_OK};
 	if (push_init(&p, err)) {
+		w->verdict = *err;
 		trib_log(TRIB_LOG_ERROR, "%s", err->msg);
 		return trib_http_text(w->http, 503, err, "the hub cannot take a push now; nothing is lost, try again later");
 	}
 	int got = read_commands(&p, &head, &why);
+	if (got < 0)
+		w->verdict = why;
 	if (got < 0) /* no commands were understood, so no report can name them */
 		return trib_http_text(w->http, 400, err, "%s: %s", trib_code_name(why.code), why.msg);
 	if (got == 0 || p.req.ncmds == 0) /* git's probe before a large push */
@@ -486,6 +490,7 @@ int trib_push_serve(struct trib_worker *w, const struct trib_route *r, struct tr
 	int rc = push_run(&p, first, &why);
 	/* A peer that still writes would not read an early refusal. */
 	if (rc) {
+		w->verdict = why;
 		(void)trib_http_drain(w->http, &later);
 		trib_log(TRIB_LOG_INFO, "push of %s/%s: %s: %s", r->node, r->app, trib_code_name(why.code), why.msg);
 		if (is_verdict(why.code))

@@ -290,3 +290,41 @@ int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int con
 	free(w.quarantine);
 	return rc ? 1 : 0;
 }
+
+static int push_by_hand(struct trib_worker *w, struct trib_http_io io, struct trib_err *err)
+{
+	struct trib_http_request q;
+	struct trib_route r;
+	char why[256];
+	if (trib_sandbox_limits(err) || trib_sandbox_cpu(err) || hello(w, err))
+		return -1;
+	if (!w->who.known)
+		return trib_fail(err, w->who.busy ? TRIB_E_LOCKED : TRIB_E_CERT, "%s", w->who.reason);
+	if (make_quarantine(w, err) || trib_repo_lib_init(err) || enter_sandbox(w, err))
+		return -1;
+	w->http = trib_http_new(io, TRIB_REQUEST_MS);
+	if (!w->http)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_http_next(w->http, TRIB_HEAD_MS, &q, err) <= 0)
+		return trib_ctx(err, "reading the request");
+	trib_route_parse(q.path, q.query, &r);
+	if (r.kind != TRIB_ROUTE_PUSH || trib_route_allowed(&r, &w->who, why, sizeof(why)))
+		return trib_fail(err, TRIB_E_REFUSED, "%s", r.kind == TRIB_ROUTE_PUSH ? why : "only a push is taken here");
+	struct trib_err said; /* nobody hears the answer; what counts is the verdict */
+	if (trib_push_serve(w, &r, &said) && w->verdict.code == TRIB_OK)
+		w->verdict = said;
+	*err = w->verdict;
+	return err->code == TRIB_OK ? 0 : -1;
+}
+
+int trib_worker_push(const struct trib_hub *h, int keeper_fd, const struct trib_ipc_hello *hello_is, struct trib_http_io io, struct trib_err *err)
+{
+	struct trib_worker w = {.hub = h, .keeper_fd = keeper_fd, .enrol_fd = -1, .known_fd = -1, .hello = *hello_is, .started = trib_mono_ms()};
+	struct trib_err later;
+	int rc = push_by_hand(&w, io, err);
+	trib_http_free(w.http);
+	if (w.quarantine && trib_fs_remove_tree(w.quarantine, &later))
+		trib_log(TRIB_LOG_DEBUG, "%s", later.msg);
+	free(w.quarantine);
+	return rc;
+}

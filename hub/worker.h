@@ -21,7 +21,12 @@ struct trib_worker {
 	char quarantine_name[32];     /* "wPID" below STATE/quarantine: the only place a worker may write */
 	char *quarantine;             /* its path */
 	int64_t started;              /* monotonic ms */
+	struct trib_err verdict;      /* why the last push was refused; TRIB_OK: it was taken */
 };
+
+/* One push that came by hand: the same judge, sandbox and keeper, without TLS. `hello` names the certificate whose history it is; `io` brings one
+ * whole request of git-receive-pack for NODE/APP. 0 taken; -1 with what the peer would have been told. For a process of its own: it is shut in. */
+int trib_worker_push(const struct trib_hub *h, int keeper_fd, const struct trib_ipc_hello *hello, struct trib_http_io io, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* What a target names. */
 enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT,
