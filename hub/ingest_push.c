@@ -196,9 +196,10 @@ static int count_taken(const struct trib_hub *hub, struct trib_ingest *in, struc
 
 int trib_ingest_push(const struct trib_hub *hub, const char *bundle, const struct trib_lock *lock, struct trib_ingest *in, struct trib_err *err)
 {
-	__attribute__((cleanup(run_cleanup))) struct run r = {
-		.hub = hub, .lock_fd = lock->fd, .control = {-1, -1}, .line = {-1, -1}, .said = {-1, -1}, .feed = {.head = TRIB_BUF(HEAD_ROOM), .fd = -1}, .hello = {.has_cert = 1}};
+	__attribute__((cleanup(run_cleanup))) struct run r = {.hub = hub, .lock_fd = lock->fd, .control = {-1, -1}, .line = {-1, -1}, .said = {-1, -1}};
 	struct trib_err ignored;
+	r.feed = (struct feed){.head = TRIB_BUF(HEAD_ROOM), .fd = -1};
+	r.hello.has_cert = 1;
 	if (find_cert(hub, in, r.hello.cert_sha256, err) || feed_open(&r.feed, bundle, in, err) || start(&r, err))
 		return -1;
 	int rc = hear(&r, err);

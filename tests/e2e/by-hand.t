@@ -115,7 +115,6 @@ bad "another commit in the place of a held one" 15 "none was taken: .*no ancesto
 
 # Another city's office of the same name: its certificate is not ours.
 mv "$dir/hub" "$dir/here"
-port=
 for step in city_init hub_start; do ok "another city: $step" $step; done
 mv "$dir/$b" "$dir/b-here"
 ok "the same office there" office $b community "社区 $b"
