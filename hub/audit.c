@@ -318,6 +318,23 @@ int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **r
 	return run(hub, NULL, quiet, ret, err);
 }
 
+int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	struct trib_checkpoint cp;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (!a->has_pub || trib_checkpoint_verify(note, a->hub->origin, a->log_pub, &cp, err))
+		return a->has_pub ? trib_ctx(err, "the kept checkpoint is not this log's") : trib_audit_find(a, &w, err, "without its first leaf the log has no key");
+	if (cp.size > a->size)
+		return trib_audit_find(a, &w, err, "the kept checkpoint has %llu leaves, the log has %llu: this hub is an older copy; try: tributary-hub recover",
+				       (unsigned long long)cp.size, (unsigned long long)a->size);
+	if (trib_audit_root(a, cp.size, root, err))
+		return -1;
+	return memcmp(root, cp.root, sizeof(root)) == 0 ? 0
+							 : trib_audit_find(a, &w, err, "the first %llu leaves are not those of the kept checkpoint: the log was rewritten, or two are shown",
+									   (unsigned long long)cp.size);
+}
+
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
 {
 	return run(hub, dir, quiet, ret, err);

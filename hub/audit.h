@@ -23,6 +23,9 @@ struct trib_audit_totals { uint64_t leaves, commits, communities, rows, findings
 
 /* *ret is freed by trib_audit_free, which removes the scratch folder. */
 int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* A checkpoint that somebody kept, as its note: that the log has only grown since is one more thing to be proven (findings). TRIB_E_VERIFY when this log
+ * did not sign it. */
+int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same without the real city files, which it does not look at: the derived ones are made in `dir` (must not exist) and stay there. */
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Ends the work on the derived files: verdicts that the log has are dropped, the rest is durable; their digest at the end of the log. */

@@ -7,34 +7,23 @@
 #define JSON_FINDINGS_MAX 100000 /* the list is one document in memory; the count is always whole */
 
 const struct trib_opt hub_opts_audit[] = {
-	{"since", 0, "CHECKPOINT", N_("\"last\", or a signed checkpoint at or before the last proven audit: older commits are judged once, not twice")},
+	{"since", 0, "CHECKPOINT", N_("also prove that the log has only grown since: \"last\" (the last proven audit), or the file of a checkpoint that somebody kept")},
 	{"bundle", 0, "DIR", N_("also write what an auditor takes away: histories, log, certificates, city, and the stock commands that prove them")},
 	{0},
 };
 
-/* Leaves that an earlier audit has proven; they must be the same leaves still, which the signed checkpoint and this run's root say. */
-static int since_leaf(struct trib_cli *cli, struct trib_audited *ret, uint64_t *ret_size)
+/* That the log has only grown: since the last proven audit, which every run proves, or since a checkpoint that somebody kept. */
+static int since(struct trib_cli *cli, struct trib_audit *a)
 {
 	const char *arg = trib_cli_opt(cli, "since");
-	*ret_size = 0;
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_audited last;
 	if (!arg)
 		return 0;
-	if (trib_audited_load(trib_cli_hub(cli), ret, &cli->err)) {
-		if (cli->err.code == TRIB_E_NOT_FOUND)
-			return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no audit of this hub was proven yet; try: tributary-hub audit"));
-		return -1;
-	}
-	*ret_size = ret->size;
-	if (strcmp(arg, "last") == 0)
-		return 0;
-	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
-	struct trib_checkpoint cp;
-	if (trib_fs_read(arg, &note, &cli->err) || trib_checkpoint_parse(trib_buf_span(&note), &cp, &cli->err))
-		return trib_ctx(&cli->err, "%s", arg);
-	if (cp.size > ret->size)
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("that checkpoint has %llu leaves, the last proven audit ended at %llu; try: --since last"),
-				 (unsigned long long)cp.size, (unsigned long long)ret->size);
-	*ret_size = cp.size;
+	if (strcmp(arg, "last") != 0)
+		return trib_fs_read(arg, &note, &cli->err) || trib_audit_since(a, trib_buf_span(&note), &cli->err) ? -1 : 0;
+	if (trib_audited_load(trib_cli_hub(cli), &last, &cli->err) && cli->err.code == TRIB_E_NOT_FOUND)
+		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no audit of this hub was proven yet; try: tributary-hub audit"));
 	return 0;
 }
 
@@ -128,11 +117,9 @@ static int take_away(struct trib_cli *cli)
 int hub_cmd_audit(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
-	struct trib_audited before = {0};
 	struct trib_audit_totals t;
-	uint64_t since;
 	int64_t now = trib_now();
-	if (since_leaf(cli, &before, &since) || trib_audit_run(trib_cli_hub(cli), cli->quiet || cli->json, &a, &cli->err) || report(cli, a))
+	if (trib_audit_run(trib_cli_hub(cli), cli->quiet || cli->json, &a, &cli->err) || since(cli, a) || report(cli, a))
 		return -1;
 	if (take_away(cli))
 		return -1;

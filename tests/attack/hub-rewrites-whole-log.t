@@ -14,4 +14,5 @@ refuses 15 "log\|consisten\|verif" "A does not take the new log" agent $a sync
 refuses 15 "not those that the checkpoint signed" "and the checkpoint that A kept convicts it" hub checkpoint verify "$dir/$a/state/checkpoint"
 kept() { agent $a check; }
 ok "A's receipts still prove its nights" kept
+refuses 15 "the log was rewritten, or two are shown" "an audit since the checkpoint that A kept names it" hub audit --since "$dir/$a/state/checkpoint"
 finish

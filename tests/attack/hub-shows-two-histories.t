@@ -18,4 +18,5 @@ ok "and again" agent $b sync
 refuses 15 "verify\|checkpoint\|log" "the checkpoint that A kept does not fit the log that B was shown" hub checkpoint verify "$dir/$a/state/checkpoint"
 sql $a "INSERT INTO demand VALUES('s4','丁','reported',1)"
 refuses 15 "does not continue what this office holds\|another log" "A refuses the other log" agent $a sync
+refuses 15 "the log was rewritten, or two are shown" "an audit since the checkpoint that A kept names it" hub audit --since "$dir/$a/state/checkpoint"
 finish

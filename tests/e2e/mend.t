@@ -16,6 +16,7 @@ ok "it is in the city" eventually closed community "SELECT status FROM demand WH
 ok "the audit proves all while the hub runs" hub audit
 ok "and remembers it" test -s "$dir/hub/audited"
 ok "an audit since then too" hub audit --since last
+ok "and since the checkpoint that A kept" hub audit --since "$dir/$a/state/checkpoint"
 proven_json() { hub audit --json | grep -q '"verdict": "proven"'; }
 ok "and as JSON" proven_json
 
