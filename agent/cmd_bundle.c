@@ -52,9 +52,9 @@ static int create_private(struct trib_cli *cli, const char *path)
 		return -1;
 	trib_say(cli, _("%s: the private half up to its commit #%llu, encrypted to %s. Only that key opens it: openssl cms -decrypt -binary -inform DER -in %s -inkey KEY -out private.bundle\n"), path,
 		 (unsigned long long)c.seq, c.to, path);
-	trib_json(cli, "file", json_string(path));
+	trib_json(cli, "file", trib_json_text(path));
 	trib_json(cli, "private_seq", json_integer((json_int_t)c.seq));
-	trib_json(cli, "to", json_string(c.to));
+	trib_json(cli, "to", trib_json_text(c.to));
 	return 0;
 }
 
@@ -94,7 +94,7 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 	if (trib_repo_ref_set(s->repo, TRIB_REF_PUSH, s->tip.oid, &cli->err) || trib_bundle_write(s->repo, &head, path, &bytes, &cli->err))
 		return -1;
 	trib_say(cli, _("%s: %zu commits, up to #%llu, %llu bytes. At the city: tributary-hub ingest %s\n"), path, n, (unsigned long long)s->tip.seq, (unsigned long long)bytes, path);
-	trib_json(cli, "file", json_string(path));
+	trib_json(cli, "file", trib_json_text(path));
 	trib_json(cli, "seq", json_integer((json_int_t)s->tip.seq));
 	trib_json(cli, "bytes", json_integer((json_int_t)bytes));
 	return 0;

@@ -43,7 +43,7 @@ static void print_braked(struct trib_cli *cli, const struct trib_capture *c)
 				 (unsigned long long)seq, (unsigned long long)seq);
 		else
 			trib_say(cli, _("braked: table %s would lose %llu rows\n"), name, (unsigned long long)b->lost);
-		json_array_append_new(list, json_pack("{s:s, s:I, s:o}", "table", b->table, "lost", (json_int_t)b->lost, "restored_from",
+		json_array_append_new(list, json_pack("{s:o, s:I, s:o}", "table", trib_json_text(b->table), "lost", (json_int_t)b->lost, "restored_from",
 						      seq ? json_integer((json_int_t)seq) : json_null()));
 	}
 	trib_json(cli, "braked", list);
@@ -99,7 +99,7 @@ static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
 		trib_say(cli, _("commit %.12s #%llu to #%llu (%zu parts): %llu added, %llu changed, %llu removed\n"), hex, (unsigned long long)done->first_seq,
 			 (unsigned long long)done->last_seq, done->ncommits, (unsigned long long)done->inserted, (unsigned long long)done->updated,
 			 (unsigned long long)done->deleted);
-	trib_json(cli, "commit", json_string(hex));
+	trib_json(cli, "commit", trib_json_text(hex));
 	trib_json(cli, "first_seq", json_integer((json_int_t)done->first_seq));
 	trib_json(cli, "seq", json_integer((json_int_t)done->last_seq));
 	trib_json(cli, "added", json_integer((json_int_t)done->inserted));
@@ -170,8 +170,8 @@ static int note(struct trib_cli *cli, const struct trib_capture *c, const char *
 	if (why)
 		trib_say(cli, _("%llu tables compared row by row: %s\n"), (unsigned long long)c->full_tables, agent_reason(why));
 	trib_json(cli, "full_tables", json_integer((json_int_t)c->full_tables));
-	trib_json(cli, "snapshot", json_string(c->snapshot));
-	trib_json(cli, "engine", json_string(c->engine));
+	trib_json(cli, "snapshot", trib_json_text(c->snapshot));
+	trib_json(cli, "engine", trib_json_text(c->engine));
 	trib_json(cli, "ms", json_integer((json_int_t)c->ms));
 	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));
 	trib_json(cli, "pages_changed", json_integer((json_int_t)c->pages_changed));
@@ -196,14 +196,14 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 		print_braked(cli, &c);
 	bool changed = c.changed || c.hidden.changed;
 	if (cli->dry_run) {
-		trib_json(cli, "outcome", json_string(ret->braked ? "braked" : changed ? "changed" : "unchanged"));
+		trib_json(cli, "outcome", trib_json_text(ret->braked ? "braked" : changed ? "changed" : "unchanged"));
 		if (changed && !ret->braked)
 			return print_preview(cli, &c);
 		trib_say(cli, "%s", changed ? _("would not commit: the brake holds it back\n") : _("nothing changed\n"));
 		return 0;
 	}
 	const char *outcome = ret->braked ? "braked" : !changed ? "unchanged" : c.nbraked ? "loss-accepted" : "committed";
-	trib_json(cli, "outcome", json_string(outcome));
+	trib_json(cli, "outcome", trib_json_text(outcome));
 	if (ret->braked || !changed)
 		return (report && make_report(cli, &c, ret)) || note(cli, &c, outcome) ? -1 : 0;
 	if (trib_outbox_commit(s, &c, message, &done, &cli->err) || note(cli, &c, outcome))

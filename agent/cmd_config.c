@@ -57,7 +57,7 @@ static int print_settings(struct trib_cli *cli, const char *only)
 		if (only && strcmp(only, all[i].key) != 0)
 			continue;
 		found = true;
-		trib_json(cli, all[i].key, json_string(all[i].value));
+		trib_json(cli, all[i].key, trib_json_text(all[i].value));
 		if (only)
 			trib_say(cli, "%s\n", all[i].value);
 		else

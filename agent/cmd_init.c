@@ -31,8 +31,8 @@ static int fill_node(struct trib_cli *cli, struct trib_node *n)
 	if (!trib_id_valid(trib_span_str(id)) || !trib_id_valid(trib_span_str(app)))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("node and app are 1 to %d of 0-9 A-Z a-z . _ -"), TRIB_NODE_MAX);
 	name = name ? name : id;
-	if (!*name || strlen(name) > TRIB_TITLE_MAX || strpbrk(name, "\n\r<>"))
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes in one line, without < and >"), TRIB_TITLE_MAX);
+	if (!*name || strlen(name) > TRIB_TITLE_MAX || !trib_cli_is_name(name) || strpbrk(name, "<>"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes of UTF-8 in one line, without < and >"), TRIB_TITLE_MAX);
 	(void)snprintf(n->node, sizeof(n->node), "%s", id);
 	(void)snprintf(n->app, sizeof(n->app), "%s", app);
 	(void)snprintf(n->name, sizeof(n->name), "%s", name);
@@ -87,7 +87,7 @@ static void print_table(struct trib_cli *cli, json_t *list, const char *name, co
 	agent_name(shown, sizeof(shown), name);
 	agent_pad(&line, shown, 28);
 	trib_say(cli, "  %s %s%s%s\n", trib_buf_str(&line), text, *why ? ": " : "", why);
-	json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "table", name, "verdict", verdict, "reason", why));
+	json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "table", trib_json_text(name), "verdict", verdict, "reason", trib_json_text(why)));
 }
 
 static const char *reason_text(const char *reason)
@@ -97,6 +97,7 @@ static const char *reason_text(const char *reason)
 		{"shadow", N_("belongs to a virtual table, which makes it anew")},
 		{"no-collation", N_("its key needs a collation that only the application has")},
 		{"name-too-long", N_("a name is longer than 255 bytes")},
+		{"no-name", N_("its name is empty")},
 		{"too-many-columns", N_("more columns than fit into the city's table: 1999, or 1997 when rows may lack a key; or more than 255 in the key")},
 		{"unreadable", N_("it cannot be read")},
 	};
@@ -239,8 +240,8 @@ int agent_cmd_init(struct trib_cli *cli)
 	if (trib_capture_inspect(file, &schema, &cli->err) || take_private(cli, &schema, &private) ||
 	    trib_veil_by_list(&schema, &private, &veil, &cli->err))
 		return -1;
-	trib_json(cli, "node", json_string(node.node));
-	trib_json(cli, "app", json_string(node.app));
+	trib_json(cli, "node", trib_json_text(node.node));
+	trib_json(cli, "app", trib_json_text(node.app));
 	print_verdict(cli, &schema, &veil);
 	if (cli->dry_run)
 		return print_needs(cli, file);

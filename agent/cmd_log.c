@@ -53,10 +53,12 @@ static json_t *commit_json(const struct trib_commit *c, const struct trib_manife
 	char part[48];
 	uint64_t n[3];
 	trib_manifest_counts(m, &n[0], &n[1], &n[2]);
+	TRIB_AUTO(trib_buf) struct trib_buf subject = TRIB_BUF(TRIB_COMMIT_MAX); /* names tables, and those need not be UTF-8 */
+	trib_buf_put_span(&subject, c->c.subject);
 	(void)snprintf(part, sizeof(part), "%llu/%llu", (unsigned long long)m->part, (unsigned long long)m->parts);
 	return json_pack("{s:o, s:I, s:s, s:s, s:o, s:o, s:I, s:I, s:I}", "commit", agent_json_hex(c->oid, TRIB_OID_LEN), "seq", (json_int_t)m->seq, "part", part,
 			 "kind", trib_kind_name(m->kind), "captured_at", agent_json_time(m->captured_at), "subject",
-			 json_stringn((const char *)c->c.subject.p, c->c.subject.n), "added", (json_int_t)n[0], "changed", (json_int_t)n[1], "removed", (json_int_t)n[2]);
+			 trib_json_text(trib_buf_str(&subject)), "added", (json_int_t)n[0], "changed", (json_int_t)n[1], "removed", (json_int_t)n[2]);
 }
 
 static int log_one(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const struct trib_held_list *r, json_t *list, uint64_t *left)
@@ -101,6 +103,8 @@ int agent_cmd_log(struct trib_cli *cli)
 	int rc = 0;
 	for (size_t i = n; i > 0 && left > 0 && !rc; i--)
 		rc = log_one(cli, chain[i - 1], &r, list, &left);
+	if (!rc && trib_cli_opt(cli, "table") && !json_array_size(list))
+		trib_say(cli, _("no commit changed a table %s; try: tributary-agent show HEAD\n"), trib_cli_opt(cli, "table"));
 	trib_json(cli, "commits", list);
 	return rc;
 }
@@ -232,8 +236,11 @@ static json_t *record_json(const struct trib_change *ch, const struct trib_st_ta
 {
 	json_t *o = json_object();
 	for (size_t i = 0; row && i < ch->table->ncol; i++)
-		if (row[i].type != TRIB_UNDEF)
-			json_object_set_new(o, column_name(t, i), value_json(&row[i]));
+		if (row[i].type != TRIB_UNDEF) {
+			json_t *key = trib_json_text(column_name(t, i));
+			json_object_set_new(o, json_string_value(key), value_json(&row[i]));
+			json_decref(key);
+		}
 	return o;
 }
 
@@ -250,7 +257,8 @@ void agent_say_change(struct trib_cli *cli, const struct trib_change *ch, const 
 		bool has_old = o && o->type != TRIB_UNDEF, has_new = w && w->type != TRIB_UNDEF;
 		if (!has_old && !has_new)
 			continue;
-		trib_buf_printf(&line, " %s=", column_name(t, i));
+		agent_name(name, sizeof(name), column_name(t, i));
+		trib_buf_printf(&line, " %s=", name);
 		if (has_old)
 			put_value(&line, o);
 		if (has_old && has_new)
@@ -260,7 +268,7 @@ void agent_say_change(struct trib_cli *cli, const struct trib_change *ch, const 
 	}
 	trib_say(cli, "%s\n", trib_buf_str(&line));
 	if (cli->json)
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "table", t ? t->name : "", "op", kind == 0 ? "delete" : kind == 1 ? "insert" : "update", "old",
+		json_array_append_new(list, json_pack("{s:o, s:s, s:o, s:o}", "table", trib_json_text(t ? t->name : ""), "op", kind == 0 ? "delete" : kind == 1 ? "insert" : "update", "old",
 						      record_json(ch, t, ch->old), "new", record_json(ch, t, ch->new)));
 }
 
@@ -301,7 +309,7 @@ static int show_signer(struct trib_cli *cli, const struct trib_commit *c)
 	if (rc)
 		return -1;
 	trib_say(cli, _("signer       %s (%s)%s\n"), id.subject, id.id, id.self_signed ? _(", self-signed before enrolment") : "");
-	trib_json(cli, "signer", json_string(id.id));
+	trib_json(cli, "signer", trib_json_text(id.id));
 	trib_json(cli, "self_signed", json_boolean(id.self_signed));
 	return 0;
 }
@@ -320,10 +328,10 @@ static int show_head(struct trib_cli *cli, const struct part *last, const struct
 	trib_json(cli, "commit", agent_json_hex(last->c.oid, TRIB_OID_LEN));
 	trib_json(cli, "seq", json_integer((json_int_t)last->m.seq));
 	trib_json(cli, "parts", json_integer((json_int_t)g->n));
-	trib_json(cli, "kind", json_string(trib_kind_name(last->m.kind)));
+	trib_json(cli, "kind", trib_json_text(trib_kind_name(last->m.kind)));
 	trib_json(cli, "captured_at", agent_json_time(last->m.captured_at));
 	trib_json(cli, "subject", json_stringn((const char *)last->c.c.subject.p, last->c.c.subject.n));
-	trib_json(cli, "digest", json_string(hex));
+	trib_json(cli, "digest", trib_json_text(hex));
 	for (size_t i = 0; i < last->m.nbraked; i++)
 		trib_say(cli, _("braked       %s would lose %llu rows\n"), last->m.braked[i].table, (unsigned long long)last->m.braked[i].lost);
 	for (size_t i = 0; i < last->m.nleft_out; i++)
@@ -364,11 +372,8 @@ int agent_cmd_changeset(struct trib_cli *cli)
 {
 	TRIB_AUTO(group) struct group g = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
-	if (cli->json) {
-		json_decref(cli->json);
-		cli->json = NULL;
+	if (cli->json)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("a changeset is binary; there is no --json of it; try: tributary-agent show %s --rows 100 --json"), cli->argv[0]);
-	}
 	if (find_group(cli, cli->argv[0], &g, &echo))
 		return -1;
 	if (isatty(STDOUT_FILENO))

@@ -53,18 +53,18 @@ static void print_restored(struct trib_cli *cli, const struct trib_restored *r, 
 		 r->signer.id, (unsigned long long)r->rows, r->tables, hex);
 	if (r->absent.len)
 		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
-	trib_json(cli, "file", json_string(to));
-	trib_json(cli, "as_of", json_string(echo));
+	trib_json(cli, "file", trib_json_text(to));
+	trib_json(cli, "as_of", trib_json_text(echo));
 	trib_json(cli, "seq", json_integer((json_int_t)r->seq));
 	trib_json(cli, "commit", agent_json_hex(r->oid, TRIB_OID_LEN));
 	trib_json(cli, "captured_at", agent_json_time(r->captured_at));
-	trib_json(cli, "signer", json_string(r->signer.id));
+	trib_json(cli, "signer", trib_json_text(r->signer.id));
 	trib_json(cli, "rows", json_integer((json_int_t)r->rows));
 	trib_json(cli, "tables", json_integer((json_int_t)r->tables));
-	trib_json(cli, "digest", json_string(hex));
+	trib_json(cli, "digest", trib_json_text(hex));
 	trib_json(cli, "proven", json_true());
 	trib_json(cli, "private_seq", r->private_seq ? json_integer((json_int_t)r->private_seq) : json_null());
-	trib_json(cli, "absent", json_string(trib_buf_str(&r->absent)));
+	trib_json(cli, "absent", trib_json_text(trib_buf_str(&r->absent)));
 	if (r->private_seq)
 		trib_say(cli, _("private      joined from private.git #%llu, proven on the file\n"), (unsigned long long)r->private_seq);
 }
@@ -123,7 +123,7 @@ int agent_cmd_restore(struct trib_cli *cli)
 		return -1;
 	if (cli->dry_run) {
 		trib_say(cli, _("would restore %s to %s\n"), trib_buf_str(&echo), to);
-		trib_json(cli, "as_of", json_string(trib_buf_str(&echo)));
+		trib_json(cli, "as_of", trib_json_text(trib_buf_str(&echo)));
 		return 0;
 	}
 	if (replay(cli, oid, to, &r)) {

@@ -101,7 +101,7 @@ static void say_cert(struct trib_cli *cli, const struct view *v)
 	(void)snprintf(text, sizeof(text), _("of %s, connection until %s%s"), s->node.city, until, tls.not_after < trib_now() ? _(" (expired)") : "");
 	line(cli, _("certificate"), text);
 	trib_json(cli, "enrolled", json_true());
-	trib_json(cli, "city", json_string(s->node.city));
+	trib_json(cli, "city", trib_json_text(s->node.city));
 	trib_json(cli, "tls_not_after", agent_json_time(tls.not_after));
 	trib_json(cli, "sign_not_after", agent_json_time(v->cert.not_after));
 }
@@ -113,7 +113,7 @@ static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
 	for (size_t i = 0; i < m->nleft_out; i++) {
 		const struct trib_mf_left_out *l = &m->left_out[i];
 		trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", l->name, l->reason);
-		json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "name", l->name, "reason", l->reason, "count", (json_int_t)l->count));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "name", trib_json_text(l->name), "reason", l->reason, "count", (json_int_t)l->count));
 	}
 	line(cli, _("left out"), m->nleft_out ? trib_buf_str(&text) : _("nothing"));
 	trib_json(cli, "left_out", list);
@@ -157,7 +157,7 @@ static int say_private(struct trib_cli *cli)
 				continue;
 			trib_buf_printf(&text, "%s%s%s%s%s", text.len ? ", " : "", t->name, v->whole ? "" : ".", v->whole ? "" : t->cols[c].name,
 					v->why ? strcmp(v->why, "key") == 0 ? _(" (whole: its key is named)") : _(" (whole: it has no key)") : "");
-			json_array_append_new(list, json_pack("{s:s, s:o}", "table", t->name, "column", v->whole ? json_null() : json_string(t->cols[c].name)));
+			json_array_append_new(list, json_pack("{s:o, s:o}", "table", trib_json_text(t->name), "column", v->whole ? json_null() : trib_json_text(t->cols[c].name)));
 		}
 	}
 	if (l.n || s->private_tip.exists)
@@ -175,7 +175,7 @@ static void say_braked(struct trib_cli *cli, const struct view *v)
 	bool braked = v->known_capture && strcmp(v->last.outcome, "braked") == 0;
 	for (size_t i = 0; braked && i < v->last.nbraked; i++) {
 		trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", v->last.braked[i].table, (unsigned long long)v->last.braked[i].lost);
-		json_array_append_new(list, json_pack("{s:s, s:I}", "table", v->last.braked[i].table, "lost", (json_int_t)v->last.braked[i].lost));
+		json_array_append_new(list, json_pack("{s:o, s:I}", "table", trib_json_text(v->last.braked[i].table), "lost", (json_int_t)v->last.braked[i].lost));
 	}
 	line(cli, _("braked"), braked ? trib_buf_str(&text) : _("no"));
 	trib_json(cli, "braked", list);
@@ -254,7 +254,7 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		trib_say(cli, _("Not sent yet: %llu commits wait for the next run; they are safe here. At once: tributary-agent sync\n"),
 			 (unsigned long long)(v->captured - v->held));
 	}
-	trib_json(cli, "state", json_string(word));
+	trib_json(cli, "state", trib_json_text(word));
 }
 
 static void say_head(struct trib_cli *cli)
@@ -264,11 +264,11 @@ static void say_head(struct trib_cli *cli)
 	(void)snprintf(text, sizeof(text), "%s  %s/%s", s->node.name, s->node.node, s->node.app);
 	line(cli, _("community"), text);
 	line(cli, _("database"), s->node.db_path);
-	trib_json(cli, "node", json_string(s->node.node));
-	trib_json(cli, "app", json_string(s->node.app));
-	trib_json(cli, "name", json_string(s->node.name));
-	trib_json(cli, "database", json_string(s->node.db_path));
-	trib_json(cli, "hub", s->node.hub_url ? json_string(s->node.hub_url) : json_null());
+	trib_json(cli, "node", trib_json_text(s->node.node));
+	trib_json(cli, "app", trib_json_text(s->node.app));
+	trib_json(cli, "name", trib_json_text(s->node.name));
+	trib_json(cli, "database", trib_json_text(s->node.db_path));
+	trib_json(cli, "hub", s->node.hub_url ? trib_json_text(s->node.hub_url) : json_null());
 }
 
 /* There is a next run only where something calls it. */

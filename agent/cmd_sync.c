@@ -67,18 +67,18 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	size_t n = 0;
 	if (!file)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--slip FILE is missing: the enrolment slip that the city gave you"));
-	if (parse_wait(cli, &wait_s) || trib_fs_read(file, &slip, &cli->err))
+	if (parse_wait(cli, &wait_s))
 		return -1;
+	struct trib_slip form;
+	if (trib_fs_read(file, &slip, &cli->err) || trib_slip_parse(trib_buf_span(&slip), &form, &cli->err))
+		return trib_ctx(&cli->err, _("%s is no enrolment slip (nothing was changed; the city makes one with: tributary-hub node add)"), file);
 	if (cli->dry_run) {
-		struct trib_slip parsed;
-		if (trib_slip_parse(trib_buf_span(&slip), &parsed, &cli->err))
-			return -1;
-		trib_say(cli, _("would ask %s for certificates of %s/%s\n"), cli->argc ? cli->argv[0] : parsed.url, parsed.node, parsed.app);
+		trib_say(cli, _("would ask %s for certificates of %s/%s\n"), cli->argc ? cli->argv[0] : form.url, form.node, form.app);
 		return 0;
 	}
 	if (ask(cli, trib_buf_span(&slip), wait_s, &issued))
 		return -1;
-	trib_json(cli, "status", json_string(issued ? "issued" : "pending"));
+	trib_json(cli, "status", trib_json_text(issued ? "issued" : "pending"));
 	if (!issued) {
 		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
 		trib_say(cli, _("The request is at the hub and waits for the city's approval. Then run again: tributary-agent enrol --slip %s\n"), file);
@@ -86,8 +86,8 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	}
 	if (trib_outbox_resign(s, &n, &cli->err))
 		return trib_ctx(&cli->err, _("enrolled; signing the earlier commits anew failed (the next command tries again)"));
-	trib_json(cli, "city", json_string(s->node.city));
-	trib_json(cli, "name", json_string(s->node.name));
+	trib_json(cli, "city", trib_json_text(s->node.city));
+	trib_json(cli, "name", trib_json_text(s->node.name));
 	trib_json(cli, "signed_anew", json_integer((json_int_t)n));
 	trib_say(cli, _("%s is enrolled with %s; %zu earlier commits were signed anew. Next: tributary-agent sync\n"), s->node.name, s->node.city, n);
 	return 0;
@@ -107,7 +107,7 @@ static void json_pulled(struct trib_cli *cli, const struct trib_pulled *p)
 	trib_json(cli, "held", json_integer((json_int_t)p->held_seq));
 	trib_json(cli, "merged", json_integer((json_int_t)p->merged_seq));
 	trib_json(cli, "checkpoint", json_integer((json_int_t)p->checkpoint_size));
-	trib_json(cli, "problem", p->problem[0] ? json_string(p->problem) : json_null());
+	trib_json(cli, "problem", p->problem[0] ? trib_json_text(p->problem) : json_null());
 }
 
 /* The hub merges within seconds; waiting a little lets this run end with the good news. Not hearing it is no error. */

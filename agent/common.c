@@ -27,7 +27,7 @@ json_t *agent_json_time(int64_t t)
 {
 	char text[TRIB_TIME_LEN + 1];
 	trib_time_text(text, t);
-	return t ? json_string(text) : json_null();
+	return t ? trib_json_text(text) : json_null();
 }
 
 json_t *agent_json_hex(const uint8_t *p, size_t n)
@@ -36,7 +36,7 @@ json_t *agent_json_hex(const uint8_t *p, size_t n)
 	if (n > TRIB_SHA256_LEN)
 		return json_null();
 	trib_hex(hex, p, n);
-	return json_string(hex);
+	return trib_json_text(hex);
 }
 
 /* Columns of a UTF-8 text on a terminal: East Asian letters take two. Bytes decide, not the locale, so that cron's C locale aligns too. */
@@ -57,6 +57,8 @@ void agent_pad(struct trib_buf *b, const char *text, size_t width)
 	for (size_t n = columns(text); n < width; n++)
 		trib_buf_putc(b, ' ');
 }
+
+#define WIDTH_MAX 40
 
 int agent_counts_add(struct agent_counts *sum, const struct trib_manifest *m, struct trib_err *err)
 {
@@ -87,7 +89,7 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c)
 	for (size_t i = 0; i < c->m.ntables; i++) {
 		agent_name(name, sizeof(name), c->m.tables[i].name);
 		size_t n = columns(name);
-		width = n > width ? n : width;
+		width = n > width && n <= WIDTH_MAX ? n : width; /* one long name does not push all others aside */
 	}
 	for (size_t i = 0; i < c->m.ntables; i++) {
 		const struct trib_mf_table *t = &c->m.tables[i];
@@ -99,7 +101,7 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c)
 		trib_say(cli, _("  %s  %llu added, %llu changed, %llu removed; %llu rows%s\n"), trib_buf_str(&line), (unsigned long long)t->inserted,
 			 (unsigned long long)t->updated, (unsigned long long)t->deleted, (unsigned long long)t->rows,
 			 trib_is_bag(trib_span_str(t->name)) ? _(" (without identity)") : "");
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "table", t->name, "added", (json_int_t)t->inserted, "changed",
+		json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:I}", "table", trib_json_text(t->name), "added", (json_int_t)t->inserted, "changed",
 						      (json_int_t)t->updated, "removed", (json_int_t)t->deleted, "rows", (json_int_t)t->rows));
 	}
 	trib_json(cli, "tables", list);

@@ -296,7 +296,7 @@ static int open_folder(struct trib_state *s, bool write, struct trib_err *err)
 	if (!node || !lock || !repo)
 		return oom(err);
 	if (stat(node, &st) && (errno == ENOENT || errno == ENOTDIR))
-		return trib_fail(err, TRIB_E_NOT_INIT, "%s is no state folder of the agent; " NOT_THERE, s->dir, s->dir);
+		return trib_fail(err, TRIB_E_NOT_INIT, "not one of the agent; " NOT_THERE, s->dir);
 	if (write && trib_lock_take(&s->lock, lock, TRIB_LOCK_WAIT_MS, err))
 		return -1;
 	if (node_load(node, &s->node, err) || load_small(s, err) || trib_repo_open(repo, write, &s->repo, err) || trib_private_open(s, write, err))

@@ -32,7 +32,7 @@ struct out { struct trib_cli *cli; json_t *list; char node[TRIB_NODE_MAX + 1], a
 /* Text that is no UTF-8 (a hostile name) must not lose the finding. */
 static json_t *json_any(const char *s)
 {
-	json_t *j = json_string(s);
+	json_t *j = trib_json_text(s);
 	if (j)
 		return j;
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(16 * TRIB_KIB);
@@ -41,7 +41,7 @@ static json_t *json_any(const char *s)
 			trib_buf_putc(&b, (uint8_t)*s);
 		else
 			trib_buf_printf(&b, "\\x%02x", (unsigned char)*s);
-	return json_string(trib_buf_str(&b));
+	return trib_json_text(trib_buf_str(&b));
 }
 
 static int say_finding(void *ctx, const struct trib_finding *f, struct trib_err *err)
@@ -124,7 +124,7 @@ int hub_cmd_audit(struct trib_cli *cli)
 	if (take_away(cli))
 		return -1;
 	trib_audit_totals(a, &t);
-	trib_json(cli, "verdict", json_string(t.findings ? "not-proven" : "proven"));
+	trib_json(cli, "verdict", trib_json_text(t.findings ? "not-proven" : "proven"));
 	trib_json(cli, "finding_count", json_integer((json_int_t)t.findings));
 	trib_json(cli, "leaves", json_integer((json_int_t)t.leaves));
 	trib_json(cli, "commits", json_integer((json_int_t)t.commits));

@@ -43,7 +43,7 @@ int hub_cmd_bundle_create(struct trib_cli *cli)
 	if (trib_repo_open(path, false, &repo, &cli->err) || trib_bundle_write(repo, &head, to, &bytes, &cli->err))
 		return -1;
 	trib_say(cli, _("%s: %lld messages of the city to %s/%s, %llu bytes. At the office: tributary-agent bundle apply %s\n"), to, (long long)seq, node, app, (unsigned long long)bytes, to);
-	trib_json(cli, "file", json_string(to));
+	trib_json(cli, "file", trib_json_text(to));
 	trib_json(cli, "down_seq", json_integer(seq));
 	trib_json(cli, "bytes", json_integer((json_int_t)bytes));
 	return 0;

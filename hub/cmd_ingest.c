@@ -45,15 +45,15 @@ static int take_ids(struct trib_cli *cli, struct trib_ingest *in)
 
 static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
 {
-	trib_json(cli, "node", json_string(in->node));
-	trib_json(cli, "app", json_string(in->app));
+	trib_json(cli, "node", trib_json_text(in->node));
+	trib_json(cli, "app", trib_json_text(in->app));
 	trib_json(cli, "objects", json_integer((json_int_t)in->objects));
 	trib_json(cli, "replaced", json_integer((json_int_t)in->replaced));
 	trib_json(cli, "lost", json_integer((json_int_t)in->lost));
 	trib_json(cli, "packs_moved", json_integer((json_int_t)in->packs_moved));
 	trib_json(cli, "unpublished", json_integer((json_int_t)in->unpublished));
 	trib_json(cli, "proven_commits", json_integer((json_int_t)in->proven));
-	trib_json(cli, "verdict", json_string(in->whole ? "proven" : "not-proven"));
+	trib_json(cli, "verdict", trib_json_text(in->whole ? "proven" : "not-proven"));
 	trib_say(cli, cli->dry_run ? _("%s/%s: %llu objects, %llu would be replaced, %llu are lost still\n") : _("%s/%s: %llu objects, %llu replaced, %llu are lost still\n"),
 		 in->node, in->app, (unsigned long long)in->objects, (unsigned long long)in->replaced, (unsigned long long)in->lost);
 	if (in->packs_moved)

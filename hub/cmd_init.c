@@ -130,8 +130,8 @@ static int split_hosts(struct trib_hub_conf *c, const char *list, struct trib_er
 static int read_options(struct trib_cli *cli, struct trib_hub_conf *c)
 {
 	const char *city = trib_cli_opt(cli, "city"), *listen = trib_cli_opt(cli, "listen"), *hosts = trib_cli_opt(cli, "host");
-	if (!city || !*city || strlen(city) > TRIB_TITLE_MAX || strpbrk(city, "\n\r"))
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("--city NAME is needed, at most %d bytes"), TRIB_TITLE_MAX);
+	if (!city || !*city || strlen(city) > TRIB_TITLE_MAX || !trib_cli_is_name(city))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--city NAME is needed, at most %d bytes of UTF-8 in one line"), TRIB_TITLE_MAX);
 	(void)snprintf(c->city, sizeof(c->city), "%s", city);
 	(void)snprintf(c->listen, sizeof(c->listen), "%s", listen ? listen : "127.0.0.1:8443");
 	c->policy_version = 1;
@@ -167,9 +167,9 @@ int hub_cmd_init(struct trib_cli *cli)
 		return -1;
 	char hex[TRIB_SHA256_HEX + 1];
 	trib_hex(hex, root.sha256, TRIB_SHA256_LEN);
-	trib_json(cli, "city", json_string(c.city));
-	trib_json(cli, "ca_sha256", json_string(hex));
-	trib_json(cli, "origin", json_string(c.origin));
+	trib_json(cli, "city", trib_json_text(c.city));
+	trib_json(cli, "ca_sha256", trib_json_text(hex));
+	trib_json(cli, "origin", trib_json_text(c.origin));
 	trib_say(cli, _("The city %s is ready in %s.\nCA fingerprint (SHA-256): %s\n"), c.city, cli->state, hex);
 	trib_say(cli,
 		 _("Write the fingerprint on paper. Take the root key offline now, to a stick that goes into a safe: tributary-hub ca export-root FILE\n(it is needed only "

@@ -33,7 +33,7 @@ static json_t *time_json(int64_t t)
 {
 	char when[TRIB_TIME_LEN + 1];
 	trib_time_text(when, t);
-	return json_string(when);
+	return trib_json_text(when);
 }
 
 static json_t *text_json(struct trib_span s)
@@ -67,7 +67,7 @@ static int log_one(struct trib_cli *cli, struct trib_hub_history *h, sqlite3_stm
 					      (json_int_t)sqlite3_column_int64(st, 1), "part", (json_int_t)sqlite3_column_int64(st, 2), "parts",
 					      (json_int_t)sqlite3_column_int64(st, 3), "leaf", (json_int_t)sqlite3_column_int64(st, 0), "captured_at",
 					      time_json(sqlite3_column_int64(st, 5)), "held_at", time_json(sqlite3_column_int64(st, 6)), "merged_at",
-					      merged ? time_json(sqlite3_column_int64(st, 11)) : json_null(), "out_of_step", step ? json_string(step) : json_null(), "added",
+					      merged ? time_json(sqlite3_column_int64(st, 11)) : json_null(), "out_of_step", step ? trib_json_text(step) : json_null(), "added",
 					      (json_int_t)sqlite3_column_int64(st, 7), "changed", (json_int_t)sqlite3_column_int64(st, 8), "removed",
 					      (json_int_t)sqlite3_column_int64(st, 9), "braked", (json_int_t)sqlite3_column_int64(st, 10), "subject", text_json(subject)));
 	return 0;
@@ -120,11 +120,11 @@ static int show_held(struct trib_cli *cli, struct trib_hub_history *h, const uin
 	trib_hex(signer, leaf.signer, TRIB_SHA256_LEN);
 	trib_say(cli, _("held         %s, log leaf %lld\nin the city  %s\nsigned by    certificate %s\n"), held, (long long)sqlite3_column_int64(st, 0),
 		 in ? merged : step ? step : _("not yet"), signer);
-	trib_json(cli, "held_at", json_string(held));
+	trib_json(cli, "held_at", trib_json_text(held));
 	trib_json(cli, "leaf", json_integer(sqlite3_column_int64(st, 0)));
-	trib_json(cli, "merged_at", in ? json_string(merged) : json_null());
-	trib_json(cli, "out_of_step", step ? json_string(step) : json_null());
-	trib_json(cli, "signer", json_string(signer));
+	trib_json(cli, "merged_at", in ? trib_json_text(merged) : json_null());
+	trib_json(cli, "out_of_step", step ? trib_json_text(step) : json_null());
+	trib_json(cli, "signer", trib_json_text(signer));
 	return 0;
 }
 
@@ -136,14 +136,14 @@ static void show_tables(struct trib_cli *cli, const struct trib_manifest *m)
 		if (t->inserted || t->updated || t->deleted)
 			trib_say(cli, _("  %-32s %llu added, %llu changed, %llu removed; %llu rows\n"), t->name, (unsigned long long)t->inserted, (unsigned long long)t->updated,
 				 (unsigned long long)t->deleted, (unsigned long long)t->rows);
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "table", t->name, "added", (json_int_t)t->inserted, "changed", (json_int_t)t->updated,
+		json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:I}", "table", trib_json_text(t->name), "added", (json_int_t)t->inserted, "changed", (json_int_t)t->updated,
 						      "removed", (json_int_t)t->deleted, "rows", (json_int_t)t->rows));
 	}
 	trib_json(cli, "tables", list);
 	list = json_array();
 	for (size_t i = 0; i < m->nbraked; i++) {
 		trib_say(cli, _("  %-32s braked: %llu rows would have been lost\n"), m->braked[i].table, (unsigned long long)m->braked[i].lost);
-		json_array_append_new(list, json_pack("{s:s, s:I}", "table", m->braked[i].table, "lost", (json_int_t)m->braked[i].lost));
+		json_array_append_new(list, json_pack("{s:o, s:I}", "table", trib_json_text(m->braked[i].table), "lost", (json_int_t)m->braked[i].lost));
 	}
 	trib_json(cli, "braked", list);
 }
@@ -164,12 +164,12 @@ int hub_cmd_show(struct trib_cli *cli)
 	trib_time_text(captured, m.captured_at);
 	trib_say(cli, "%s #%llu  %.*s\n", hex, (unsigned long long)m.seq, (int)c.c.subject.n, (const char *)c.c.subject.p);
 	trib_say(cli, _("kind         %s, part %llu of %llu\ncaptured     %s\n"), trib_kind_name(m.kind), (unsigned long long)m.part, (unsigned long long)m.parts, captured);
-	trib_json(cli, "commit", json_string(hex));
+	trib_json(cli, "commit", trib_json_text(hex));
 	trib_json(cli, "seq", json_integer((json_int_t)m.seq));
-	trib_json(cli, "kind", json_string(trib_kind_name(m.kind)));
+	trib_json(cli, "kind", trib_json_text(trib_kind_name(m.kind)));
 	trib_json(cli, "part", json_integer((json_int_t)m.part));
 	trib_json(cli, "parts", json_integer((json_int_t)m.parts));
-	trib_json(cli, "captured_at", json_string(captured));
+	trib_json(cli, "captured_at", trib_json_text(captured));
 	trib_json(cli, "subject", text_json(c.c.subject));
 	if (show_held(cli, &h, oid))
 		return -1;

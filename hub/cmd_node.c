@@ -165,16 +165,16 @@ static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char 
 	if (trib_buf_check(&text, "slip", &cli->err))
 		return -1;
 	if (file && trib_fs_write(file, trib_buf_span(&text), 0600, &cli->err))
-		return -1;
+		return trib_ctx(&cli->err, _("%s/%s is expected, but its slip could not be written and is void; run the same command with another --slip FILE"), s->node, s->app);
 	char when[TRIB_TIME_LEN + 1];
 	trib_time_text(when, s->expires);
-	trib_json(cli, "node", json_string(s->node));
-	trib_json(cli, "app", json_string(s->app));
-	trib_json(cli, "name", json_string(name));
-	trib_json(cli, "expires", json_string(when));
+	trib_json(cli, "node", trib_json_text(s->node));
+	trib_json(cli, "app", trib_json_text(s->app));
+	trib_json(cli, "name", trib_json_text(name));
+	trib_json(cli, "expires", trib_json_text(when));
 	trib_json(cli, "approved", json_boolean(trib_cli_flag(cli, "approve")));
 	if (!file) {
-		trib_json(cli, "slip", json_string(trib_buf_str(&text)));
+		trib_json(cli, "slip", trib_json_text(trib_buf_str(&text)));
 		trib_say(cli, "%s", trib_buf_str(&text));
 	}
 	if (show_slip(cli, s, name, trib_buf_span(&text)))
@@ -205,8 +205,8 @@ static int make_slip(struct trib_cli *cli, bool replaces)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s/%s is %s already; for a new machine: tributary-hub node replace"), cli->argv[0], app_of(cli), status);
 	if (!name)
 		name = cli->argv[0];
-	if (strlen(name) == 0 || strlen(name) > TRIB_TITLE_MAX || strpbrk(name, "\n\r"))
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes in one line"), TRIB_TITLE_MAX);
+	if (strlen(name) == 0 || strlen(name) > TRIB_TITLE_MAX || !trib_cli_is_name(name))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes of UTF-8 in one line"), TRIB_TITLE_MAX);
 	if (fill_slip(cli, &s))
 		return -1;
 	if (cli->dry_run) {
@@ -227,7 +227,7 @@ static json_t *time_json(int64_t t)
 	if (!t)
 		return json_null();
 	trib_time_text(when, t);
-	return json_string(when);
+	return trib_json_text(when);
 }
 
 int hub_cmd_node_list(struct trib_cli *cli)
@@ -294,7 +294,7 @@ static int show_history(struct trib_cli *cli, struct trib_hubdb *db)
 	trib_say(cli, _("held up to #%lld, in the city up to #%lld%s%s\n"), held, merged, step ? _("; out of step: ") : "", step ? step : "");
 	trib_json(cli, "held", json_integer(held));
 	trib_json(cli, "merged", json_integer(merged));
-	trib_json(cli, "out_of_step", step ? json_string(step) : json_null());
+	trib_json(cli, "out_of_step", step ? trib_json_text(step) : json_null());
 	return 0;
 }
 
@@ -327,8 +327,8 @@ int hub_cmd_node_show(struct trib_cli *cli)
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
 	if (check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err) || need_node(cli, &db))
 		return -1;
-	trib_json(cli, "node", json_string(cli->argv[0]));
-	trib_json(cli, "app", json_string(app_of(cli)));
+	trib_json(cli, "node", trib_json_text(cli->argv[0]));
+	trib_json(cli, "app", trib_json_text(app_of(cli)));
 	return show_history(cli, &db) || show_certs(cli, &db) || show_requests(cli) ? -1 : 0;
 }
 
@@ -351,8 +351,8 @@ static int decide(struct trib_cli *cli, const char *what, const char *sql)
 	if (sqlite3_changes(db) == 0)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request of %s/%s is waiting; try: tributary-hub node show %s --app %s"), cli->argv[0], app_of(cli),
 				 cli->argv[0], app_of(cli));
-	trib_json(cli, "node", json_string(cli->argv[0]));
-	trib_json(cli, "app", json_string(app_of(cli)));
+	trib_json(cli, "node", trib_json_text(cli->argv[0]));
+	trib_json(cli, "app", trib_json_text(app_of(cli)));
 	return 0;
 }
 

@@ -36,13 +36,13 @@ int hub_cmd_rebuild(struct trib_cli *cli)
 	trib_json(cli, "mended_hashes", json_integer((json_int_t)r.subtrees));
 	trib_json(cli, "mended_held", json_integer((json_int_t)r.flags));
 	trib_json(cli, "findings", json_integer((json_int_t)r.findings));
-	trib_json(cli, "city_digest", json_string(hex));
+	trib_json(cli, "city_digest", trib_json_text(hex));
 	trib_json(cli, "replaced", json_boolean(r.findings == 0));
 	trib_say(cli, _("hub.db: %llu hashes and %llu held rows were not right and are now.\n"), (unsigned long long)r.subtrees, (unsigned long long)r.flags);
 	if (r.findings) {
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
 		trib_say(cli, _("The city databases were left as they are: %llu findings, the first: %s\nNext: tributary-hub audit\n"), (unsigned long long)r.findings, r.damage);
-		trib_json(cli, "first_finding", json_string(r.damage));
+		trib_json(cli, "first_finding", trib_json_text(r.damage));
 		return 0;
 	}
 	trib_say(cli, _("The city databases were derived again from %llu commits; digest %s.\n"), (unsigned long long)r.commits, hex);

@@ -67,7 +67,7 @@ static void say_tables(struct trib_cli *cli, const struct trib_manifest *then, c
 			if ((pass && t) || !wanted(cli, name))
 				continue;
 			trib_say(cli, _("  %-32s %llu rows then, %llu now\n"), name, (unsigned long long)(t ? t->rows : 0), (unsigned long long)(n ? n->rows : 0));
-			json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "table", name, "then", (json_int_t)(t ? t->rows : 0), "now", (json_int_t)(n ? n->rows : 0)));
+			json_array_append_new(list, json_pack("{s:o, s:I, s:I}", "table", trib_json_text(name), "then", (json_int_t)(t ? t->rows : 0), "now", (json_int_t)(n ? n->rows : 0)));
 		}
 	}
 	trib_json(cli, "tables", list);
@@ -96,10 +96,10 @@ static int plan(struct trib_cli *cli, struct trib_hub_history *h, const uint8_t 
 	trib_time_text(held, leaf.time);
 	trib_say(cli, _("would restore %s/%s, %s\nsigned by     %s (%s)\ncaptured at   %s\nreceived at   %s\nfree space    %llu MiB\n"), h->node, h->app, echo, signer.subject,
 		 signer.id, captured, held, (unsigned long long)(room / TRIB_MIB));
-	trib_json(cli, "as_of", json_string(echo));
-	trib_json(cli, "signer", json_string(signer.id));
-	trib_json(cli, "captured_at", json_string(captured));
-	trib_json(cli, "held_at", json_string(held));
+	trib_json(cli, "as_of", trib_json_text(echo));
+	trib_json(cli, "signer", trib_json_text(signer.id));
+	trib_json(cli, "captured_at", trib_json_text(captured));
+	trib_json(cli, "held_at", trib_json_text(held));
 	trib_json(cli, "free_bytes", json_integer((json_int_t)room));
 	say_tables(cli, &then, &now);
 	return 0;
@@ -115,15 +115,15 @@ static void say_restored(struct trib_cli *cli, const struct trib_restored *r, co
 		 r->signer.id, (unsigned long long)r->rows, r->tables, hex);
 	if (r->absent.len)
 		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
-	trib_json(cli, "file", json_string(to));
-	trib_json(cli, "as_of", json_string(echo));
+	trib_json(cli, "file", trib_json_text(to));
+	trib_json(cli, "as_of", trib_json_text(echo));
 	trib_json(cli, "seq", json_integer((json_int_t)r->seq));
-	trib_json(cli, "commit", json_string(oid));
-	trib_json(cli, "captured_at", json_string(captured));
-	trib_json(cli, "signer", json_string(r->signer.id));
+	trib_json(cli, "commit", trib_json_text(oid));
+	trib_json(cli, "captured_at", trib_json_text(captured));
+	trib_json(cli, "signer", trib_json_text(r->signer.id));
 	trib_json(cli, "rows", json_integer((json_int_t)r->rows));
 	trib_json(cli, "tables", json_integer((json_int_t)r->tables));
-	trib_json(cli, "digest", json_string(hex));
+	trib_json(cli, "digest", trib_json_text(hex));
 	trib_json(cli, "proven", json_true());
 }
 

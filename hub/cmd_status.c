@@ -19,7 +19,7 @@ static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, con
 		trib_say(cli, "  %-14s %-10s %-16s  %s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
 			 at ? local : _("never"), state, (const char *)sqlite3_column_text(st, 2));
 	json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:o}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "name",
-					      sqlite3_column_text(st, 2), "state", state, "reported_at", at ? json_string(when) : json_null()));
+					      sqlite3_column_text(st, 2), "state", state, "reported_at", at ? trib_json_text(when) : json_null()));
 }
 
 /* One list of nodes chosen by `sql` (node, app, name, reported_at; parameter 1 = the instant before which one is silent). */
@@ -61,7 +61,7 @@ static int merge_trouble(struct trib_cli *cli, struct trib_hubdb *db)
 	trib_say(cli, _("Nothing is merged since %s (what is received is safe; the hub tries again by itself):\n  %s\n"), local, msg + 1);
 	if (!strstr(msg, "; try: "))
 		trib_say(cli, "%s\n", _("  Next: tributary-hub audit"));
-	trib_json(cli, "merge_trouble", json_pack("{s:s, s:s}", "since", when, "message", msg + 1));
+	trib_json(cli, "merge_trouble", json_pack("{s:s, s:o}", "since", when, "message", trib_json_text(msg + 1)));
 	return 0;
 }
 
@@ -82,8 +82,8 @@ static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 		any = true;
 		trib_say(cli, "  %s %s/%s [%s] x%lld: %s\n", local, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
 			 (const char *)sqlite3_column_text(st, 2), (long long)sqlite3_column_int64(st, 5), (const char *)sqlite3_column_text(st, 3));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "code",
-						      sqlite3_column_text(st, 2), "message", sqlite3_column_text(st, 3), "at", when, "times",
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:o, s:s, s:I}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1), "code",
+						      sqlite3_column_text(st, 2), "message", trib_json_text((const char *)sqlite3_column_text(st, 3)), "at", when, "times",
 						      (json_int_t)sqlite3_column_int64(st, 5)));
 	}
 	trib_json(cli, "refusals", list);
@@ -143,7 +143,7 @@ static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expe
 	trib_json(cli, "held", json_integer(commits));
 	trib_json(cli, "waiting", json_integer(waiting));
 	trib_json(cli, "log_size", json_integer((json_int_t)size));
-	trib_json(cli, "log_root", json_string(hex));
+	trib_json(cli, "log_root", trib_json_text(hex));
 	return 0;
 }
 
@@ -204,7 +204,7 @@ int hub_cmd_checkpoint_show(struct trib_cli *cli)
 	if (trib_fs_read(path, &note, &cli->err))
 		return -1;
 	trib_say(cli, "%s", trib_buf_str(&note));
-	trib_json(cli, "checkpoint", json_string(trib_buf_str(&note)));
+	trib_json(cli, "checkpoint", trib_json_text(trib_buf_str(&note)));
 	return 0;
 }
 
@@ -222,9 +222,11 @@ int hub_cmd_checkpoint_verify(struct trib_cli *cli)
 	uint64_t size;
 	if (!own || !key_path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_read(cli->argc ? cli->argv[0] : own, &note, &cli->err) || trib_key_load(key_path, &key, &cli->err) ||
-	    trib_key_ed25519_public(key, pub, &cli->err) || trib_checkpoint_verify_upto(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err) ||
-	    trib_hubdb_open(hub, false, &db, &cli->err) || trib_log_size(&db, &size, &cli->err))
+	if (trib_key_load(key_path, &key, &cli->err) || trib_key_ed25519_public(key, pub, &cli->err) || trib_fs_read(cli->argc ? cli->argv[0] : own, &note, &cli->err))
+		return -1;
+	if (trib_checkpoint_verify_upto(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err))
+		return trib_ctx(&cli->err, _("%s is no checkpoint of this log"), cli->argc ? cli->argv[0] : own);
+	if (trib_hubdb_open(hub, false, &db, &cli->err) || trib_log_size(&db, &size, &cli->err))
 		return -1;
 	if (cp.size > size)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the checkpoint names %llu leaves, the log has only %llu: this hub is an older copy; try: tributary-hub recover"),

@@ -151,9 +151,9 @@ int hub_cmd_user_add(struct trib_cli *cli)
 		issued_release(&made[i]);
 	if (rc)
 		return -1;
-	trib_json(cli, "name", json_string(name));
-	trib_json(cli, "role", json_string(role));
-	trib_json(cli, "tls_not_after", json_string(until));
+	trib_json(cli, "name", trib_json_text(name));
+	trib_json(cli, "role", trib_json_text(role));
+	trib_json(cli, "tls_not_after", trib_json_text(until));
 	trib_say(cli, _("%s is %s until %s. Hand over the folder %s and delete it here.\n"), name, role, until, out);
 	return 0;
 }

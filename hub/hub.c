@@ -1,5 +1,7 @@
 #include "hub/hub.h"
 
+#include <sys/stat.h>
+
 #include "core/base/fs.h"
 
 #define CONF_MAX (16 * TRIB_KIB)
@@ -69,7 +71,8 @@ int trib_hub_conf_load(const char *dir, struct trib_hub_conf *ret, struct trib_e
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (trib_fs_read(path, &b, err)) {
-		if (err->code == TRIB_E_NOT_FOUND)
+		struct stat st;
+		if (err->code == TRIB_E_NOT_FOUND || (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode)))
 			return trib_fail(err, TRIB_E_NOT_INIT, "%s is not a hub's folder; make one with: tributary-hub --state %s init --city NAME", dir, dir);
 		return -1;
 	}

@@ -285,7 +285,7 @@ static int base_repo(struct push *p, struct trib_repo **ret, struct trib_err *er
 		return -1;
 	if (!repo) {
 		if (p->has_old)
-			return trib_fail(err, TRIB_E_FAILED, "the hub's repository of %s/%s is missing; the operator must look: tributary-hub doctor", p->route->node,
+			return trib_fail(err, TRIB_E_FAILED, "the hub's repository of %s/%s is missing; the operator must look: tributary-hub audit", p->route->node,
 					 p->route->app);
 		if (trib_repo_create(p->empty_repo, &repo, err))
 			return -1;

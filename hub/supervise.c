@@ -390,7 +390,7 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 	if (trib_fs_mkdirs(run, 0755, err) || trib_fs_mkdirs(repos, 0700, err))
 		return -1;
 	if (trib_lock_take(&s->lock, lock, 5000, err))
-		return trib_ctx(err, "another hub serves this folder");
+		return err->code == TRIB_E_LOCKED ? trib_ctx(err, "another hub serves this folder") : -1;
 	/* Once and loud: without it a worker that a peer took over could read every file of the hub's user, its keys too. */
 	if (!trib_sandbox_has_landlock())
 		trib_log(TRIB_LOG_WARN, "this kernel has no Landlock: workers are held by their user's rights alone; enable it (boot with lsm=landlock,...)");

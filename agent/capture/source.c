@@ -137,7 +137,7 @@ static int read_head(sqlite3 *db, uint8_t head[100], struct trib_err *err)
 		return trib_fail(err, TRIB_E_DB, "SQLite gave no file object");
 	int rc = f->pMethods->xRead(f, head, 100, 0);
 	if (rc == SQLITE_IOERR_SHORT_READ)
-		return trib_fail(err, TRIB_E_SCHEMA, "shorter than the header of a database");
+		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database: shorter than the header of one");
 	if (rc)
 		return trib_fail(err, TRIB_E_IO, "cannot be read");
 	if (memcmp(head, "SQLite format 3", 16) != 0)

@@ -1,7 +1,11 @@
 #include "core/base/cmd.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdarg.h>
+#include <sys/stat.h>
+
+#include "core/base/buf.h"
 
 static const struct trib_opt global_opts[] = {
 	{"state", 0, "DIR", N_("state folder (default: TRIBUTARY_STATE)")},
@@ -83,7 +87,7 @@ static void help_all(FILE *out, const struct trib_program *p)
 
 static void help_one(FILE *out, const struct trib_program *p, const struct trib_cmd *c)
 {
-	fprintf(out, _("usage: %s %s [OPTIONS] %s\n%s\n"), p->name, c->name, c->args, _(c->help));
+	fprintf(out, _("usage: %s %s [OPTIONS]%s%s\n%s\n"), p->name, c->name, *c->args ? " " : "", c->args, _(c->help));
 	if (c->opts && c->opts->name)
 		fprintf(out, "%s", _("\noptions:\n"));
 	print_opts(out, c->opts);
@@ -181,19 +185,85 @@ static int split(struct trib_cli *cli, const struct trib_opt *opts, int *argc, c
 	return 0;
 }
 
+/* Length of the UTF-8 character at s (RFC 3629), 0 when there is none. */
+static size_t character(const unsigned char *s)
+{
+	unsigned c = s[0];
+	size_t n = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] >= 0xa0) || (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] >= 0x90))
+		return 0;
+	return n;
+}
+
+bool trib_cli_is_name(const char *s)
+{
+	size_t k = 1;
+	for (; *s && k; s += k) {
+		k = character((const unsigned char *)s);
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			return false;
+	}
+	return k != 0;
+}
+
+json_t *trib_json_text(const char *s)
+{
+	json_t *plain = json_string(s);
+	size_t n = strlen(s), to = 0;
+	char *clean = plain ? NULL : malloc(3 * n + 1);
+	if (!clean)
+		return plain;
+	for (size_t i = 0; i < n;) {
+		size_t k = character((const unsigned char *)s + i);
+		memcpy(clean + to, k ? s + i : "\xef\xbf\xbd", k ? k : 3);
+		to += k ? k : 3;
+		i += k ? k : 1;
+	}
+	json_t *ret = json_stringn(clean, to);
+	free(clean);
+	return ret;
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+	size_t n = strlen(s), m = strlen(tail);
+	return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+/* The commonest mistake of an operator: the wrong user. Says whose the folder is, when it is there. */
+static void say_owner(struct trib_cli *cli)
+{
+	struct stat st;
+	size_t n = strlen(cli->err.msg);
+	if (!ends_with(cli->err.msg, strerror(EACCES)) && !ends_with(cli->err.msg, strerror(EPERM)) && !ends_with(cli->err.msg, "attempt to write a readonly database"))
+		return;
+	bool known = cli->state && stat(cli->state, &st) == 0 && st.st_uid != geteuid();
+	const struct passwd *who = known ? getpwuid(st.st_uid) : NULL;
+	if (who)
+		(void)snprintf(cli->err.msg + n, sizeof(cli->err.msg) - n, _("; nothing that was committed is lost; %s belongs to %s: run this as that user"), cli->state, who->pw_name);
+	else
+		(void)snprintf(cli->err.msg + n, sizeof(cli->err.msg) - n, _("; nothing that was committed is lost; run this as the user who owns the folder, or let that user write there"));
+}
+
 static void report(struct trib_cli *cli)
 {
 	fflush(stdout);
+	say_owner(cli);
 	int status = trib_exit_status(cli->err.code);
 	if (cli->err.code == TRIB_E_NO_SPACE)
 		trib_ctx(&cli->err, "%s", _("no room on a disk; nothing that was committed is lost; when there is room again, run the same command once more"));
 	if (cli->json) {
-		json_t *o = json_pack("{s:s, s:s, s:s, s:i}", "message_type", "error", "code", trib_code_name(cli->err.code), "message",
-				      cli->err.msg, "exit_code", status);
+		json_t *o = json_pack("{s:s, s:s, s:o, s:i}", "message_type", "error", "code", trib_code_name(cli->err.code), "message",
+				      trib_json_text(cli->err.msg), "exit_code", status);
 		char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 		fprintf(stderr, "%s\n", text ? text : cli->err.msg);
 		free(text);
 		json_decref(o);
+		json_object_set_new(cli->json, "error",
+				    json_pack("{s:s, s:o}", "code", trib_code_name(cli->err.code), "message", trib_json_text(cli->err.msg)));
 	} else {
 		fprintf(stderr, _("error [%s]: %s\n"), trib_code_name(cli->err.code), cli->err.msg);
 	}
@@ -215,11 +285,34 @@ static int finish_stdout(struct trib_cli *cli, int status)
 	return status;
 }
 
+static void begin_json(struct trib_cli *cli, const struct trib_program *p)
+{
+	char schema[96];
+	(void)snprintf(schema, sizeof(schema), "%s%s%s/1", p->name, cli->cmd ? "." : "", cli->cmd ? cli->cmd->name : "");
+	cli->json = json_pack("{s:s}", "schema", schema);
+}
+
+/* What is wrong with the command line may stand before --json. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
+}
+
 static int usage_error(struct trib_cli *cli, const struct trib_program *p)
 {
+	const struct trib_cmd *c = cli->cmd;
+	if (cli->wants_json) {
+		size_t n = strlen(cli->err.msg);
+		begin_json(cli, p);
+		(void)snprintf(cli->err.msg + n, sizeof(cli->err.msg) - n, _("; try: %s %s%s--help"), p->name, c ? c->name : "", c ? " " : "");
+	}
 	report(cli);
-	fprintf(stderr, _("try: %s %s%s--help\n"), p->name, cli->cmd ? cli->cmd->name : "", cli->cmd ? " " : "");
-	return 2;
+	if (!cli->json)
+		fprintf(stderr, _("try: %s %s%s--help\n"), p->name, c ? c->name : "", c ? " " : "");
+	return finish_stdout(cli, 2);
 }
 
 /* First word that is no option (or an option's value) is the verb. */
@@ -247,11 +340,8 @@ static int run(struct trib_cli *cli, const struct trib_program *p)
 			  p->name, c->name);
 		return usage_error(cli, p);
 	}
-	if (trib_cli_flag(cli, "json")) {
-		char schema[96];
-		snprintf(schema, sizeof(schema), "%s.%s/1", p->name, c->name);
-		cli->json = json_pack("{s:s}", "schema", schema);
-	}
+	if (trib_cli_flag(cli, "json"))
+		begin_json(cli, p);
 	int rc = p->prepare ? p->prepare(cli) : 0;
 	if (!rc)
 		rc = c->run(cli);
@@ -263,6 +353,22 @@ static int run(struct trib_cli *cli, const struct trib_program *p)
 	if (rc)
 		report(cli);
 	return finish_stdout(cli, status);
+}
+
+/* "node close is no command; node add, node list": what the first word does have, when it has anything. */
+static void no_command(struct trib_cli *cli, const struct trib_program *p, int argc, char **argv)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf have = TRIB_BUF(TRIB_ERR_MSG / 2);
+	size_t n = strlen(argv[0]);
+	for (size_t i = 0; i < p->ncmds; i++)
+		if (strncmp(p->cmds[i].name, argv[0], n) == 0 && p->cmds[i].name[n] == ' ')
+			trib_buf_printf(&have, "%s%s", have.len ? ", " : "", p->cmds[i].name);
+	if (have.len && argc > 1)
+		trib_fail(&cli->err, TRIB_E_USAGE, _("%.64s %.64s is no command; there are: %s"), argv[0], argv[1], trib_buf_str(&have));
+	else if (have.len)
+		trib_fail(&cli->err, TRIB_E_USAGE, _("%.64s alone is no command; there are: %s"), argv[0], trib_buf_str(&have));
+	else
+		trib_fail(&cli->err, TRIB_E_USAGE, _("%.64s is no command"), argv[0]);
 }
 
 int trib_program_main(const struct trib_program *p, int argc, char **argv)
@@ -277,6 +383,7 @@ int trib_program_main(const struct trib_program *p, int argc, char **argv)
 	trib_i18n_init(lang);
 	argc--;
 	argv++;
+	cli.wants_json = wants_json(argc, argv);
 	int at = find_verb(p, argc, argv, &cli.cmd);
 	if (split(&cli, cli.cmd ? cli.cmd->opts : NULL, &argc, argv))
 		return usage_error(&cli, p);
@@ -293,7 +400,7 @@ int trib_program_main(const struct trib_program *p, int argc, char **argv)
 	}
 	if (at < 0) {
 		if (at == -2)
-			trib_fail(&cli.err, TRIB_E_USAGE, _("%s is no command"), argv[0]);
+			no_command(&cli, p, argc, argv);
 		else
 			trib_fail(&cli.err, TRIB_E_USAGE, _("a command is missing"));
 		return usage_error(&cli, p);

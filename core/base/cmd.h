@@ -2,7 +2,8 @@
  *
  * One table gives dispatch, help, preconditions' flags, the man synopsis and shell completion. A command gets a `trib_cli` with the
  * parsed global options; it prints its answer with trib_say (text) or fills cli->json (with --json), and returns 0, or -1 with
- * cli->err. stdout is the answer, stderr is talk. */
+ * cli->err. stdout is the answer, stderr is talk. With --json stdout is one document in any case, also of a wrong command line: "schema", on failure
+ * "error" {code, message}, and "exit_code". */
 #ifndef TRIB_CMD_H
 #define TRIB_CMD_H
 
@@ -38,6 +39,7 @@ struct trib_cli {
 	const char *state;       /* --state, TRIBUTARY_STATE or the default */
 	const char *config;      /* --config or NULL */
 	bool quiet, dry_run;
+	bool wants_json;         /* before the options are understood */
 	int verbose;
 	json_t *json;            /* an object to fill, or NULL in text mode */
 	int argc;                /* positional arguments after the verb */
@@ -59,6 +61,11 @@ void trib_say(struct trib_cli *cli, const char *fmt, ...) TRIB_PRINTF(2, 3);
 void trib_talk(struct trib_cli *cli, const char *fmt, ...) TRIB_PRINTF(2, 3);
 /* Sets cli->json[key] when in JSON mode; steals `value` in both modes. */
 void trib_json(struct trib_cli *cli, const char *key, json_t *value);
+
+/* True when `s` is UTF-8 without control characters: what a name that people give must be. */
+bool trib_cli_is_name(const char *s);
+/* A JSON string of bytes that need not be UTF-8 (a path, a name out of somebody's database): what is not becomes U+FFFD. NULL only out of memory. */
+json_t *trib_json_text(const char *s);
 
 struct trib_program {
 	const char *name, *about;

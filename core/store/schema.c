@@ -279,7 +279,9 @@ static int read_tables(sqlite3 *db, struct trib_schema *s, struct trib_err *err)
 		int rc = 0;
 		if (internal(text_at(st, 0)))
 			continue;
-		if (strcmp(type, "virtual") == 0)
+		if (!*text_at(st, 0)) /* legal in SQLite; written as SQL writes it, for a line needs a name */
+			rc = leave_out(s, "\"\"", "no-name", err);
+		else if (strcmp(type, "virtual") == 0)
 			rc = leave_out(s, text_at(st, 0), "virtual", err);
 		else if (strcmp(type, "shadow") == 0)
 			rc = leave_out(s, text_at(st, 0), "shadow", err);

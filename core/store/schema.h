@@ -29,7 +29,7 @@ struct trib_table {
 	bool no_bag, no_rows; /* rows with NULL in the key, or the others, are not of this half */
 };
 
-struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation", "name-too-long", "too-many-columns", "unreadable": static; rising by name */ };
+struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation", "name-too-long", "no-name", "too-many-columns", "unreadable": static; rising by name */ };
 
 struct trib_schema {
 	struct trib_table *tables; size_t ntables; /* captured ones, rising by folded name */
