@@ -129,7 +129,7 @@ static void say_epoch(struct trib_cli *cli, const char *origin)
 {
 	if (!origin[0])
 		return;
-	trib_json(cli, "new_epoch", json_string(origin));
+	trib_json(cli, "new_epoch", trib_json_text(origin));
 	trib_say(cli, _("The hub came back from an old copy; an administrator let its log go on as %s. What it had lost was sent again or waits for the next run.\n"), origin);
 }
 

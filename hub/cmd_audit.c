@@ -110,7 +110,7 @@ static int take_away(struct trib_cli *cli)
 		return trib_ctx(&cli->err, _("the auditor's bundle was not written"));
 	trib_say(cli, _("%s: %llu histories with %llu commits, log of %llu leaves. How anybody proves it without us: %s/README.md\n"), dir, (unsigned long long)b.histories,
 		 (unsigned long long)b.commits, (unsigned long long)b.leaves, dir);
-	trib_json(cli, "bundle", json_string(dir));
+	trib_json(cli, "bundle", trib_json_text(dir));
 	return 0;
 }
 

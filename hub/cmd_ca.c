@@ -101,7 +101,7 @@ int hub_cmd_ca_export_root(struct trib_cli *cli)
 	if (trib_hubdb_open(hub, true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) || trib_key_save(key, to, &cli->err) || trib_key_load(to, &back, &cli->err) ||
 	    trib_cert_matches(hub->root, back, &cli->err) || trib_fs_remove(from, &cli->err))
 		return trib_ctx(&cli->err, _("the root key stays where it is"));
-	trib_json(cli, "file", json_string(to));
+	trib_json(cli, "file", trib_json_text(to));
 	trib_say(cli, _("The root key is now in %s alone. Make a second copy, keep both apart from this machine, and try once a year that they can be read.\n"), to);
 	return 0;
 }
@@ -243,7 +243,7 @@ static int finish(struct trib_cli *cli, struct ceremony *c)
 	if (put_in_place(c, &cli->err) || trib_cert_identity(c->root ? c->root : c->hub->root, &id, &cli->err))
 		return -1;
 	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
-	trib_json(cli, "ca_sha256", json_string(hex));
+	trib_json(cli, "ca_sha256", trib_json_text(hex));
 	trib_json(cli, "issuing_number", json_integer(c->number));
 	return 0;
 }

@@ -147,7 +147,7 @@ static int show_slip(struct trib_cli *cli, const struct trib_slip *s, const char
 	if (sheet) {
 		if (trib_slip_sheet(s, trib_cli_hub(cli)->city, name, text, &svg, &cli->err) || trib_fs_write(sheet, trib_buf_span(&svg), 0600, &cli->err))
 			return -1;
-		trib_json(cli, "sheet", json_string(sheet));
+		trib_json(cli, "sheet", trib_json_text(sheet));
 	}
 	if (!trib_cli_flag(cli, "qr"))
 		return 0;

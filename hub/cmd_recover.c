@@ -31,10 +31,10 @@ static void say(struct trib_cli *cli, const struct trib_recovered *r)
 	char when[17], last[TRIB_TIME_LEN + 1];
 	trib_time_city(when, r->last);
 	trib_time_text(last, r->last);
-	trib_json(cli, "origin", json_string(r->origin));
+	trib_json(cli, "origin", trib_json_text(r->origin));
 	trib_json(cli, "leaves", json_integer((json_int_t)r->leaves));
-	trib_json(cli, "last_leaf", json_string(last));
-	trib_json(cli, "administrator", json_string(r->admin.subject));
+	trib_json(cli, "last_leaf", trib_json_text(last));
+	trib_json(cli, "administrator", trib_json_text(r->admin.subject));
 	trib_json(cli, "histories", json_integer((json_int_t)r->histories));
 	trib_say(cli, _("The log goes on as %s behind the %llu leaves of this copy, which ends at %s; opened by %s.\n"), r->origin, (unsigned long long)r->leaves, when, r->admin.subject);
 	trib_say(cli, _("At their next sync the offices of %llu histories see the new epoch and send again what this copy lacks.\n"), (unsigned long long)r->histories);
