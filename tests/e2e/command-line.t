@@ -45,7 +45,6 @@ PY
 ok "with --json stdout is one document, whatever happens" python3 "$dir/documents" "$dir" "$bin" $a
 
 # No answer, no success.
-refused=0
 mute() { # mute PROGRAM...: each verb on a full device and on a closed standard output
 	for v in $verbs; do
 		v=$(echo "$v" | tr , ' ')
