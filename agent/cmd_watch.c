@@ -140,7 +140,7 @@ static void look_once(struct trib_cli *cli, struct watch *w)
 	struct trib_state s = {.lock = TRIB_LOCK_INIT};
 	struct agent_captured got = {0};
 	struct look now;
-	int64_t start = cpu_ns();
+	int64_t start = cpu_ns(), wall = trib_mono_ms();
 	take_look(w->db_path, &now);
 	w->looks++;
 	if (w->known && memcmp(&now, &w->last, sizeof(now)) == 0) {
@@ -157,6 +157,8 @@ static void look_once(struct trib_cli *cli, struct watch *w)
 		say_failure(cli, w);
 		return;
 	}
+	trib_json(cli, "look_ms", json_integer((json_int_t)(trib_mono_ms() - wall)));
+	trib_json(cli, "look_cpu_ms", json_real((double)(cpu_ns() - start) / 1000000));
 	w->said[0] = '\0';
 	w->captures++;
 	w->commits += got.changed;
