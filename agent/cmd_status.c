@@ -13,6 +13,7 @@ struct view {
 	bool known_capture;
 	struct trib_last_capture last;
 	struct trib_cert_id cert;
+	int64_t fresh_at;  /* when the city's log last grew here */
 	char problem[256]; /* the hub's word when the city stopped taking this history in */
 };
 
@@ -49,7 +50,7 @@ static int look(struct trib_cli *cli, struct view *v)
 	v->known_capture = trib_record_last_capture(s, &v->last);
 	if (agent_progress(s, &v->held, &v->merged, v->problem, &cli->err) || (v->held && look_held(s, v, &cli->err)))
 		return -1;
-	return trib_cert_identity(s->sign_cert, &v->cert, &cli->err);
+	return agent_fresh_at(s, &v->fresh_at, &cli->err) || trib_cert_identity(s->sign_cert, &v->cert, &cli->err) ? -1 : 0;
 }
 
 static void say_seq(struct trib_cli *cli, const char *label, const char *key, uint64_t seq, int64_t at)
@@ -245,6 +246,11 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		word = "late";
 		trib_time_city(when, v->captured_at);
 		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
+	} else if (now - v->fresh_at > TRIB_FRESH_S) {
+		word = "frozen";
+		trib_time_city(when, v->fresh_at);
+		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
 	} else if (v->held == v->captured) {
 		word = v->merged == v->captured ? "in-city" : "held";
 		trib_say(cli, v->merged == v->captured ? _("Everything up to %s is at the city hub and in the city's database.\n") :
@@ -254,6 +260,8 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		trib_say(cli, _("Not sent yet: %llu commits wait for the next run; they are safe here. At once: tributary-agent sync\n"),
 			 (unsigned long long)(v->captured - v->held));
 	}
+	if (s->node.enrolled)
+		trib_json(cli, "fresh_at", agent_json_time(v->fresh_at));
 	trib_json(cli, "state", trib_json_text(word));
 }
 

@@ -142,11 +142,28 @@ static void say_squashed(struct trib_cli *cli, const struct trib_pushed *p)
 		trib_talk(cli, _("the captures of `watch` were sent one by one: %s\n"), p->not_squashed);
 }
 
+/* After a failed or fruitless exchange: is it more than a bad line? Receipts that do not come for so long are a hub that hides something (D7.5). */
+static int frozen(struct trib_cli *cli)
+{
+	struct trib_err none;
+	int64_t fresh_at;
+	char when[17];
+	if (agent_fresh_at(trib_cli_state(cli), &fresh_at, &none) || trib_now() - fresh_at <= TRIB_FRESH_S)
+		return -1;
+	trib_time_city(when, fresh_at);
+	if (cli->err.code == TRIB_E_INCOMPLETE)
+		cli->err.code = TRIB_E_VERIFY;
+	return trib_ctx(&cli->err, _("the city's log shows nothing new since %s: call the city; everything is safe here"), when);
+}
+
 static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err))
+	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err)) {
+		if (cli->err.code == TRIB_E_INCOMPLETE || cli->err.code == TRIB_E_UNREACHABLE)
+			(void)frozen(cli);
 		return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
+	}
 	say_squashed(cli, pushed);
 	if (trib_link_progress(s, p, &cli->err))
 		return -1;

@@ -54,6 +54,8 @@ struct agent_captured {
 };
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret);
 
+/* When the city's log last grew as this office sees it; the enrolment when it never did. */
+int agent_fresh_at(struct trib_state *s, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Highest sequence number that the hub holds and that is in the city, by the receipts kept here; the out-of-step word or "". */
 int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err) TRIB_MUST_CHECK;
 

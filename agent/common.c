@@ -107,6 +107,16 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c)
 	trib_json(cli, "tables", list);
 }
 
+int agent_fresh_at(struct trib_state *s, int64_t *ret, struct trib_err *err)
+{
+	struct trib_pulled p;
+	struct trib_cert_id id;
+	if (trib_link_progress(s, &p, err) || trib_cert_identity(s->sign_cert, &id, err))
+		return -1;
+	*ret = p.fresh_at ? p.fresh_at : id.not_before;
+	return 0;
+}
+
 int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err)
 {
 	struct trib_pulled p;

@@ -19,6 +19,7 @@ struct trib_pushed {
  * the hub's code and sentence. */
 int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */
+		      int64_t fresh_at; /* when a checkpoint came that is newer than all before; 0: never */
 		      char new_epoch[TRIB_TITLE_MAX + 32]; /* the log went on under this origin in this run, "" */ };
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;

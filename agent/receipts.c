@@ -61,7 +61,7 @@ int trib_down_tip_load(struct trib_state *s, struct trib_down_tip *ret, struct t
 	return 0;
 }
 
-/* `merged` holds two numbers and a word: how far the receipts reach. */
+/* `merged` holds two numbers and a word: how far the receipts reach; then when the log last grew here. */
 int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "merged");
@@ -76,7 +76,7 @@ int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct tri
 		struct trib_kv kv = trib_kv(trib_buf_span(&b));
 		if (trib_kv_take_is(&kv, "format", "tributary-progress-1", err) || trib_kv_take_u64(&kv, "held", &p.held_seq, err) ||
 		    trib_kv_take_u64(&kv, "merged", &p.merged_seq, err) || trib_kv_take_u64(&kv, "checkpoint", &p.checkpoint_size, err) ||
-		    trib_kv_take(&kv, "problem", 1, &word, err) || trib_kv_end(&kv, err))
+		    trib_kv_take(&kv, "problem", 1, &word, err) || (trib_kv_at(&kv, "fresh") && trib_kv_take_time(&kv, "fresh", &p.fresh_at, err)) || trib_kv_end(&kv, err))
 			return trib_ctx(err, "%s", path);
 		if (!trib_span_is(word, "-"))
 			(void)snprintf(p.problem, sizeof(p.problem), "%.*s", (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
@@ -93,6 +93,11 @@ static int save_progress(struct trib_state *s, const struct trib_pulled *p, stru
 		return oom(err);
 	trib_buf_printf(&b, "format tributary-progress-1\nheld %llu\nmerged %llu\ncheckpoint %llu\nproblem %s\n", (unsigned long long)p->held_seq,
 			(unsigned long long)p->merged_seq, (unsigned long long)p->checkpoint_size, p->problem[0] ? p->problem : "-");
+	if (p->fresh_at) {
+		char when[TRIB_TIME_LEN + 1];
+		trib_time_text(when, p->fresh_at);
+		trib_buf_printf(&b, "fresh %s\n", when);
+	}
 	return trib_buf_check(&b, "progress", err) ? -1 : trib_fs_write(path, trib_buf_span(&b), 0600, err);
 }
 
@@ -386,6 +391,8 @@ int trib_down_keep_files(struct trib_state *s, const struct trib_down_judged *j,
 		trib_buf_putc(&held, '\n');
 		p->new_receipts++;
 	}
+	if (j->size > p->checkpoint_size)
+		p->fresh_at = trib_now();
 	p->checkpoint_size = j->size;
 	/* The ref moves last: a run that was killed before judges and keeps the same commit again. */
 	if (got < 0 || trib_buf_check(&held, "receipts", err) || save_progress(s, p, err) || forget_own(s, &held, err) ||

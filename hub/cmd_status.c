@@ -166,13 +166,44 @@ static int last_night(struct trib_cli *cli, struct trib_hubdb *db)
 	return 0;
 }
 
+/* When the newest leaf that the published checkpoint covers was made: a hub at work makes at least one a day, the nightly list. */
+static int frozen(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(trib_cli_hub(cli), "log/checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX), bytes = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_checkpoint cp;
+	struct trib_leaf leaf;
+	struct trib_err none;
+	char when[17], text[TRIB_TIME_LEN + 1];
+	uint64_t size;
+	if (!path)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (trib_log_size(db, &size, &cli->err))
+		return -1;
+	bool read = trib_fs_read(path, &note, &none) == 0 && trib_checkpoint_parse(trib_buf_span(&note), &cp, &none) == 0 && cp.size > 0 && cp.size <= size &&
+		    trib_log_leaf(db, cp.size - 1, &bytes, &none) == 0 && trib_leaf_parse(trib_buf_span(&bytes), &leaf, &none) == 0;
+	bool stale = !read || trib_now() - leaf.time > TRIB_FRESH_S;
+	trib_json(cli, "frozen", json_boolean(stale));
+	if (read)
+		trib_time_text(text, leaf.time);
+	trib_json(cli, "checkpoint_at", read ? json_string(text) : json_null());
+	if (!stale)
+		return 0;
+	cli->status = trib_exit_status(TRIB_E_VERIFY);
+	if (read)
+		trib_time_city(when, leaf.time);
+	trib_say(cli, _("FROZEN: the published log shows nothing new since %s. Is the hub running (tributary-hub serve)? Offices raise the alarm.\n"), read ? when : _("it was made"));
+	return 0;
+}
+
 int hub_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
 	int64_t silent, never, stopped, braked, expected, fine;
 	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
 		return -1;
-	if (list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
+	if (frozen(cli, &db) ||
+	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
 		       _("braked"), &braked) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at < ?1 ORDER BY reported_at",
 		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||

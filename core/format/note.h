@@ -6,7 +6,7 @@
 #include "core/format/kv.h"
 #include "core/base/limits.h"
 
-#define TRIB_NOTE_SIGS_MAX 8
+#define TRIB_NOTE_SIGS_MAX 16 /* C2SP: at least so many must be taken */
 
 struct trib_note_sig {
 	struct trib_span key_name;

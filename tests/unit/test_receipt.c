@@ -267,11 +267,32 @@ static void a_receipts_file_is_judged_from_end_to_end(void **state)
 	assert_int_equal(n, 3);
 }
 
+/* The example of C2SP's tlog-checkpoint. */
+static void the_checkpoint_of_the_specification_parses(void **state)
+{
+	(void)state;
+	static const char note[] = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
+				   "\xe2\x80\x94 example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n";
+	struct trib_checkpoint cp;
+	struct trib_err err;
+	struct trib_buf b = TRIB_BUF(1000);
+	assert_int_equal(trib_checkpoint_parse(trib_span_str(note), &cp, &err), 0);
+	assert_true(trib_span_is(cp.origin, "example.com/behind-the-sofa"));
+	assert_int_equal(cp.size, 20852163);
+	assert_int_equal(cp.nsigs, 1);
+	assert_memory_equal(cp.sigs[0].key_id, "\x03\x3d\xe0\xae", 4);
+	trib_checkpoint_put_text(&b, "example.com/behind-the-sofa", cp.size, cp.root);
+	trib_note_put_sig(&b, "example.com/behind-the-sofa", cp.sigs[0].key_id, cp.sigs[0].sig);
+	assert_string_equal(trib_buf_str(&b), note);
+	trib_buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(key_id_is_that_of_signed_notes),
 		cmocka_unit_test(a_published_note_verifies),
+		cmocka_unit_test(the_checkpoint_of_the_specification_parses),
 		cmocka_unit_test(a_signed_checkpoint_verifies),
 		cmocka_unit_test(every_changed_byte_of_a_checkpoint_is_refused),
 		cmocka_unit_test(another_log_or_key_is_refused),

@@ -1,0 +1,34 @@
+#!/bin/sh
+# The hub takes everything and shows its log to nobody any more: no receipt, no newer checkpoint (freeze).
+. "$(dirname "$0")/../lib/attack.sh"
+
+later() { # later DAYS: all clocks go on
+	TRIBUTARY_CLOCK_OFFSET=$(($1 * 86400))
+	export TRIBUTARY_CLOCK_OFFSET
+	hub_stop
+	hub_start
+}
+state_is() { agent $a status --json >"$dir/status"; [ $? -eq "$1" ] && grep -q "\"state\": \"$2\"" "$dir/status" || { cat "$dir/status"; return 1; }; }
+ok "all is well before" state_is 0 in-city
+mkdir -p "$(repo $a)/refs/heads/down.lock/x"
+later 1
+ok "the first night without a receipt" sql $a "INSERT INTO demand VALUES('f1','甲','reported',1)"
+refuses 3 "given receipts only up to" "is incomplete, no more" agent $a sync
+later 2
+ok "the second" sql $a "INSERT INTO demand VALUES('f2','甲','reported',1)"
+refuses 15 "shows nothing new since" "is an alarm" agent $a sync
+ok "status says so, with its exit status" state_is 15 frozen
+others() { agent $b sync && agent $b status; }
+ok "B, who is shown the log, has no alarm" others
+ok "nor has the hub, which publishes" hub status
+rmdir "$(repo $a)/refs/heads/down.lock/x" "$(repo $a)/refs/heads/down.lock"
+later 2
+ok "the hub shows its log again" agent $a sync
+ok "and the alarm is over" state_is 0 in-city
+hub_stop
+TRIBUTARY_CLOCK_OFFSET=$((5 * 86400))
+refuses 15 "FROZEN" "a hub that is not at work is told so" hub status
+refuses 13 "shows nothing new since" "and its offices say more than that the line is bad" agent $a push
+unset TRIBUTARY_CLOCK_OFFSET
+ok "nothing was lost: all is proven" hub audit
+finish
