@@ -13,6 +13,7 @@
 struct trib_part {
 	struct trib_buf schema;    /* schema.sql bytes (F4) */
 	struct trib_buf changeset; /* raw, canonical; empty = no rows */
+	bool before;               /* it stands under the schema of the old state */
 };
 
 /* What a capture does to a table's print (prints.h). */
@@ -45,6 +46,7 @@ struct trib_capture {
 	struct trib_mf_left_out *left_out; size_t nleft_out;
 	struct trib_mf_left_out *left_out_before; size_t nleft_out_before; /* what the commit before says */
 	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
+	bool *bagless;              /* by new_schema's tables: no row without a key differs; NULL: the engine does not know */
 	struct trib_moved *moved; size_t nmoved;
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms;

@@ -19,7 +19,7 @@ static int new_part(struct trib_emit *e, struct trib_err *err)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	c->parts = p;
 	e->cur = &p[c->nparts++];
-	*e->cur = (struct trib_part){.schema = TRIB_BUF(TRIB_SCHEMA_MAX), .changeset = TRIB_BUF(TRIB_CHANGESET_RAW_MAX)};
+	*e->cur = (struct trib_part){.schema = TRIB_BUF(TRIB_SCHEMA_MAX), .changeset = TRIB_BUF(TRIB_CHANGESET_RAW_MAX), .before = e->before};
 	e->gz = e->gz_at = 0;
 	trib_buf_put_span(&e->cur->schema, e->schema);
 	return trib_buf_check(&e->cur->schema, "schema.sql", err);

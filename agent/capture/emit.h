@@ -8,6 +8,7 @@
 struct trib_emit { /* where changes go; zero-initialise, set ret */
 	struct trib_capture *ret;
 	struct trib_span schema;   /* schema.sql of the parts to come */
+	bool before;               /* the old state's */
 	struct trib_part *cur;     /* part being filled, NULL before the first change */
 	size_t gz, gz_at;          /* estimated compressed bytes of cur, and up to where */
 };

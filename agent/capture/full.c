@@ -363,7 +363,7 @@ static int do_part(struct full *f, enum trib_side side, struct trib_err *err)
 	trib_schematext_put(&text, &f->s[side]->text);
 	if (trib_buf_check(&text, "schema.sql", err) || (side == TRIB_OLD ? plan_one(f, &p, err) : plan_two(f, &p, err)))
 		return -1;
-	f->emit = (struct trib_emit){.ret = f->ret, .schema = trib_buf_span(&text)};
+	f->emit = (struct trib_emit){.ret = f->ret, .schema = trib_buf_span(&text), .before = side == TRIB_OLD};
 	for (size_t i = 0; i < p.n; i++)
 		if (do_unit(f, &p.units[i], err))
 			return trib_ctx(err, "comparing table %s", trib_buf_str(&p.units[i].name));

@@ -147,6 +147,18 @@ static int look(struct engine *e, sqlite3 *old_db, sqlite3 *new_db, const struct
 	return explain(e, err);
 }
 
+/* Rows without a key are known to be none when none differ and there were none. */
+static int tell_bagless(const struct engine *e, const struct trib_schema *new_s, struct trib_err *err)
+{
+	if (!(e->ret->bagless = calloc(new_s->ntables + 1, sizeof(*e->ret->bagless))))
+		return oom(err);
+	for (size_t i = 0; i < e->npairs; i++) {
+		const struct trib_pair *p = &e->pairs[i];
+		e->ret->bagless[p->new - new_s->tables] = !p->refused && p->looked && !p->bag;
+	}
+	return 0;
+}
+
 /* ---- the engine ---- */
 
 static int match(void *ctx, const struct trib_table *old_t, const struct trib_table *new_t, enum trib_rows_part part, struct trib_gather *g,
@@ -198,7 +210,7 @@ static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite
 	}
 	int rc = trib_compare_states(old_db, old_schema, new_db, new_schema, &m, ret, err);
 	ret->engine = label(e.reason);
-	return rc;
+	return rc ? -1 : tell_bagless(&e, new_schema, err);
 }
 
 const struct trib_engine trib_engine_page = {"page", compare};

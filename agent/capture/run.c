@@ -42,6 +42,7 @@ void trib_capture_release(struct trib_capture *c)
 		free(c->returned[i].table);
 	free(c->braked);
 	free(c->returned);
+	free(c->bagless);
 	free(c->moved);
 	*c = (struct trib_capture){.delta.fd = -1};
 }
@@ -125,12 +126,42 @@ static int add_bag_line(struct trib_schema *s, const struct trib_table *t, struc
 	return 0;
 }
 
+/* The lines of the last commit, which has a bag's line when its state held rows in it. What is private has its lines elsewhere: then none is known. */
+static const struct trib_schematext *lines_before(const struct trib_state *s, struct trib_schematext *room)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
+	struct trib_err none;
+	if (!s || !s->tip.exists || s->private_tip.exists || trib_commit_read(s->repo, s->tip.oid, &last, &none) ||
+	    trib_commit_blob(s->repo, &last, "schema.sql", TRIB_SCHEMA_MAX, &text, &none) || trib_schematext_parse(trib_buf_span(&text), room, &none))
+		return NULL;
+	return room;
+}
+
+/* A search would read the whole table, in both states; what is known from the last commit and the rows that differ spares it. */
+static bool surely_none(const struct trib_capture *c, const struct trib_schematext *before, const struct trib_table *t)
+{
+	char bag[TRIB_NAME_MAX + sizeof(TRIB_BAG_PREFIX)];
+	const struct trib_table *n = trib_schema_find(&c->new_schema, t->folded);
+	if (!before || !t->keyed || !n || !trib_schema_find(&c->old_schema, t->folded) || !c->bagless || !c->bagless[n - c->new_schema.tables])
+		return false;
+	(void)snprintf(bag, sizeof(bag), TRIB_BAG_PREFIX "%s", t->name);
+	return !trib_schematext_find(before, trib_span_str(bag));
+}
+
+struct lines { /* what tells about bags */
+	const struct trib_capture *c;
+	const struct trib_schematext *before;
+};
+
 /* Keyless tables always have their bag line; a keyed one when it holds or held rows with NULL in the key. */
-static int add_bag_lines(struct trib_schema *s, sqlite3 *db, const struct trib_schema *other, sqlite3 *other_db, struct trib_err *err)
+static int add_bag_lines(const struct lines *l, struct trib_schema *s, sqlite3 *db, const struct trib_schema *other, sqlite3 *other_db, struct trib_err *err)
 {
 	for (size_t i = 0; i < s->ntables; i++) {
 		const struct trib_table *t = &s->tables[i], *o = trib_schema_find(other, t->folded);
 		bool here = false, there = false;
+		if (surely_none(l->c, l->before, t))
+			continue;
 		if (trib_rows_has_bag(db, t, &here, err) || (o && !here && trib_rows_has_bag(other_db, o, &there, err)))
 			return -1;
 		if ((here || there) && add_bag_line(s, t, err))
@@ -152,9 +183,17 @@ static int texts_differ(const struct trib_capture *c, bool *ret, struct trib_err
 	return 0;
 }
 
+static int bag_lines(const struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_schematext) struct trib_schematext room = {0};
+	struct lines l = {c, lines_before(s, &room)};
+	return add_bag_lines(&l, &c->new_schema, new_db, &c->old_schema, old_db, err) ||
+	       add_bag_lines(&l, &c->old_schema, old_db, &c->new_schema, new_db, err) ? -1 : 0;
+}
+
 int trib_capture_bag_lines(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
 {
-	return add_bag_lines(&c->new_schema, new_db, &c->old_schema, old_db, err) || add_bag_lines(&c->old_schema, old_db, &c->new_schema, new_db, err) ? -1 : 0;
+	return bag_lines(NULL, old_db, new_db, c, err);
 }
 
 int trib_capture_sequences(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_changed, struct trib_err *err)
@@ -192,6 +231,19 @@ void trib_capture_sort_left_out(struct trib_capture *c)
 		qsort(c->left_out, c->nleft_out, sizeof(*c->left_out), by_left_out);
 }
 
+/* Which bags there are is known after the comparison: parts get their schemas again. */
+static int put_schemas(struct trib_capture *c, struct trib_err *err)
+{
+	for (size_t i = 0; i < c->nparts; i++) {
+		struct trib_part *p = &c->parts[i];
+		trib_buf_reset(&p->schema);
+		trib_schematext_put(&p->schema, p->before ? &c->old_schema.text : &c->new_schema.text);
+		if (trib_buf_check(&p->schema, "schema.sql", err))
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- the capture ---- */
 
 /* The last word on what the engine made: every part is canonical, and the last one stands under the new schema. */
@@ -220,9 +272,9 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 		return -1;
 	/* Not one page differs: nothing can. */
 	bool same = s->tip.exists && d->nchanged == 0 && d->page_size == d->base_page_size && d->page_count == d->base_page_count;
-	if (trib_capture_bag_lines(old_db, new_db, c, err))
-		return -1;
 	if (!same && engine->compare(old_db, &c->old_schema, new_db, &c->new_schema, d, c, err))
+		return -1;
+	if (bag_lines(s, old_db, new_db, c, err) || put_schemas(c, err))
 		return -1;
 	c->changed = c->nparts || schema || sequence || !s->tip.exists;
 	trib_capture_sort_left_out(c);

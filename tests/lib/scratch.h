@@ -70,8 +70,10 @@ TRIB_UNUSED static void scratch_commit_of(struct scratch *x, unsigned n, const s
 		OK(trib_manifest_add_left_out(&m, c->left_out[i].name, c->left_out[i].reason, c->left_out[i].count, err));
 	trib_manifest_put(&text, &m);
 	trib_manifest_release(&m);
-	struct trib_blob_in blob = {"manifest", trib_buf_span(&text)};
-	OK(trib_repo_write_tree(x->s.repo, &blob, 1, tree, err));
+	struct trib_blob_in blobs[2] = {{"manifest", trib_buf_span(&text)}};
+	if (c && c->nparts)
+		blobs[1] = (struct trib_blob_in){"schema.sql", trib_buf_span(&c->parts[c->nparts - 1].schema)};
+	OK(trib_repo_write_tree(x->s.repo, blobs, c && c->nparts ? 2 : 1, tree, err));
 	trib_commitraw_put(&raw, tree, x->s.tip.exists ? x->s.tip.oid : NULL, "n", "n/a@tributary", 1, "test", "", zero);
 	OK(trib_repo_write(x->s.repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret, err));
 	trib_buf_release(&raw);
