@@ -14,7 +14,7 @@ static const char own_schema[] =
 	"CREATE TABLE sub(level INTEGER, idx INTEGER, hash BLOB, PRIMARY KEY(level, idx)) WITHOUT ROWID;"
 	/* what the leaves say: held commits, verdicts, certificates */
 	"CREATE TABLE h(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, part INTEGER, parts INTEGER, incarnation INTEGER, oid BLOB, manifest BLOB,"
-	" raw BLOB, signer BLOB, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0, seen INTEGER, seen_root BLOB);"
+	" raw BLOB, signer BLOB, crl INTEGER, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0, seen INTEGER, seen_root BLOB);"
 	"CREATE INDEX h_seq ON h(node, app, seq);"
 	"CREATE TABLE v(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, merged INTEGER, manifest BLOB, tbl TEXT, key BLOB, word TEXT, at INTEGER);"
 	"CREATE INDEX v_seq ON v(node, app, seq);"
@@ -31,6 +31,9 @@ static const char own_schema[] =
 	"CREATE TABLE nn(node TEXT, app TEXT, reported INTEGER, listed INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	/* roots that the log knows: the one that it was opened under, and those that came later */
 	"CREATE TABLE ra(sha256 BLOB PRIMARY KEY) WITHOUT ROWID;"
+	/* lists of revoked certificates; certificates that leaves revoke */
+	"CREATE TABLE rl(number INTEGER PRIMARY KEY, idx INTEGER, sha256 BLOB);"
+	"CREATE TABLE rv(sha256 BLOB PRIMARY KEY, idx INTEGER) WITHOUT ROWID;"
 	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
 
 /* ---- small SQL ---- */
@@ -305,7 +308,8 @@ static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, str
 	a->quiet = quiet;
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
-	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_held(a, err) || trib_audit_histories(a, err) ||
+	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_held(a, err) ||
+	    trib_audit_histories(a, err) ||
 	    trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;

@@ -32,6 +32,7 @@ struct trib_audit {
 	uint8_t log_pub[32];
 	char first_origin[TRIB_TITLE_MAX + 32], origin[TRIB_TITLE_MAX + 32]; /* of the first leaf, and of the newest epoch */
 	int64_t opened; /* time of the log's first leaf */
+	uint64_t crl_number; /* of the last list of revoked certificates so far */
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };
@@ -57,6 +58,10 @@ int trib_audit_epoch(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 int trib_audit_note(struct trib_audit *a, struct trib_span note, struct trib_checkpoint *ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_seen(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_night.c: who was silent */
+/* Lists of revoked certificates (audit_crl.c): a leaf that names one; the number that a held leaf names; then the lists themselves. */
+int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_held_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_crls(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c: which there are */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */

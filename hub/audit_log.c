@@ -119,12 +119,19 @@ static int keep_night(struct trib_audit *a, uint64_t idx, const struct trib_leaf
 			       l->to, (int64_t)l->expected, (int64_t)l->reported, (int64_t)l->silent, trib_span(l->sha256, TRIB_SHA256_LEN));
 }
 
+static int keep_revoked(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO rv(sha256, idx) VALUES(?,?)", "bi", trib_span(l->cert, TRIB_SHA256_LEN), (int64_t)idx);
+}
+
 static int keep_held(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
 {
-	return trib_audit_exec(a->own, err, "INSERT INTO h(idx, node, app, seq, part, parts, incarnation, oid, manifest, raw, signer, at) VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
-			       "issiiiibbbbi", (int64_t)idx, l->node, l->app, (int64_t)l->seq, (int64_t)l->part, (int64_t)l->parts, (int64_t)l->incarnation,
+	if (trib_audit_held_crl(a, idx, l, err))
+		return -1;
+	return trib_audit_exec(a->own, err, "INSERT INTO h(idx, node, app, seq, part, parts, incarnation, oid, manifest, raw, signer, at, crl) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+			       "issiiiibbbbii", (int64_t)idx, l->node, l->app, (int64_t)l->seq, (int64_t)l->part, (int64_t)l->parts, (int64_t)l->incarnation,
 			       trib_span(l->oid, TRIB_OID_LEN), trib_span(l->manifest, TRIB_SHA256_LEN), trib_span(l->commit, TRIB_SHA256_LEN),
-			       trib_span(l->signer, TRIB_SHA256_LEN), l->time);
+			       trib_span(l->signer, TRIB_SHA256_LEN), l->time, (int64_t)l->crl);
 }
 
 static int keep_verdict(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
@@ -145,7 +152,13 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		return keep_open(a, idx, l, err);
 	case TRIB_LEAF_ENROLLED:
 		return keep_expected(a, idx, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
+	case TRIB_LEAF_CRL:
+		return trib_audit_keep_crl(a, idx, l, err);
+	case TRIB_LEAF_PERSON_REVOKED:
+		return keep_revoked(a, idx, l, err);
 	case TRIB_LEAF_REVOKED:
+		if (keep_revoked(a, idx, l, err))
+			return -1;
 		return trib_audit_exec(a->own, err, "UPDATE c SET revoked_at = ? WHERE sha256 = ? AND revoked_at IS NULL", "ib", l->time, trib_span(l->cert, TRIB_SHA256_LEN));
 	case TRIB_LEAF_EPOCH:
 		return trib_audit_epoch(a, idx, l, err);

@@ -6,6 +6,7 @@
 #include "core/trust/hash.h"
 #include "hub/acts.h"
 #include "hub/commands.h"
+#include "hub/crl.h"
 #include "hub/enrol.h"
 #include "hub/slip.h"
 
@@ -427,10 +428,12 @@ int hub_cmd_node_revoke(struct trib_cli *cli)
 	if (trib_hubdb_begin(&db, &cli->err))
 		return -1;
 	struct trib_act act = {.what = "node-revoke", .node = cli->argv[0], .app = app_of(cli), .detail = reason};
-	if (trib_act_put(&db, &act, &cli->err) || revoke_certs(cli, &db, reason, &n) || trib_hubdb_commit(&db, &cli->err)) {
+	if (trib_act_put(&db, &act, &cli->err) || revoke_certs(cli, &db, reason, &n) || trib_crl_issue(&db, &cli->err) || trib_hubdb_commit(&db, &cli->err)) {
 		trib_hubdb_rollback(&db);
 		return -1;
 	}
+	if (trib_crl_publish(&db, &cli->err))
+		return -1;
 	trib_json(cli, "revoked", json_integer(n));
 	trib_say(cli, _("%d certificates of %s/%s are revoked from now on; its history stays. A new machine: tributary-hub node replace\n"), n, cli->argv[0], app_of(cli));
 	return 0;

@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "hub/acts.h"
 #include "hub/commands.h"
+#include "hub/crl.h"
 
 #define TLS_LIFE (365 * 86400LL)        /* no agent renews it: a person asks for a new one */
 #define SIGN_LIFE (10 * 365 * 86400LL)
@@ -77,18 +78,22 @@ static int save_key(struct trib_cli *cli, const char *dir, const struct issued *
 static int put_person(struct trib_cli *cli, struct trib_hubdb *db, const char *name, const char *role, const struct issued *i)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_cert_id issuing;
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_PERSON, .time = trib_now()};
 	(void)snprintf(leaf.word, sizeof(leaf.word), "%s", role);
 	(void)snprintf(leaf.usage, sizeof(leaf.usage), "%s", i->usage);
 	(void)snprintf(leaf.name, sizeof(leaf.name), "%s", name);
 	memcpy(leaf.cert, i->id.sha256, sizeof(leaf.cert));
-	if (trib_db_prepare(db->db, "INSERT INTO person(sha256, name, role, usage, not_after) VALUES(?,?,?,?,?)", &st, &cli->err))
+	if (trib_db_prepare(db->db, "INSERT INTO person(sha256, name, role, usage, not_after, serial, issuer) VALUES(?,?,?,?,?,?,?)", &st, &cli->err) ||
+	    trib_cert_identity(trib_cli_hub(cli)->issuing, &issuing, &cli->err))
 		return -1;
 	sqlite3_bind_blob(st, 1, i->id.sha256, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 3, role, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 4, i->usage, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 5, i->id.not_after);
+	sqlite3_bind_text(st, 6, i->id.serial, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 7, issuing.subject, -1, SQLITE_STATIC);
 	return trib_db_step(db->db, st, &cli->err) < 0 ? -1 : trib_log_append(db, &leaf, NULL, &cli->err);
 }
 
@@ -224,10 +229,12 @@ int hub_cmd_user_revoke(struct trib_cli *cli)
 	}
 	if (trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || trib_hubdb_begin(&db, &cli->err))
 		return -1;
-	if (revoke_all(cli, &db, reason, &n) || trib_hubdb_commit(&db, &cli->err)) {
+	if (revoke_all(cli, &db, reason, &n) || trib_crl_issue(&db, &cli->err) || trib_hubdb_commit(&db, &cli->err)) {
 		trib_hubdb_rollback(&db);
 		return -1;
 	}
+	if (trib_crl_publish(&db, &cli->err))
+		return -1;
 	trib_json(cli, "revoked", json_integer(n));
 	trib_say(cli, _("%d certificates of %s are revoked from now on.\n"), n, cli->argv[0]);
 	return 0;

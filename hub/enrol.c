@@ -220,6 +220,8 @@ static int announce(struct enroller *e, const struct slip_row *s, struct trib_sp
 	memcpy(en.name, a.name, sizeof(en.name));
 	memcpy(en.sign_sha256, sign.sha256, sizeof(en.sign_sha256));
 	memcpy(en.tls_sha256, tls.sha256, sizeof(en.tls_sha256));
+	memcpy(en.sign_serial, sign.serial, sizeof(en.sign_serial));
+	memcpy(en.tls_serial, tls.serial, sizeof(en.tls_serial));
 	return trib_enroller_tell(e, &en, err);
 }
 

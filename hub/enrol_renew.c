@@ -110,6 +110,8 @@ static int tell(struct enroller *e, const char *node, const char *app, const str
 	memcpy(en.name, k->a.name, sizeof(en.name));
 	memcpy(en.sign_sha256, sign->sha256, sizeof(en.sign_sha256));
 	memcpy(en.tls_sha256, tls->sha256, sizeof(en.tls_sha256));
+	memcpy(en.sign_serial, sign->serial, sizeof(en.sign_serial));
+	memcpy(en.tls_serial, tls->serial, sizeof(en.tls_serial));
 	if (before)
 		memcpy(en.before_sha256, before->sha256, sizeof(en.before_sha256));
 	return trib_enroller_tell(e, &en, err);

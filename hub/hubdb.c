@@ -12,7 +12,7 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
 		return trib_ctx(err, "opening hub.db");
 	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
-			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p};
+			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p};
 	if (write && trib_db_migrate(db, sql, TRIB_COUNT(sql), err))
 		return trib_ctx(err, "hub.db");
 	ret->db = db;

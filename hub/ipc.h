@@ -69,6 +69,7 @@ struct trib_ipc_enrolled {
 	uint64_t incarnation;
 	uint8_t sign_sha256[TRIB_SHA256_LEN], tls_sha256[TRIB_SHA256_LEN];
 	int64_t sign_not_after, tls_not_after;
+	char sign_serial[64], tls_serial[64]; /* hex */
 	uint8_t rotation;           /* the same machine has a new signing key; `before` is the certificate of its present one */
 	uint8_t before_sha256[TRIB_SHA256_LEN];
 };

@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "hub/chain.h"
+#include "hub/crl.h"
 #include "hub/keeper.h"
 #include "hub/line.h"
 #include "hub/pack_in.h"
@@ -219,9 +220,9 @@ static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 	return trib_line_answer(&c->line, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, err);
 }
 
-static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t now, struct trib_err *err)
+static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t now, uint64_t crl, struct trib_err *err)
 {
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = now, .incarnation = h->incarnation, .seq = h->seq, .part = h->part, .parts = h->parts};
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = now, .crl = crl, .incarnation = h->incarnation, .seq = h->seq, .part = h->part, .parts = h->parts};
 	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", p->node);
 	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", p->app);
 	memcpy(leaf.manifest, h->manifest, sizeof(leaf.manifest));
@@ -314,10 +315,11 @@ static int publish_rows(struct keeper *k, const struct trib_ipc_publish *p, stru
 	struct trib_ipc_held held = {0};
 	if (take(&k->in, sizeof(*p), &held, sizeof(held), err) || trib_hubdb_begin(&k->db, err))
 		return -1;
-	if (check_old_tip(k, p, held.seq, err))
+	uint64_t crl = 0;
+	if (trib_crl_in_force(&k->db, &crl, err) || check_old_tip(k, p, held.seq, err))
 		goto fail;
 	for (uint32_t i = 0; i < p->nheld; i++)
-		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, err))
+		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, crl, err))
 			goto fail;
 	if (save_history(k, p, held.seq, held.nbraked, tip, now, err))
 		goto fail;
@@ -476,6 +478,7 @@ static int on_enrolled(struct keeper *k, enum trib_ipc_type type, struct trib_er
 	if (take(&k->in, 0, &e, sizeof(e), err))
 		return -1;
 	e.node[sizeof(e.node) - 1] = e.app[sizeof(e.app) - 1] = e.name[sizeof(e.name) - 1] = '\0';
+	e.sign_serial[sizeof(e.sign_serial) - 1] = e.tls_serial[sizeof(e.tls_serial) - 1] = '\0';
 	if (trib_hubdb_begin(&k->db, err))
 		return -1;
 	if (trib_keeper_enrolled(&k->db, &e, err) || trib_hubdb_commit(&k->db, err)) {

@@ -6,10 +6,12 @@
 #define REFUSAL_PAUSE_S 60
 
 static int insert_cert(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, const uint8_t sha[TRIB_SHA256_LEN], const char *use, int64_t not_after,
-		       struct trib_err *err)
+		       const char *serial, struct trib_err *err)
 {
+	struct trib_cert_id issuing;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(h->db, "INSERT INTO cert(sha256, node, app, usage, incarnation, not_after) VALUES(?,?,?,?,?,?)", &st, err))
+	if (trib_cert_identity(h->hub->issuing, &issuing, err) ||
+	    trib_db_prepare(h->db, "INSERT INTO cert(sha256, node, app, usage, incarnation, not_after, serial, issuer) VALUES(?,?,?,?,?,?,?,?)", &st, err))
 		return -1;
 	sqlite3_bind_blob(st, 1, sha, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, e->node, -1, SQLITE_STATIC);
@@ -17,6 +19,10 @@ static int insert_cert(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, 
 	sqlite3_bind_text(st, 4, use, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 5, (int64_t)e->incarnation);
 	sqlite3_bind_int64(st, 6, not_after);
+	if (serial[0]) {
+		sqlite3_bind_text(st, 7, serial, -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 8, issuing.subject, -1, SQLITE_STATIC);
+	}
 	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
@@ -29,7 +35,7 @@ static int renewed_row(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, 
 		return found < 0 ? -1 : 0;
 	if (strcmp(known->node, e->node) != 0 || strcmp(known->app, e->app) != 0 || known->incarnation != e->incarnation || !known->current || known->revoked_at)
 		return trib_fail(err, TRIB_E_CERT, "the certificates of %s/%s were revoked or replaced; ask the city for a new slip", e->node, e->app);
-	return insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, err);
+	return insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, e->tls_serial, err);
 }
 
 /* Certificates made before a later machine was enrolled, but told only now, must not bring the office back to the machine before. */
@@ -81,11 +87,11 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 	if (found) /* told before: the enrolment process was killed after we logged it, or the TLS certificate was renewed */
 		return found < 0 ? -1 : renewed_row(h, e, &known, err);
 	if (e->rotation)
-		return check_before(h, e, err) || insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, err) || append_enrolled(h, e, err) ? -1 : 0;
+		return check_before(h, e, err) || insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, e->sign_serial, err) || append_enrolled(h, e, err) ? -1 : 0;
 	if (check_incarnation(h, e, err))
 		return -1;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, err) || insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, err) ||
+	if (insert_cert(h, e, e->sign_sha256, "sign", e->sign_not_after, e->sign_serial, err) || insert_cert(h, e, e->tls_sha256, "tls", e->tls_not_after, e->tls_serial, err) ||
 	    trib_db_prepare(h->db, "UPDATE node SET incarnation = ?, status = 'enrolled' WHERE node = ? AND app = ?", &st, err))
 		return -1;
 	sqlite3_bind_int64(st, 1, (int64_t)e->incarnation);

@@ -1,0 +1,119 @@
+/* The lists of revoked certificates, by number: each is there, signed, and was in force where the log says so; no held commit is signed by one listed. */
+#include "core/trust/crl.h"
+#include "hub/audit_impl.h"
+#include "hub/tiles.h"
+
+int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	if (l->number != a->crl_number + 1 &&
+	    trib_audit_find(a, &w, err, "log leaf %llu names list %llu of revoked certificates after list %llu", (unsigned long long)idx, (unsigned long long)l->number,
+			    (unsigned long long)a->crl_number))
+		return -1;
+	a->crl_number = l->number;
+	return trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO rl(number, idx, sha256) VALUES(?,?,?)", "iib", (int64_t)l->number, (int64_t)idx,
+			       trib_span(l->sha256, TRIB_SHA256_LEN));
+}
+
+int trib_audit_held_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	struct trib_where w = {.node = l->node, .app = l->app, .seq = l->seq, .oid = l->oid};
+	if (l->crl == a->crl_number)
+		return 0;
+	return trib_audit_find(a, &w, err, "log leaf %llu names list %llu of revoked certificates, in force was %llu", (unsigned long long)idx, (unsigned long long)l->crl,
+			       (unsigned long long)a->crl_number);
+}
+
+static int load(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], struct trib_crl **ret, struct trib_err *why)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_CRL_MAX);
+	return trib_named_read(a->hub->dir, sha, &text, why) || trib_crl_parse(trib_buf_span(&text), a->hub->root, ret, why) ? -1 : 0;
+}
+
+/* Is a signing certificate of a held commit in the list that was in force then? Joined by serial number, which hub.db repeats. */
+static int check_signers(struct trib_audit *a, int64_t number, const struct trib_crl *list, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, oid, signer, max(at) FROM h WHERE crl = ? GROUP BY signer", "i", number))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *cert = NULL;
+		uint8_t signer[TRIB_SHA256_LEN], oid[TRIB_OID_LEN];
+		int64_t since;
+		struct trib_where w = {.node = (const char *)sqlite3_column_text(st, 0), .app = (const char *)sqlite3_column_text(st, 1),
+				       .seq = (uint64_t)sqlite3_column_int64(st, 2), .oid = trib_audit_bytes(st, 3, oid, sizeof(oid)) ? oid : NULL};
+		trib_audit_bytes(st, 4, signer, sizeof(signer));
+		if (trib_audit_sql(a->db.db, &cert, err, "SELECT serial FROM cert WHERE sha256 = ? AND serial IS NOT NULL", "b", trib_span(signer, sizeof(signer))))
+			return -1;
+		int found = trib_db_step(a->db.db, cert, err);
+		if (found < 0)
+			return -1;
+		if (found && trib_crl_has(list, (const char *)sqlite3_column_text(cert, 0), &since) && since < sqlite3_column_int64(st, 5) &&
+		    trib_audit_find(a, &w, err, "the signing certificate was revoked by list %lld, which was in force when the commit was held", (long long)number))
+			return -1;
+	}
+	return row;
+}
+
+/* What a list holds is what was revoked before it: as many as leaves say, and hub.db's serial numbers. */
+static int check_content(struct trib_audit *a, int64_t number, int64_t idx, const struct trib_crl *list, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_where w = {0};
+	uint64_t n = 0;
+	if (trib_audit_sql(a->own, &st, err, "SELECT sha256 FROM rv WHERE idx < ?", "i", idx))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *cert = NULL;
+		uint8_t sha[TRIB_SHA256_LEN];
+		int64_t since;
+		trib_audit_bytes(st, 0, sha, sizeof(sha));
+		if (trib_audit_sql(a->db.db, &cert, err,
+				   "SELECT serial FROM cert WHERE sha256 = ?1 AND serial IS NOT NULL UNION ALL SELECT serial FROM person WHERE sha256 = ?1 AND serial IS NOT NULL", "b",
+				   trib_span(sha, sizeof(sha))))
+			return -1;
+		int found = trib_db_step(a->db.db, cert, err);
+		if (found < 0)
+			return -1;
+		n += found;
+		if (found && !trib_crl_has(list, (const char *)sqlite3_column_text(cert, 0), &since))
+			return trib_audit_find(a, &w, err, "list %lld of revoked certificates leaves one out that the log says was revoked before", (long long)number);
+	}
+	if (row < 0)
+		return -1;
+	return n == trib_crl_size(list) ? 0
+					: trib_audit_find(a, &w, err, "list %lld of revoked certificates holds %zu, the log says %llu", (long long)number, trib_crl_size(list),
+							  (unsigned long long)n);
+}
+
+int trib_audit_crls(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own, "SELECT number, idx, sha256 FROM rl ORDER BY number", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		TRIB_AUTO(trib_crl) struct trib_crl *list = NULL;
+		struct trib_where w = {0};
+		struct trib_err why = {0};
+		uint8_t sha[TRIB_SHA256_LEN];
+		int64_t number = sqlite3_column_int64(st, 0);
+		trib_audit_bytes(st, 2, sha, sizeof(sha));
+		if (load(a, sha, &list, &why) == 0 && trib_crl_number(list) != (uint64_t)number)
+			(void)trib_fail(&why, TRIB_E_VERIFY, "it has number %llu", (unsigned long long)trib_crl_number(list));
+		if (TRIB_OWN_TROUBLE(why.code)) {
+			*err = why;
+			return -1;
+		}
+		if (why.code != TRIB_OK) {
+			if (trib_audit_find(a, &w, err, "list %lld of revoked certificates: %s", (long long)number, why.msg))
+				return -1;
+			continue;
+		}
+		if (check_content(a, number, sqlite3_column_int64(st, 1), list, err) || check_signers(a, number, list, err))
+			return -1;
+	}
+	return row;
+}
