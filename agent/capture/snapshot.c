@@ -220,6 +220,8 @@ static int attempt(struct look *l, struct trib_source *src, struct trib_delta *d
 	}
 	*ret = TRIB_RAW_DONE;
 	if (l->opts->known && l->base->fd >= 0 && trib_mark_same(&l->opts->known->mark, &mark)) {
+		trib_source_pause(src); /* no lock while the file goes */
+		trib_delta_release(d);
 		*d = (struct trib_delta){.fd = -1, .page_size = l->base->page_size, .page_count = l->base->page_count, .base_page_size = l->base->page_size,
 					 .base_page_count = l->base->page_count, .way = "skipped", .mark = mark};
 		return 0;
@@ -227,8 +229,6 @@ static int attempt(struct look *l, struct trib_source *src, struct trib_delta *d
 	enum trib_way way = choose(l, src, &mark);
 	if (!fits(way, src))
 		return trib_fail(err, TRIB_E_USAGE, "it cannot be read that way now");
-	if (open_pages(l->s, l->base, d, err))
-		return -1;
 	d->mark = mark;
 	return read_by(l, way, src, has_hdr ? &h : NULL, d, ret, err);
 }
@@ -243,15 +243,17 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 	int64_t start = trib_mono_ms();
 	struct look l = {.s = s, .base = &base, .opts = opts ? opts : &any, .locked_after = start + OPTIMISTIC_MS};
 	for (int i = 0; i < TRIES; i++) {
-		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
+		if (i > 0) /* programs often write in bursts */
+			pause_ms(PAUSE_MS << (i < 5 ? i - 1 : 4));
+		/* The pages file is made before the source is read, and goes after it: both may wait for the disk, and a lock must not. Nor is one held in the pause. */
 		TRIB_AUTO(trib_delta) struct trib_delta d = {.fd = -1};
+		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
 		enum trib_raw_end end;
-		if (trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err))
+		if (open_pages(s, &base, &d, err) || trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err))
 			return -1;
 		int rc = attempt(&l, &src, &d, &end, err);
 		if (trib_source_moved(&src) || (!rc && end == TRIB_RAW_MOVED)) {
 			l.moved++; /* also when it failed: a file in motion may look damaged */
-			pause_ms(PAUSE_MS << (i < 4 ? i : 4)); /* programs often write in bursts */
 			continue;
 		}
 		if (rc)
