@@ -173,6 +173,7 @@ static int note(struct trib_cli *cli, const struct trib_capture *c, const char *
 	trib_json(cli, "snapshot", trib_json_text(c->snapshot));
 	trib_json(cli, "engine", trib_json_text(c->engine));
 	trib_json(cli, "ms", json_integer((json_int_t)c->ms));
+	trib_json(cli, "cpu_ms", json_real((double)c->cpu_us / 1000));
 	trib_json(cli, "pages_read", json_integer((json_int_t)c->pages_read));
 	trib_json(cli, "pages_changed", json_integer((json_int_t)c->pages_changed));
 	if (strcmp(outcome, "committed") == 0 || strcmp(outcome, "loss-accepted") == 0)

@@ -137,14 +137,27 @@ int trib_baseline_shape(const struct trib_state *s, const char **ret_why, struct
 	return open_both(s, &base, &sums, ret_why, err);
 }
 
-static int page_is_right(const struct trib_base *base, int sums, uint32_t pgno, uint8_t *page, bool *ret, struct trib_err *err)
+#define AT_ONCE 512
+
+struct window { /* sums read ahead: pages come in rising order */
+	uint32_t first, n;
+	uint8_t p[AT_ONCE * SUM];
+};
+
+static int page_is_right(const struct trib_base *base, int sums, struct window *w, uint32_t pgno, uint8_t *page, bool *ret, struct trib_err *err)
 {
-	uint8_t want[SUM], is[SUM];
-	if (trib_fs_pread_all(base->fd, page, base->page_size, (off_t)((uint64_t)(pgno - 1) * base->page_size), err) ||
-	    trib_fs_pread_all(sums, want, sizeof(want), (off_t)(HEAD + (uint64_t)(pgno - 1) * SUM), err))
+	uint8_t is[SUM];
+	if (pgno < w->first || pgno - w->first >= w->n) {
+		uint32_t first = (pgno - 1) / AT_ONCE * AT_ONCE + 1, left = base->page_count - first + 1;
+		w->n = left < AT_ONCE ? left : AT_ONCE;
+		w->first = first;
+		if (trib_fs_pread_all(sums, w->p, (size_t)w->n * SUM, (off_t)(HEAD + (uint64_t)(first - 1) * SUM), err))
+			return -1;
+	}
+	if (trib_fs_pread_all(base->fd, page, base->page_size, (off_t)((uint64_t)(pgno - 1) * base->page_size), err))
 		return -1;
 	sum_of(page, base->page_size, is);
-	*ret = memcmp(want, is, sizeof(is)) == 0;
+	*ret = memcmp(w->p + (size_t)(pgno - w->first) * SUM, is, sizeof(is)) == 0;
 	return 0;
 }
 
@@ -160,12 +173,13 @@ int trib_baseline_pages(const struct trib_state *s, const struct trib_delta *d, 
 	if (!page)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	bool all = !d || d->page_size != base.page_size, right = true;
+	struct window w = {0};
 	uint32_t lock_page = TRIB_LOCK_BYTE_AT / base.page_size + 1, kept = 0;
 	for (uint32_t pgno = 1; pgno <= base.page_count && right; pgno++) {
 		while (!all && kept < d->nchanged && d->pgno[kept] < pgno)
 			kept++;
 		bool equal = !all && pgno <= d->page_count && !(kept < d->nchanged && d->pgno[kept] == pgno);
-		if (!equal && pgno != lock_page && page_is_right(&base, sums, pgno, page, &right, err))
+		if (!equal && pgno != lock_page && page_is_right(&base, sums, &w, pgno, page, &right, err))
 			return -1;
 	}
 	*ret_why = right ? NULL : N_("had a page that the last commit did not write");

@@ -49,7 +49,7 @@ struct trib_capture {
 	bool *bagless;              /* by new_schema's tables: no row without a key differs; NULL: the engine does not know */
 	struct trib_moved *moved; size_t nmoved;
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
-	uint64_t pages_read, pages_changed, rows_found, ms;
+	uint64_t pages_read, pages_changed, rows_found, ms, cpu_us;
 	const char *engine;         /* "full", "page", "page+full:REASON": the full engine stepped in for full_tables tables; static */
 	uint64_t full_tables;
 	const char *snapshot;       /* how the live file was read: wal-raw, wal-list, optimistic, locked, backup; skipped: known by its mark as unchanged */

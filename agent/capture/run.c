@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <time.h>
 
 #include "agent/capture/baseline.h"
 #include "agent/capture/brake.h"
@@ -405,6 +406,14 @@ static int attempts(struct trib_state *s, const struct trib_engine *engine, cons
 			 "as it was; move the state folder to another disk", s->dir, why);
 }
 
+/* Of this process with all its threads. */
+static int64_t cpu_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int trib_capture_run(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *ret, struct trib_err *err)
 {
 	return trib_capture_run_known(s, engine, NULL, ret, err);
@@ -414,7 +423,7 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 			   struct trib_err *err)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1, .engine = engine->name};
-	int64_t start = trib_mono_ms();
+	int64_t start = trib_mono_ms(), cpu = cpu_us();
 	if (attempts(s, engine, known, &c, err))
 		return -1;
 	c.pages_changed = c.delta.nchanged;
@@ -422,6 +431,7 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 	c.mark = c.delta.mark;
 	c.same_pages = c.delta.path && !c.delta.nchanged && c.delta.page_size == c.delta.base_page_size && c.delta.page_count == c.delta.base_page_count;
 	c.ms = (uint64_t)(trib_mono_ms() - start);
+	c.cpu_us = (uint64_t)(cpu_us() - cpu);
 	*ret = c;
 	c = (struct trib_capture){.delta.fd = -1};
 	return 0;
