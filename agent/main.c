@@ -48,6 +48,18 @@ int agent_finish_enrolment(struct trib_cli *cli)
 	return 0;
 }
 
+/* A file of the state folder is missing or spoilt. (What is no folder of ours, belongs to somebody else, or is in use, is told already.) */
+static int damaged(struct trib_cli *cli)
+{
+	enum trib_code code = cli->err.code;
+	size_t n = strlen(cli->err.msg);
+	if (code == TRIB_E_NOT_FOUND || code == TRIB_E_FORMAT || code == TRIB_E_VERIFY)
+		(void)snprintf(cli->err.msg + n, sizeof(cli->err.msg) - n, "%s",
+			       _("; the database itself is untouched, nothing was changed; bring that file back from a backup of the state folder, or ask the city for a new "
+				 "slip (tributary-hub node replace) and start a new folder"));
+	return -1;
+}
+
 static int prepare(struct trib_cli *cli)
 {
 	unsigned needs = cli->cmd->needs;
@@ -57,10 +69,10 @@ static int prepare(struct trib_cli *cli)
 	if (!(needs & (TRIB_NEED_STATE | TRIB_NEED_WRITE)))
 		return 0;
 	if (trib_state_open(cli->state, needs & TRIB_NEED_WRITE, &state, &cli->err))
-		return -1;
+		return damaged(cli);
 	cli->ctx = &state;
 	if (trib_state_keys(&state, &cli->err))
-		return -1;
+		return damaged(cli);
 	return needs & TRIB_NEED_WRITE ? agent_finish_enrolment(cli) : 0;
 }
 

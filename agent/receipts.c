@@ -77,7 +77,7 @@ int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct tri
 		if (trib_kv_take_is(&kv, "format", "tributary-progress-1", err) || trib_kv_take_u64(&kv, "held", &p.held_seq, err) ||
 		    trib_kv_take_u64(&kv, "merged", &p.merged_seq, err) || trib_kv_take_u64(&kv, "checkpoint", &p.checkpoint_size, err) ||
 		    trib_kv_take(&kv, "problem", 1, &word, err) || (trib_kv_at(&kv, "fresh") && trib_kv_take_time(&kv, "fresh", &p.fresh_at, err)) || trib_kv_end(&kv, err))
-			return trib_ctx(err, "%s", path);
+			return trib_ctx(err, "%s (the city's word is kept there; remove it and fetch it again: tributary-agent pull)", path);
 		if (!trib_span_is(word, "-"))
 			(void)snprintf(p.problem, sizeof(p.problem), "%.*s", (int)(word.n < 200 ? word.n : 200), (const char *)word.p);
 	}

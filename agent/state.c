@@ -295,6 +295,8 @@ static int open_folder(struct trib_state *s, bool write, struct trib_err *err)
 	struct stat st;
 	if (!node || !lock || !repo)
 		return oom(err);
+	if (stat(node, &st) && (errno == ENOENT || errno == ENOTDIR) && trib_fs_exists(repo))
+		return trib_fail(err, TRIB_E_VERIFY, "it holds a history, but the file `node` is missing");
 	if (stat(node, &st) && (errno == ENOENT || errno == ENOTDIR))
 		return trib_fail(err, TRIB_E_NOT_INIT, "not one of the agent; " NOT_THERE, s->dir);
 	if (write && trib_lock_take(&s->lock, lock, TRIB_LOCK_WAIT_MS, err))

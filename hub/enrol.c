@@ -326,6 +326,9 @@ int trib_enrol_main(const struct trib_hub *h, int control_fd, int keeper_fd)
 	TRIB_AUTO(trib_mem) char *log = trib_hub_path(h, "keys/log.key");
 	TRIB_AUTO(trib_key) struct trib_key *log_key = NULL;
 	int status = 0;
+	TRIB_AUTO(trib_mem) char *db = trib_hub_path(h, "enrol.db");
+	if (db && !trib_fs_exists(db))
+		trib_log(TRIB_LOG_ERROR, "%s is missing; a new one is made, but slips that were handed out are void and offices cannot renew: bring it back from a backup", db);
 	/* Of the log's key only the public half is needed here: the private one goes at once. */
 	if (!key || !log || trib_enroldb_open(h, &e.db, &err) || trib_key_load(key, &e.issuing_key, &err) || trib_key_load(log, &log_key, &err) ||
 	    trib_key_ed25519_public(log_key, e.log_pub, &err)) {

@@ -72,6 +72,9 @@ int trib_hub_conf_load(const char *dir, struct trib_hub_conf *ret, struct trib_e
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (trib_fs_read(path, &b, err)) {
 		struct stat st;
+		TRIB_AUTO(trib_mem) char *db = trib_path(dir, "hub.db");
+		if (err->code == TRIB_E_NOT_FOUND && db && trib_fs_exists(db))
+			return trib_fail(err, TRIB_E_VERIFY, "%s is missing, though %s holds a hub; nothing was changed; bring it back from a backup", path, dir);
 		if (err->code == TRIB_E_NOT_FOUND || (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode)))
 			return trib_fail(err, TRIB_E_NOT_INIT, "%s is not a hub's folder; make one with: tributary-hub --state %s init --city NAME", dir, dir);
 		return -1;
@@ -144,7 +147,7 @@ int trib_hub_open(const char *dir, struct trib_hub *ret, struct trib_err *err)
 	h.policy_version = conf.policy_version;
 	if (load_roots(&h, &h.root, err) || load_cert(&h, "ca/issuing.crt", &h.issuing, err) ||
 	    load_cert(&h, "keys/hub-sign.crt", &h.sign_cert, err) || load_cert(&h, "keys/hub-tls.crt", &h.tls_cert, err))
-		return -1;
+		return err->code == TRIB_E_NOT_FOUND || err->code == TRIB_E_FORMAT ? trib_ctx(err, "a file of the hub is gone or spoilt; nothing was changed; bring it back from a backup") : -1;
 	*ret = h;
 	h = (struct trib_hub){0};
 	return 0;

@@ -86,6 +86,27 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups true
 	refuses 1 "belongs to root: run this as that user" "at the hub too" other $H status
 fi
 
+# Files that are gone.
+gone() { # gone FILE COMMAND...: the command without that file of a copied state folder
+	rm -rf "$dir/copy" && cp -a "$dir/$a/state" "$dir/copy" && rm -r "$dir/copy/$1" && shift && "$@"
+}
+for f in salt tip repo.git keys/sign.key keys/tls.crt node; do
+	for v in status commit; do
+		gone $f "$bin/tributary-agent" --state "$dir/copy" $v >"$dir/said" 2>&1
+		rc=$?
+		said() { [ $rc -ne 0 ] && [ $rc -le 20 ] && grep -q "database itself is untouched.*node replace" "$dir/said"; }
+		ok "$v without $f says what is safe and what to do" said
+	done
+done
+hub_gone() { # hub_gone FILE: a hub that starts without it ends, says so, and makes none in its place
+	rm -rf "$dir/hub2" && cp -a "$dir/hub" "$dir/hub2" && rm -f "$dir/hub2/run"/* "$dir/hub2/$1" "$dir/hub2/$1"-* && ! timeout 30 "$bin/tributary-hub" --state "$dir/hub2" serve --listen 127.0.0.1:0 >"$dir/said" 2>&1 &&
+		grep -q "bring it back from a backup" "$dir/said" && [ ! -e "$dir/hub2/$1" ]
+}
+for f in hub.db hub.conf keys/hub-sign.crt ca/root.crt; do
+	ok "the hub does not start without $f" hub_gone $f
+done
+rm -rf "$dir/hub2" "$dir/copy"
+
 # Names that people and programs give.
 odd="$dir/o d"
 mkdir "$odd"

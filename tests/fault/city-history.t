@@ -27,6 +27,7 @@ pushes() {
 		sql $a "INSERT INTO demand VALUES('d$i','停水','reported',$i);" && agent $a sync || return 1
 	done
 }
+begin=$(date +%s)
 ok "the office pushes six times" pushes
 receipts() { agent $a --json status | python3 -c 'import json, sys; s = json.load(sys.stdin); print(s); sys.exit(s["held"] != s["captured"])'; }
 ok "and has its receipts" receipts
@@ -34,7 +35,7 @@ told() { hub status | grep -q "Nothing is merged since" && hub status | grep -q 
 ok "status says that nothing is merged, and the next command" told
 machine() { hub --json status | python3 -c 'import json, sys; t = json.load(sys.stdin)["merge_trouble"]; sys.exit("city.git" not in t["message"])'; }
 ok "also to a program" machine
-seldom() { [ "$(grep -c 'nothing is merged' "$dir/serve.log")" -le 2 ]; }
+seldom() { [ "$(grep -c 'nothing is merged' "$dir/serve.log")" -le $((2 + ($(date +%s) - begin) / 10)) ]; } # a slow machine may come to the next try
 ok "it does not try at each push" seldom
 alive() { ! grep -q 'starting again' "$dir/serve.log"; }
 ok "and no process ends for it" alive
