@@ -292,6 +292,8 @@ static int open_repo(struct ingest *g, struct trib_err *err)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (!g->published && !trib_fs_exists(path)) /* of a first bundle nothing stays that was not judged */
 		return 0;
+	if (!g->in->dry_run && trib_ingest_set_aside(g, path, err))
+		return -1;
 	return g->in->dry_run ? trib_repo_open(path, false, &g->repo, err) : trib_repo_create(path, &g->repo, err);
 }
 

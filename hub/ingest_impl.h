@@ -24,6 +24,8 @@ int trib_ingest_bundle(struct ingest *g, const char *path, struct trib_err *err)
 /* Bytes of an object of the bundle: 1, 0, -1. */
 int trib_ingest_take(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Puts replacements into the repository. */
+/* Packs whose index is damaged go to DIR/damaged before the repository is opened: what was in them counts as missing. */
+int trib_ingest_set_aside(struct ingest *g, const char *repo, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_ingest_replace(struct ingest *g, struct trib_err *err) TRIB_MUST_CHECK; /* ingest_replace.c */
 /* Path of an object's loose file; malloc'd. */
 char *trib_ingest_loose(const struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN]) TRIB_MUST_CHECK;

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/store/db.h"
+#include "core/store/packidx.h"
 #include "core/store/unpack.h"
 #include "hub/ingest_impl.h"
 
@@ -23,6 +24,22 @@ static char *aside(struct ingest *g, const char *sub, struct trib_err *err)
 		return dir;
 	free(dir);
 	return NULL;
+}
+
+int trib_ingest_set_aside(struct ingest *g, const char *repo, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *objects = trib_path(repo, "objects");
+	TRIB_AUTO(trib_mem) char *to = NULL;
+	size_t n = 0;
+	struct trib_err bad;
+	if (!objects)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_packs_check(objects, &bad) == 0)
+		return 0;
+	if (!(to = aside(g, "pack", err)) || trib_packs_set_aside(objects, to, &n, err))
+		return -1;
+	g->in->packs_moved += n;
+	return 0;
 }
 
 /* trib_repo_write renames over a damaged loose file; a second link keeps it for whoever wants to know what happened to the disk. */

@@ -1,4 +1,5 @@
 #include "core/store/repo_impl.h"
+#include "core/store/packidx.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -161,6 +162,8 @@ int trib_repo_open(const char *path, bool clean_locks, struct trib_repo **ret, s
 		return -1;
 	TRIB_AUTO(trib_repo) struct trib_repo *r = new_repo(path, err);
 	if (!r)
+		return -1;
+	if (trib_packs_check(r->objects[0], err))
 		return -1;
 	int rc = git_repository_open_ext(&r->git, path, GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, NULL);
 	if (rc)
