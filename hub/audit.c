@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include "core/base/clock.h"
+#include "core/trust/epoch.h"
 
 static const char own_schema[] =
 	"CREATE TABLE finding(id INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, oid TEXT, tbl TEXT, key TEXT, what TEXT);"
@@ -309,8 +310,8 @@ static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, str
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_held(a, err) ||
-	    trib_audit_histories(a, err) ||
-	    trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) || (!city_dir && trib_audit_down(a, err)) || totals(a, err))
+	    trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
+	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err))) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;
 	a = NULL;
@@ -327,7 +328,7 @@ int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_er
 	struct trib_where w = {0};
 	struct trib_checkpoint cp;
 	uint8_t root[TRIB_SHA256_LEN];
-	if (!a->has_pub || trib_checkpoint_verify(note, a->hub->origin, a->log_pub, &cp, err))
+	if (!a->has_pub || trib_checkpoint_verify_upto(note, a->hub->origin, a->log_pub, &cp, err))
 		return a->has_pub ? trib_ctx(err, "the kept checkpoint is not this log's") : trib_audit_find(a, &w, err, "without its first leaf the log has no key");
 	if (cp.size > a->size)
 		return trib_audit_find(a, &w, err, "the kept checkpoint has %llu leaves, the log has %llu: this hub is an older copy; try: tributary-hub recover",

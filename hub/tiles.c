@@ -47,6 +47,11 @@ static int put_entries(struct trib_hubdb *h, const struct trib_tile *t, struct t
 	return trib_buf_check(b, "bundle of leaves", err);
 }
 
+int trib_tiles_make(struct trib_hubdb *h, const struct trib_tile *t, struct trib_buf *b, struct trib_err *err)
+{
+	return t->entries ? put_entries(h, t, b, err) : put_hashes(h, t, b, err);
+}
+
 /* DIR/log/tile/... */
 static char *tile_file(const char *hub_dir, const struct trib_tile *t)
 {
@@ -66,7 +71,7 @@ static int write_tile(struct trib_hubdb *h, const struct trib_tile *t, struct tr
 	if (trib_fs_mkdirs(path, 0700, err))
 		return -1;
 	*slash = '/';
-	if (t->entries ? put_entries(h, t, &b, err) : put_hashes(h, t, &b, err))
+	if (trib_tiles_make(h, t, &b, err))
 		return -1;
 	return trib_fs_write(path, trib_buf_span(&b), 0600, err);
 }

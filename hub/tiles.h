@@ -20,6 +20,8 @@
 int trib_tiles_publish(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_err *err) TRIB_MUST_CHECK;
 /* All of it again from hub.db; `named` stays. */
 int trib_tiles_remake(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_err *err) TRIB_MUST_CHECK;
+/* The bytes that a tile should have, from hub.db. */
+int trib_tiles_make(struct trib_hubdb *h, const struct trib_tile *t, struct trib_buf *b, struct trib_err *err) TRIB_MUST_CHECK;
 /* Bytes of one tile of the published log, whole or cut from a wider one. TRIB_E_NOT_FOUND when the log does not reach so far. */
 int trib_tiles_read(const char *hub_dir, const struct trib_tile *t, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Keeps a text under its SHA-256, durably. */
