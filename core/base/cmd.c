@@ -1,6 +1,7 @@
 #include "core/base/cmd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -371,8 +372,20 @@ static void no_command(struct trib_cli *cli, const struct trib_program *p, int a
 		trib_fail(&cli->err, TRIB_E_USAGE, _("%.64s is no command"), argv[0]);
 }
 
+/* Whoever starts us with a closed standard stream would have our messages land in the next file that we open. In its place stands one that no writing
+ * (for 0: no reading) works on, so that an answer which goes nowhere is still a failure. */
+static int hold_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
+			return -1;
+	return 0;
+}
+
 int trib_program_main(const struct trib_program *p, int argc, char **argv)
 {
+	if (hold_standard_streams())
+		return 1;
 	struct trib_cli cli = {.program = p->name};
 	const char *lang = NULL;
 	for (int i = 1; i < argc; i++)

@@ -105,6 +105,20 @@ hub_gone() { # hub_gone FILE: a hub that starts without it ends, says so, and ma
 for f in hub.db hub.conf keys/hub-sign.crt ca/root.crt; do
 	ok "the hub does not start without $f" hub_gone $f
 done
+strayed() { # a hub without a standard error: what it would say there must not land in a file of its own
+	rm -rf "$dir/hub2" && cp -a "$dir/hub" "$dir/hub2" && rm -f "$dir/hub2/run"/*
+	"$bin/tributary-hub" --state "$dir/hub2" serve --listen 127.0.0.1:0 >/dev/null 2>&- &
+	mute_hub=$!
+	tries=0
+	while [ ! -s "$dir/hub2/run/listen" ] && [ $tries -lt 100 ]; do
+		tries=$((tries + 1))
+		sleep 0.1
+	done
+	kill $mute_hub
+	wait $mute_hub
+	! grep -rlE 'hub (info|error)' "$dir/hub2"
+}
+ok "messages of a program without standard error land nowhere" strayed
 rm -rf "$dir/hub2" "$dir/copy"
 
 # Names that people and programs give.
