@@ -4,5 +4,5 @@
 
 take_bundle
 sqlite3 "$dir/b/city/community.db" "DELETE FROM demand WHERE _node='$a' AND id='d3'"
-doctored "$a/community: table demand has another number of rows" "community and table are named"
+doctored "$a/community: the rows of table demand in the city are not those that the community signed" "community and table are named"
 finish

@@ -1,6 +1,22 @@
 #!/bin/sh
 # What an auditor takes away is proven by the commands of its own README, with stock tools alone: nothing of ours is in the path.
 . "$(dirname "$0")/../lib/attack.sh"
+# What a digest could get wrong: every storage class, long keys, folded and Chinese names, bags of several columns, columns and tables come and gone.
+sql $a "CREATE TABLE \"大表\"(\"键\" TEXT, X, \"a 'b\" BLOB, y, PRIMARY KEY(X, \"键\")) WITHOUT ROWID;
+	INSERT INTO \"大表\" VALUES('k', 1, x'00', -0.0), ('k', 1.5, NULL, 1e300), (printf('%.300c','长'), -9223372036854775808, x'', ''), ('', 'x''y', zeroblob(70000), printf('%.40000c','z'));
+	INSERT INTO journal VALUES(7), (7.0), (x'37'), ('7'), (NULL); ALTER TABLE demand ADD COLUMN \"Due\" TEXT DEFAULT '2026-12-01'; CREATE TABLE Pairs(A, b); INSERT INTO pairs VALUES(1, NULL), (1, NULL), ('1', 2);"
+ok "A has a night of odd values" agent $a sync
+sql $a "ALTER TABLE points DROP COLUMN note; INSERT INTO pairs VALUES(3, 4)"
+ok "and one with a column less" agent $a sync
+ok "A changes its signing key" agent $a cert rotate
+ok "and syncs" agent $a sync
+ok "all is in the city" eventually 4 community "SELECT sum(_count) FROM _bag_pairs"
+hub_stop
+ok "the city changes its root" hub ca renew-root --new-root-key "$dir/root2.key"
+ok "and goes on" hub_start
+sql $b "INSERT INTO demand VALUES('d4','新','reported',4)"
+ok "B under the new root" agent $b sync
+ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d4'"
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
 stock() { # the README's own commands
@@ -8,15 +24,33 @@ stock() { # the README's own commands
 	(cd "$dir/b" && env -i PATH=/usr/bin:/bin HOME="$dir" GIT_CONFIG_NOSYSTEM=1 sh "$dir/steps")
 }
 none_of_ours() { ! grep -q tributary-hub "$dir/steps" && ! grep -q tributary-agent "$dir/steps"; }
-proven() { stock && [ "$(stock | tail -n 1)" = PROVEN ]; }
-ok "its README's commands prove it" proven
+proven() { stock >"$dir/proof"; rc=$?; cat "$dir/proof"; [ $rc -eq 0 ] && [ "$(tail -n 1 "$dir/proof")" = PROVEN ]; }
+cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
+ok "its README's commands prove it, with a checkpoint that a community kept" proven
 ok "without a program of ours" none_of_ours
 same_commands() { sed -n '/^```sh$/,/^```$/p' "$dir/b/README.zh-CN.md" >"$dir/zh" && sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | cmp - "$dir/zh"; }
 ok "the Chinese README has the same commands" same_commands
-cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
-ok "a checkpoint that a community kept fits" proven
-finger() { grep -q "^ca $(openssl x509 -in "$dir/b/certs/root.crt" -outform DER | sha256sum | cut -c1-64)" "$dir/$a/slip"; }
-ok "the fingerprint is that of the slips" finger
+finger() { grep -q "$(sed -n 's/^ca //p' "$dir/$a/slip")" "$dir/proof"; }
+ok "the fingerprint is one of those, of the slips" finger
+flip() { printf "\\$(printf %03o $((($(od -An -tu1 -j "$2" -N 1 "$1") + 1) % 256)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null; }
+# damaged FILE TEXT: one byte of it is another, and the README's commands say so.
+damaged() {
+	cp "$dir/b/$1" "$dir/whole"
+	ok "a byte of $1 is another" flip "$dir/b/$1" $(($(wc -c <"$dir/whole") / 2))
+	doctored "$2" "  and is named"
+	cp "$dir/whole" "$dir/b/$1"
+}
+damaged certs/root.crt "certs/root.crt"
+damaged certs/issuing.crt "certs/issuing.crt"
+damaged log.pem "log.pem"
+damaged log/leaves "the leaves do not come to the root"
+damaged checkpoint "the checkpoint"
+damaged "histories/$b/community.bundle" "histories/$b/community.bundle\|$b/community"
+damaged city.bundle "city"
+value() { cp "$dir/b/city/community.db" "$dir/whole" && sqlite3 "$dir/b/city/community.db" "UPDATE demand SET title='改' WHERE _node='$b' AND id='d2'"; }
+ok "a value of the city database is another" value
+doctored "$b/community: the rows of table demand in the city are not those that the community signed" "community and table are named"
+cp "$dir/whole" "$dir/b/city/community.db"
 keys() { ! grep -rqa "PRIVATE KEY" "$dir/b"; }
 ok "no private key is in it" keys
 ok "the hub goes on" agent $a sync
