@@ -5,7 +5,7 @@
 hub_stop
 hubsql "UPDATE leaf SET bytes=CAST(replace(CAST(bytes AS TEXT),'incarnation 1','incarnation 7') AS BLOB) WHERE idx=(SELECT idx FROM held WHERE node='$a' AND seq=1)"
 ok "the hashes fit the changed leaf" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
-rm -f "$dir/hub/audited" "$dir/hub/checkpoint"
+rm -rf "$dir/hub/audited" "$dir/hub/checkpoint" "$dir/hub/log/checkpoint" "$dir/hub/log/tile"
 ok "the hub starts, and signs it" hub_start
 sql $b "INSERT INTO demand VALUES('n1','夜','reported',1)"
 agent $b sync >"$dir/said" 2>&1 # B refuses the log; the hub has signed it all the same
