@@ -81,7 +81,12 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	trib_json(cli, "status", trib_json_text(issued ? "issued" : "pending"));
 	if (!issued) {
 		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
-		trib_say(cli, _("The request is at the hub and waits for the city's approval. Then run again: tributary-agent enrol --slip %s\n"), file);
+		char sum[TRIB_REQUEST_SUM + 1];
+		if (trib_link_request_sum(s, sum, &cli->err))
+			return -1;
+		trib_json(cli, "request", json_string(sum));
+		trib_say(cli, _("The request %s is at the hub and waits for the city's approval: call the city, and compare these words. Then run again: tributary-agent enrol --slip %s\n"),
+			 sum, file);
 		return 0;
 	}
 	if (trib_outbox_resign(s, &n, &cli->err))

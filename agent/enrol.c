@@ -2,6 +2,7 @@
 #include "agent/enrol_impl.h"
 #include "agent/https.h"
 #include "core/base/clock.h"
+#include "core/trust/hash.h"
 #include "core/format/enrol.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -168,4 +169,18 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 	if (!rc)
 		*ret_issued = true;
 	return rc;
+}
+
+int trib_link_request_sum(struct trib_state *s, char ret[TRIB_REQUEST_SUM + 1], struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "keys/sign.csr");
+	TRIB_AUTO(trib_buf) struct trib_buf csr = TRIB_BUF(TRIB_ENROL_BODY_MAX);
+	uint8_t sha[TRIB_SHA256_LEN];
+	if (!path)
+		return oom(err);
+	if (trib_fs_read(path, &csr, err))
+		return -1;
+	trib_sha256(sha, trib_buf_span(&csr));
+	trib_request_sum(ret, sha);
+	return 0;
 }

@@ -18,7 +18,10 @@ static void who(char *ret, size_t size)
 int trib_act_put(struct trib_hubdb *h, const struct trib_act *a, struct trib_err *err)
 {
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_ACT, .time = trib_now()};
-	who(leaf.origin, TRIB_TITLE_MAX);
+	if (a->by)
+		(void)snprintf(leaf.origin, sizeof(leaf.origin), "%s", a->by);
+	else
+		who(leaf.origin, TRIB_TITLE_MAX);
 	(void)snprintf(leaf.word, sizeof(leaf.word), "%s", a->what);
 	if (a->node)
 		(void)snprintf(leaf.node, sizeof(leaf.node), "%s", a->node);

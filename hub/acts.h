@@ -9,6 +9,7 @@ struct trib_act {
 	const char *node, *app; /* NULL: it is about no node */
 	const uint8_t *object;  /* SHA-256 of what it is about; NULL: nothing */
 	const char *detail;     /* for people, one line; NULL: nothing */
+	const char *by;         /* NULL: the login name */
 };
 /* Appends in the caller's transaction. Who did it: the login name, and the one behind sudo. */
 int trib_act_put(struct trib_hubdb *h, const struct trib_act *a, struct trib_err *err) TRIB_MUST_CHECK;

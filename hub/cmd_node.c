@@ -306,7 +306,7 @@ static int show_requests(struct trib_cli *cli)
 	if (trib_enroldb_open(trib_cli_hub(cli), &db, &cli->err) ||
 	    trib_db_prepare(db,
 			    "SELECT CASE WHEN r.answer IS NOT NULL THEN 'issued' WHEN s.rejected THEN 'rejected' WHEN r.at IS NULL THEN 'unused' WHEN s.approved THEN "
-			    "'approved' ELSE 'waiting' END, s.expires_at FROM slip s LEFT JOIN request r USING(code_sha256) WHERE s.node = ? AND s.app = ? ORDER BY "
+			    "'approved' ELSE 'waiting' END, s.expires_at, r.sign_csr FROM slip s LEFT JOIN request r USING(code_sha256) WHERE s.node = ? AND s.app = ? ORDER BY "
 			    "s.made_at",
 			    &st, &cli->err))
 		return -1;
@@ -316,8 +316,16 @@ static int show_requests(struct trib_cli *cli)
 	while ((row = trib_db_step(db, st, &cli->err)) > 0) {
 		char until[TRIB_TIME_LEN + 1];
 		trib_time_text(until, sqlite3_column_int64(st, 1));
+		char sum[TRIB_REQUEST_SUM + 1] = "";
+		uint8_t sha[TRIB_SHA256_LEN];
+		if (sqlite3_column_bytes(st, 2) > 0) {
+			trib_sha256(sha, trib_span(sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2)));
+			trib_request_sum(sum, sha);
+		}
 		trib_say(cli, _("slip: %s, valid until %s\n"), (const char *)sqlite3_column_text(st, 0), until);
-		json_array_append_new(list, json_pack("{s:s, s:s}", "state", sqlite3_column_text(st, 0), "expires", until));
+		if (sum[0])
+			trib_say(cli, _("  request %s (the office sees the same)\n"), sum);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s*}", "state", sqlite3_column_text(st, 0), "expires", until, "request", sum[0] ? sum : NULL));
 	}
 	trib_json(cli, "slips", list);
 	return row < 0 ? -1 : 0;

@@ -63,37 +63,6 @@ static int find_slip(struct enroller *e, const struct trib_enrol_request *r, str
 	return 0;
 }
 
-/* The request of a slip: made on first use; a second one with other keys is refused (single use). *ret_answer is filled when it was
- * answered before: a lost answer is given again. */
-static int claim(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret_answer, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
-	if (trib_db_prepare(e->db, "SELECT sign_csr, tls_csr, answer FROM request WHERE code_sha256 = ?", &st, err))
-		return -1;
-	sqlite3_bind_blob(st, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
-	int row = trib_db_step(e->db, st, err);
-	if (row < 0)
-		return -1;
-	if (row) {
-		struct trib_span sign = trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-		struct trib_span tls = trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
-		if (!trib_span_eq(sign, r->sign_csr) || !trib_span_eq(tls, r->tls_csr))
-			return trib_fail(err, TRIB_E_CERT, "this slip was used already by another machine; a slip serves once: ask the city for a new one");
-		trib_buf_put(ret_answer, sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
-		return trib_buf_check(ret_answer, "enrolment answer", err);
-	}
-	if (s->expires < now)
-		return trib_fail(err, TRIB_E_CERT, "this slip has expired; ask the city for a new one");
-	if (trib_db_prepare(e->db, "INSERT INTO request(code_sha256, sign_csr, tls_csr, at) VALUES(?,?,?,?)", &ins, err))
-		return -1;
-	sqlite3_bind_blob(ins, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
-	sqlite3_bind_blob(ins, 2, r->sign_csr.p, (int)r->sign_csr.n, SQLITE_STATIC);
-	sqlite3_bind_blob(ins, 3, r->tls_csr.p, (int)r->tls_csr.n, SQLITE_STATIC);
-	sqlite3_bind_int64(ins, 4, now);
-	return trib_db_step(e->db, ins, err) < 0 ? -1 : 0;
-}
-
 /* The display name and next incarnation, from hub.db (read only: the keeper writes it). */
 static int node_facts(struct enroller *e, const struct slip_row *s, char *name, size_t size, uint64_t *ret_incarnation, struct trib_err *err)
 {
@@ -138,12 +107,12 @@ int trib_enroller_leaf(struct enroller *e, const char *node, const char *app, co
 	return trib_cert_identity(cert, ret_id, err);
 }
 
-int trib_enroller_tell(struct enroller *e, const struct trib_ipc_enrolled *en, struct trib_err *err)
+static int tell(struct enroller *e, enum trib_ipc_type what, struct trib_span record, struct trib_err *err)
 {
 	enum trib_ipc_type type;
 	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(64 * TRIB_KIB);
 	struct trib_ipc_result r;
-	if (trib_ipc_send(e->keeper_fd, TRIB_IPC_CERTS, trib_span(en, sizeof(*en)), (struct trib_span){0}, (struct trib_span){0}, err))
+	if (trib_ipc_send(e->keeper_fd, what, record, (struct trib_span){0}, (struct trib_span){0}, err))
 		return -1;
 	int got = trib_ipc_recv(e->keeper_fd, TRIB_IO_MS, &type, &in, err);
 	if (got < 0)
@@ -153,6 +122,55 @@ int trib_enroller_tell(struct enroller *e, const struct trib_ipc_enrolled *en, s
 	memcpy(&r, in.p, sizeof(r));
 	r.msg[sizeof(r.msg) - 1] = '\0';
 	return r.code == TRIB_OK ? 0 : trib_fail(err, (enum trib_code)r.code, "%s", r.msg);
+}
+
+int trib_enroller_tell(struct enroller *e, const struct trib_ipc_enrolled *en, struct trib_err *err)
+{
+	return tell(e, TRIB_IPC_CERTS, trib_span(en, sizeof(*en)), err);
+}
+
+/* In the log first: one leaf for each slip that is used, whoever used it. */
+static int tell_asked(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, struct trib_err *err)
+{
+	struct trib_ipc_asked a = {0};
+	uint8_t sha[TRIB_SHA256_LEN];
+	memcpy(a.node, s->node, sizeof(a.node));
+	memcpy(a.app, s->app, sizeof(a.app));
+	memcpy(a.code, s->code, sizeof(a.code));
+	trib_sha256(sha, r->sign_csr);
+	trib_request_sum(a.request, sha);
+	return tell(e, TRIB_IPC_ASKED, trib_span(&a, sizeof(a)), err);
+}
+
+/* The request of a slip: made on first use; a second one with other keys is refused (single use). *ret_answer is filled when it was
+ * answered before: a lost answer is given again. */
+static int claim(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret_answer, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *ins = NULL;
+	if (trib_db_prepare(e->db, "SELECT sign_csr, tls_csr, answer FROM request WHERE code_sha256 = ?", &st, err))
+		return -1;
+	sqlite3_bind_blob(st, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	int row = trib_db_step(e->db, st, err);
+	if (row < 0)
+		return -1;
+	if (row) {
+		struct trib_span sign = trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+		struct trib_span tls = trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
+		if (!trib_span_eq(sign, r->sign_csr) || !trib_span_eq(tls, r->tls_csr))
+			return trib_fail(err, TRIB_E_CERT, "this slip was used already by another machine; a slip serves once: ask the city for a new one");
+		trib_buf_put(ret_answer, sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
+		return trib_buf_check(ret_answer, "enrolment answer", err);
+	}
+	if (s->expires < now)
+		return trib_fail(err, TRIB_E_CERT, "this slip has expired; ask the city for a new one");
+	if (tell_asked(e, r, s, err) || trib_db_prepare(e->db, "INSERT INTO request(code_sha256, sign_csr, tls_csr, at) VALUES(?,?,?,?)", &ins, err))
+		return -1;
+	sqlite3_bind_blob(ins, 1, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(ins, 2, r->sign_csr.p, (int)r->sign_csr.n, SQLITE_STATIC);
+	sqlite3_bind_blob(ins, 3, r->tls_csr.p, (int)r->tls_csr.n, SQLITE_STATIC);
+	sqlite3_bind_int64(ins, 4, now);
+	return trib_db_step(e->db, ins, err) < 0 ? -1 : 0;
 }
 
 static int store_answer(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)

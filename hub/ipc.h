@@ -10,6 +10,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/limits.h"
+#include "core/format/enrol.h"
 
 #define TRIB_IPC_MAGIC 0x54524942u
 #define TRIB_IPC_MAX (40 * TRIB_MIB)
@@ -29,7 +30,8 @@ enum trib_ipc_type {
 	TRIB_IPC_WAKE,          /* keeper -> merger: new leaves; no payload */
 	TRIB_IPC_MERGED,        /* merger -> keeper: struct trib_ipc_merged, then nresults x trib_ipc_merge_result; answer PUBLISHED */
 	TRIB_IPC_TROUBLE,       /* merger -> keeper: struct trib_ipc_result, why nothing is merged, or ok: it goes on; answer PUBLISHED */
-	TRIB_IPC_LAST = TRIB_IPC_TROUBLE,
+	TRIB_IPC_ASKED,         /* enrol -> keeper: a machine asks with a slip, to be logged: struct trib_ipc_asked; answer PUBLISHED */
+	TRIB_IPC_LAST = TRIB_IPC_ASKED,
 };
 
 struct trib_ipc_head { uint32_t magic, type; uint64_t len; };
@@ -64,6 +66,11 @@ struct trib_ipc_held {
 };
 struct trib_ipc_result { int32_t code; /* enum trib_code */ char msg[512]; };
 struct trib_ipc_refusal { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; int32_t code; uint8_t object[TRIB_SHA256_LEN]; char msg[512]; };
+struct trib_ipc_asked {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	uint8_t code[TRIB_SHA256_LEN];    /* SHA-256 of the slip's code */
+	char request[TRIB_REQUEST_SUM + 1]; /* what both sides show of the request: core/format/enrol.h */
+};
 struct trib_ipc_enrolled {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];
 	uint64_t incarnation;

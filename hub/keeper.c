@@ -9,6 +9,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "hub/acts.h"
 #include "hub/chain.h"
 #include "hub/crl.h"
 #include "hub/keeper.h"
@@ -470,9 +471,21 @@ static int on_worker(struct keeper *k, struct conn *c)
 	return got < 0 ? -1 : 0;
 }
 
+static int on_asked(struct keeper *k, struct trib_err *err)
+{
+	struct trib_ipc_asked a;
+	if (take(&k->in, 0, &a, sizeof(a), err))
+		return -1;
+	a.node[sizeof(a.node) - 1] = a.app[sizeof(a.app) - 1] = a.request[sizeof(a.request) - 1] = '\0';
+	struct trib_act act = {.what = "node-ask", .node = a.node, .app = a.app, .object = a.code, .detail = a.request, .by = a.node};
+	return trib_act_log(&k->db, &act, err);
+}
+
 static int on_enrolled(struct keeper *k, enum trib_ipc_type type, struct trib_err *err)
 {
 	struct trib_ipc_enrolled e;
+	if (type == TRIB_IPC_ASKED)
+		return on_asked(k, err);
 	if (type != TRIB_IPC_CERTS)
 		return trib_fail(err, TRIB_E_REFUSED, "enrolment may not send message %d", (int)type);
 	if (take(&k->in, 0, &e, sizeof(e), err))

@@ -122,6 +122,13 @@ void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request 
 	trib_buf_put_span(b, r->tls_csr);
 }
 
+void trib_request_sum(char ret[TRIB_REQUEST_SUM + 1], const uint8_t sha[TRIB_SHA256_LEN])
+{
+	char hex[TRIB_SHA256_HEX + 1];
+	trib_hex(hex, sha, TRIB_SHA256_LEN);
+	(void)snprintf(ret, TRIB_REQUEST_SUM + 1, "%.4s %.4s %.4s %.4s", hex, hex + 4, hex + 8, hex + 12);
+}
+
 bool trib_is_renew_request(struct trib_span body) { return trib_span_starts(body, "format tributary-renew-1\n"); }
 
 int trib_renew_request_parse(struct trib_span body, struct trib_renew_request *ret, struct trib_err *err)

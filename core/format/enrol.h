@@ -29,6 +29,10 @@ struct trib_enrol_request {
 int trib_enrol_request_parse(struct trib_span body, struct trib_enrol_request *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_enrol_request_put(struct trib_buf *b, const struct trib_enrol_request *r);
 
+/* What people compare on the telephone before they allow a request: "1a2b 3c4d 5e6f 7081", of the SHA-256 of the signing key's request. */
+#define TRIB_REQUEST_SUM 19
+void trib_request_sum(char ret[TRIB_REQUEST_SUM + 1], const uint8_t sha256_of_sign_csr[TRIB_SHA256_LEN]);
+
 /* A TLS certificate nearly or already over is made anew for the same key: `format tributary-renew-1 / node / app / tls-csr LEN`, then the request. */
 struct trib_renew_request {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];

@@ -23,6 +23,11 @@ refuses 12 "slip" "an unknown code is refused" agent $a enrol --slip "$dir/$a/wr
 refuses 2 "this slip is for" "a slip of another office is not even sent" agent $b enrol --slip "$dir/$a/slip"
 
 refuses 3 "approv\|wait" "the request waits" agent $a enrol --slip "$dir/$a/slip"
+words() { grep -o 'request [0-9a-f][0-9a-f ]*' "$1" | head -n 1 | sed 's/ *$//'; }
+compared() { agent $a enrol --slip "$dir/$a/slip" >"$dir/office" || [ $? -eq 3 ] && hub node show $a --app community >"$dir/city" && [ -n "$(words "$dir/office")" ] && same "$(words "$dir/city")" "$(words "$dir/office")"; }
+ok "office and city see the same words to compare" compared
+asked() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -cx 'what node-ask')" 1; }
+ok "that a machine asked is in the log, once" asked
 refuses 12 "enrol" "nothing is pushed before that" agent $a push
 # A thief with a copy of the slip, and keys of its own.
 mkdir -p "$dir/thief" && sqlite3 "$dir/thief/office.db" 'CREATE TABLE t(id INTEGER PRIMARY KEY)'
@@ -63,7 +68,7 @@ well() { "$py" -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$dir
 ok "the sheet is well formed, whatever the name is, and for nobody else" well
 groups() { grep -q "$(sed -n 's/^code \(.....\)\(.....\).*/\1 \2/p' "$dir/slip-d")" "$dir/d.svg" && grep -q "$(sed -n 's/^ca \(........\)\(........\).*/\1 \2/p' "$dir/slip-d")" "$dir/d.svg"; }
 ok "code and fingerprint are there in groups, for a voice on the telephone" groups
-steps() { for w in node-add node-approve node-reject node-replace; do sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -qx "what $w" || { echo "no $w"; return 1; }; done; }
+steps() { for w in node-add node-ask node-approve node-reject node-replace; do sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -qx "what $w" || { echo "no $w"; return 1; }; done; }
 ok "slips, Allow and Reject are in the log" steps
 kept() { grep -rqaE 'PRIVATE KEY' "$dir/hub/repos" "$dir/hub/enrol.db" "$dir/hub/hub.db" && return 1; return 0; }
 ok "no office's key ever came to the hub" kept

@@ -67,7 +67,7 @@ every_kind() {
 ok "of every kind that had a cause" every_kind
 ok "the policy that a leaf names is served" status_is 200 as auditor "$url/named/$(sed -n '/^kind policy/,/^$/s/^sha256 //p' "$dir/leaves")"
 ok "a text that nothing names is not" status_is 404 as auditor "$url/named/$(printf %064d 7)"
-acts() { same "$(grep '^what ' "$dir/leaves" | tr '\n' ' ')" "what user-add what user-add what user-add what node-add "; }
+acts() { same "$(grep '^what ' "$dir/leaves" | tr '\n' ' ')" "what user-add what user-add what user-add what node-add what node-ask "; }
 ok "administrators' acts are in the log" acts
 
 ok "restoring" hub restore --node $a --app community --at latest --to "$dir/restored.db"
