@@ -117,6 +117,23 @@ static void print_private(struct trib_cli *cli, const struct trib_committed *don
 	trib_json(cli, "private_changes", json_integer((json_int_t)done->private_rows));
 }
 
+/* A person should know at once, and can say that it was no rename. */
+static void print_followed(struct trib_cli *cli, const struct trib_private_list *l)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < l->n; i++) {
+		char name[2 * TRIB_NAME_MAX + 2], shown[2 * TRIB_NAME_MAX + 2];
+		(void)snprintf(name, sizeof(name), "%s%s%s", l->names[i].table, l->names[i].column ? "." : "", l->names[i].column ? l->names[i].column : "");
+		agent_name(shown, sizeof(shown), name);
+		trib_say(cli, _("private too: %s, because it may hold what was private under another name; if not: tributary-agent config set public %s\n"), shown, shown);
+		json_array_append_new(list, trib_json_text(name));
+	}
+	if (l->n)
+		trib_json(cli, "private_too", list);
+	else
+		json_decref(list);
+}
+
 /* The day's report is there when the last commit is of today and says the same of the brake. */
 static int report_is_made(struct trib_cli *cli, const struct trib_capture *c, bool *ret)
 {
@@ -196,6 +213,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	if (c.nbraked)
 		print_braked(cli, &c);
 	bool changed = c.changed || c.hidden.changed;
+	print_followed(cli, &c.hidden.followed);
 	if (cli->dry_run) {
 		trib_json(cli, "outcome", trib_json_text(ret->braked ? "braked" : changed ? "changed" : "unchanged"));
 		if (changed && !ret->braked)

@@ -424,7 +424,8 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 {
 	TRIB_AUTO(trib_maker) struct trib_maker k = {0}, p = {0};
 	struct trib_committed done = {.first_seq = s->tip.seq + 1};
-	if (trib_maker_init(&k, s, &s->tip, err))
+	/* Before the commit point: a list without them would make them public in the next capture. */
+	if (trib_private_keep_names(s, &c->hidden.followed, err) || trib_maker_init(&k, s, &s->tip, err))
 		return -1;
 	if ((c->changed || !c->hidden.changed) && trib_maker_parts(&k, c, text, &done, err))
 		return -1;

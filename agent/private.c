@@ -153,6 +153,19 @@ int trib_private_save_names(const struct trib_state *s, const struct trib_privat
 	return trib_buf_check(&b, "list of private names", err) ? -1 : trib_fs_write(path, trib_buf_span(&b), 0600, err);
 }
 
+int trib_private_keep_names(const struct trib_state *s, const struct trib_private_list *more, struct trib_err *err)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list own = {0};
+	if (!more->n)
+		return 0;
+	if (trib_private_own_names(s, &own, err))
+		return -1;
+	for (size_t i = 0; i < more->n; i++)
+		if (trib_private_add(&own, more->names[i].table, more->names[i].column, err))
+			return -1;
+	return trib_private_save_names(s, &own, err);
+}
+
 static const struct trib_table *table_named(const struct trib_schema *s, const char *name, size_t n)
 {
 	for (size_t i = 0; i < s->ntables; i++)

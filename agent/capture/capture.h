@@ -7,7 +7,7 @@
 #define TRIB_CAPTURE_H
 
 #include "agent/capture/pending.h"
-#include "core/store/schema.h"
+#include "core/store/veil.h"
 
 /* One part of a capture: a changeset under one schema. */
 struct trib_part {
@@ -32,6 +32,7 @@ struct trib_hidden {
 	bool changed;
 	struct trib_mf_sequence *sequences; size_t nsequences;
 	struct trib_mf_left_out *left_out; size_t nleft_out;
+	struct trib_private_list followed; /* private too, because they may be what was private under another name (follow.h); trib_outbox_commit keeps them */
 };
 
 struct trib_capture {

@@ -1,6 +1,7 @@
 #include "agent/capture/hide.h"
 
 #include "agent/capture/emit.h"
+#include "agent/capture/follow.h"
 #include "agent/private.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -23,6 +24,7 @@ void trib_hidden_release(struct trib_hidden *h)
 		free(h->left_out[i].name);
 	free(h->sequences);
 	free(h->left_out);
+	trib_private_release(&h->followed);
 	*h = (struct trib_hidden){0};
 }
 
@@ -131,7 +133,8 @@ static int look(struct hide *h, bool *ret, struct trib_err *err)
 		return -1;
 	if (!list.n && !h->s->private_tip.exists && !ever(h->s))
 		return 0;
-	if (veil_of_old(h, err) || trib_veil_by_list(h->new.whole, &list, &h->new.veil, err))
+	if (veil_of_old(h, err) || trib_follow_private(h->old.whole, h->new.whole, &list, &h->c->hidden.followed, err) ||
+	    trib_veil_by_list(h->new.whole, &list, &h->new.veil, err))
 		return -1;
 	*ret = h->old.veil.any || h->new.veil.any || h->s->private_tip.exists;
 	h->lost = h->old.veil.any && !h->s->private_tip.exists;
