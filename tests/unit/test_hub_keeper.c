@@ -281,6 +281,13 @@ static void put_file(struct fixture *f, const char *name)
 	free(path);
 }
 
+static void drop_file(struct fixture *f, const char *name)
+{
+	char *path = mkhub_path(&f->hub, name);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+}
+
 static bool has_file(struct fixture *f, const char *name)
 {
 	char *path = mkhub_path(&f->hub, name);
@@ -351,9 +358,11 @@ static void a_push_that_fails_leaves_nothing(void **state)
 	mkhub_sql(f->hub.db.db, "DROP TRIGGER full");
 	assert_int_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_OK);
 	assert_int_equal(files_in(f, PACKS), before + 2); /* pack and index, no mark */
+	drop_file(f, PACKS "pack-ab.idx"); /* of no real pack: the repository would not be read with it */
+	drop_file(f, PACKS "pack-ab.pack");
 	put_quarantine(f); /* and once more, by somebody whose answer was lost: it stands elsewhere now */
 	assert_int_equal(publish_pack(f, MK_NODE, &h, "ab"), TRIB_E_CHAIN);
-	assert_int_equal(files_in(f, PACKS), before + 2);
+	assert_int_equal(files_in(f, PACKS), before);
 }
 
 /* What is between "pack in place" and "commits held" when the power goes. */
