@@ -9,6 +9,7 @@
 #include "core/base/embed.h"
 #include "core/format/note.h"
 #include "core/store/bundlefile.h"
+#include "hub/tiles.h"
 
 #define TRIES 50 /* a busy hub: the checkpoint file follows a publication within moments */
 #define CHUNK (256 * TRIB_KIB)
@@ -102,6 +103,21 @@ static int find_moment(struct bundle *b, struct trib_err *err)
 
 /* ---- log ---- */
 
+/* A text that a leaf names by its hash: a policy, a list of revoked certificates, a nightly list. */
+static int put_named(struct bundle *b, struct trib_span bytes, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_NAMED_MAX);
+	struct trib_leaf leaf;
+	char name[16 + TRIB_SHA256_HEX];
+	if (trib_leaf_parse(bytes, &leaf, err))
+		return trib_ctx(err, "a leaf of the log (try: tributary-hub audit)");
+	if (leaf.kind != TRIB_LEAF_POLICY && leaf.kind != TRIB_LEAF_CRL && leaf.kind != TRIB_LEAF_NIGHT)
+		return 0;
+	(void)snprintf(name, sizeof(name), "log/named/");
+	trib_hex(name + strlen(name), leaf.sha256, TRIB_SHA256_LEN);
+	return trib_named_read(b->hub->dir, leaf.sha256, &text, err) || put_file(b, name, trib_buf_span(&text), 0600, err) ? trib_ctx(err, "a text that the log names") : 0;
+}
+
 static int put_leaves(struct bundle *b, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_path(b->dir, "log/leaves");
@@ -117,8 +133,9 @@ static int put_leaves(struct bundle *b, struct trib_err *err)
 	sqlite3_bind_int64(st, 1, (int64_t)b->cp.size);
 	int row;
 	while ((row = trib_db_step(b->db.db, st, err)) > 0) {
-		trib_buf_put(&out, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-		if (trib_buf_check(&out, "leaves", err))
+		struct trib_span leaf = trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+		trib_buf_put_span(&out, leaf);
+		if (put_named(b, leaf, err) || trib_buf_check(&out, "leaves", err))
 			return -1;
 		if (out.len >= CHUNK) {
 			if (trib_fs_write_all(fd, trib_buf_span(&out), err))
@@ -253,7 +270,7 @@ static int put_texts(struct bundle *b, struct trib_err *err)
 
 static int fill(struct bundle *b, struct trib_err *err)
 {
-	static const char *const dirs[] = {"log", "histories", "city", "certs"};
+	static const char *const dirs[] = {"log/named", "histories", "city", "certs"};
 	for (size_t i = 0; i < TRIB_COUNT(dirs); i++)
 		if (make_dir(b, dirs[i], err))
 			return -1;

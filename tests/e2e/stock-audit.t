@@ -17,6 +17,15 @@ ok "and goes on" hub_start
 sql $b "INSERT INTO demand VALUES('d4','新','reported',4)"
 ok "B under the new root" agent $b sync
 ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d4'"
+gone=520303001012
+ok "a third office" office $gone community 走了
+ok "enrols" enrol $gone community 走了
+ok "syncs" agent $gone sync
+ok "is merged" eventually 3 community "SELECT count(DISTINCT _node) FROM demand"
+ok "and is revoked" hub node revoke $gone --app community --reason key-lost
+sql $b "INSERT INTO demand VALUES('d5','又','reported',5)"
+ok "B goes on" agent $b sync
+ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d5'"
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
 stock() { # the README's own commands
@@ -46,6 +55,7 @@ damaged log.pem "log.pem"
 damaged log/leaves "the leaves do not come to the root"
 damaged checkpoint "the checkpoint"
 damaged "histories/$b/community.bundle" "histories/$b/community.bundle\|$b/community"
+damaged "log/named/$(awk '/^kind crl$/ { k = 1 } /^sha256 / && k { print $2; exit }' "$dir/b/log/leaves")" "log/named/"
 damaged city.bundle "city"
 value() { cp "$dir/b/city/community.db" "$dir/whole" && sqlite3 "$dir/b/city/community.db" "UPDATE demand SET title='改' WHERE _node='$b' AND id='d2'"; }
 ok "a value of the city database is another" value
