@@ -9,6 +9,7 @@
 #include "core/store/veil.h"
 
 /* Adds such names to both lists; `ret` has these alone. */
-int trib_follow_private(const struct trib_schema *old, const struct trib_schema *new, struct trib_private_list *list, struct trib_private_list *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_follow_private(const struct trib_schema *old, const struct trib_schema *new, struct trib_private_list *list, struct trib_private_list *ret,
+			struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

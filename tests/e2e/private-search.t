@@ -20,6 +20,7 @@ tap_start() { # between A and the hub
 		[ $tries -lt 200 ] || return 1
 		sleep 0.1
 	done
+	# shellcheck disable=SC2034 # enrol puts it on the slip
 	url=https://127.0.0.1:$(cat "$dir/tap-port")
 }
 stop_all() {
