@@ -18,9 +18,9 @@ round() {
 	hub_start || { unset TRIBUTARY_CRASH_AT; return 1; }
 	unset TRIBUTARY_CRASH_AT
 	agent $a sync >"$dir/first" 2>&1
-	# The process that died is seen in the hub's log; without it this round would test nothing.
+	# The process that died, or a sibling that ended because of it, is seen in the hub's log; without it this round would test nothing.
 	tries=0
-	until grep -q "signal 9" "$dir/serve.log"; do
+	until grep -q -e "signal 9" -e "starting again" "$dir/serve.log"; do
 		tries=$((tries + 1))
 		[ $tries -lt 50 ] || { echo "nothing was killed at $point"; cat "$dir/first" "$dir/serve.log"; return 1; }
 		sleep 0.1
