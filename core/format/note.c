@@ -2,6 +2,7 @@
 
 #define EM_DASH "\xe2\x80\x94 " /* U+2014 and a blank begin a signature line */
 #define ED25519_LEN 68           /* key id and signature */
+#define COSIG_LEN 76             /* key id, time, signature */
 #define RECEIPTS_FORMAT "tributary-receipts-1\n"
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -68,7 +69,7 @@ static bool take_line(struct trib_span *s, struct trib_span *ret)
 }
 
 /* C2SP: not empty, no blanks, no plus. */
-static bool key_name(struct trib_span s)
+bool trib_note_name_valid(struct trib_span s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] <= ' ' || s.p[i] == 0x7f || s.p[i] == '+')
@@ -90,6 +91,31 @@ static bool decimal(struct trib_span s, uint64_t *ret)
 	return v <= INT64_MAX;
 }
 
+static int too_many(struct trib_err *err) { return trib_fail(err, TRIB_E_LIMIT, "signed note: more than %d signatures", TRIB_NOTE_SIGS_MAX); }
+
+static int take_sig(struct trib_span name, const uint8_t raw[ED25519_LEN], struct trib_checkpoint *c, struct trib_err *err)
+{
+	if (c->nsigs == TRIB_NOTE_SIGS_MAX)
+		return too_many(err);
+	struct trib_note_sig *sig = &c->sigs[c->nsigs++];
+	sig->key_name = name;
+	memcpy(sig->key_id, raw, 4);
+	memcpy(sig->sig, raw + 4, 64);
+	return 0;
+}
+
+static int take_cosig(struct trib_span name, const uint8_t raw[COSIG_LEN], struct trib_checkpoint *c, struct trib_err *err)
+{
+	if (c->ncosigs == TRIB_NOTE_SIGS_MAX)
+		return too_many(err);
+	struct trib_note_cosig *sig = &c->cosigs[c->ncosigs++];
+	sig->key_name = name;
+	memcpy(sig->key_id, raw, 4);
+	sig->time = trib_be64(raw + 4);
+	memcpy(sig->sig, raw + 12, 64);
+	return 0;
+}
+
 /* One line "— KEYNAME BASE64". */
 static int parse_sig(struct trib_span line, struct trib_checkpoint *c, struct trib_err *err)
 {
@@ -102,17 +128,11 @@ static int parse_sig(struct trib_span line, struct trib_checkpoint *c, struct tr
 	struct trib_span name = trib_span(line.p, (size_t)(sp - line.p));
 	struct trib_span text = trib_span(sp + 1, line.n - name.n - 1);
 	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_NOTE_MAX);
-	if (!key_name(name) || !trib_unbase64(&raw, text) || raw.len < 5)
+	if (!trib_note_name_valid(name) || !trib_unbase64(&raw, text) || raw.len < 5)
 		return trib_buf_check(&raw, "signed note", err) < 0 ? -1 : bad(err, "bad key name or base64 in a signature line");
-	if (raw.len != ED25519_LEN)
-		return 0;
-	if (c->nsigs == TRIB_NOTE_SIGS_MAX)
-		return trib_fail(err, TRIB_E_LIMIT, "signed note: more than %d signatures", TRIB_NOTE_SIGS_MAX);
-	struct trib_note_sig *sig = &c->sigs[c->nsigs++];
-	sig->key_name = name;
-	memcpy(sig->key_id, raw.p, 4);
-	memcpy(sig->sig, raw.p + 4, 64);
-	return 0;
+	if (raw.len == COSIG_LEN && !(raw.p[4] & 0x80)) /* else of another kind that happens to be as long */
+		return take_cosig(name, raw.p, c, err);
+	return raw.len == ED25519_LEN ? take_sig(name, raw.p, c, err) : 0;
 }
 
 int trib_checkpoint_parse(struct trib_span note, struct trib_checkpoint *ret, struct trib_err *err)
@@ -121,7 +141,7 @@ int trib_checkpoint_parse(struct trib_span note, struct trib_checkpoint *ret, st
 	struct trib_span rest = note, line;
 	if (note.n > TRIB_NOTE_MAX)
 		return trib_fail(err, TRIB_E_LIMIT, "signed note of %zu bytes, the limit is %zu", note.n, TRIB_NOTE_MAX);
-	if (!take_line(&rest, &c.origin) || !key_name(c.origin))
+	if (!take_line(&rest, &c.origin) || !trib_note_name_valid(c.origin))
 		return bad(err, "line 1: no origin");
 	if (!take_line(&rest, &line) || !decimal(line, &c.size))
 		return bad(err, "line 2: the tree's size is not a decimal number");
@@ -157,18 +177,32 @@ static bool after_sig(const struct trib_buf *b)
 	return b->len > 0 && trib_span_starts(trib_span(b->p + at, b->len - at), EM_DASH);
 }
 
-void trib_note_put_sig(struct trib_buf *b, const char *key_name_text, const uint8_t key_id[4], const uint8_t sig[64])
+static void put_line(struct trib_buf *b, const char *name, const uint8_t *raw, size_t n)
+{
+	if (!after_sig(b))
+		trib_buf_putc(b, '\n');
+	trib_buf_puts(b, EM_DASH);
+	trib_buf_puts(b, name);
+	trib_buf_putc(b, ' ');
+	trib_base64(b, raw, n);
+	trib_buf_putc(b, '\n');
+}
+
+void trib_note_put_sig(struct trib_buf *b, const char *key_name, const uint8_t key_id[4], const uint8_t sig[64])
 {
 	uint8_t raw[ED25519_LEN];
 	memcpy(raw, key_id, 4);
 	memcpy(raw + 4, sig, 64);
-	if (!after_sig(b))
-		trib_buf_putc(b, '\n');
-	trib_buf_puts(b, EM_DASH);
-	trib_buf_puts(b, key_name_text);
-	trib_buf_putc(b, ' ');
-	trib_base64(b, raw, sizeof(raw));
-	trib_buf_putc(b, '\n');
+	put_line(b, key_name, raw, sizeof(raw));
+}
+
+void trib_note_put_cosig(struct trib_buf *b, const char *key_name, const uint8_t key_id[4], uint64_t time, const uint8_t sig[64])
+{
+	uint8_t raw[COSIG_LEN];
+	memcpy(raw, key_id, 4);
+	trib_put_be64(raw + 4, time);
+	memcpy(raw + 12, sig, 64);
+	put_line(b, key_name, raw, sizeof(raw));
 }
 
 static int bad_receipts(struct trib_err *err, const char *what)

@@ -14,6 +14,13 @@ struct trib_note_sig {
 	uint8_t sig[64]; /* Ed25519 */
 };
 
+struct trib_note_cosig { /* C2SP cosignature/v1: a witness's word about the text as of `time` */
+	struct trib_span key_name;
+	uint8_t key_id[4];
+	uint64_t time; /* seconds since 1970, at most INT64_MAX */
+	uint8_t sig[64];
+};
+
 struct trib_checkpoint {
 	struct trib_span origin;
 	uint64_t size;
@@ -21,14 +28,20 @@ struct trib_checkpoint {
 	struct trib_span text;   /* the signed bytes: everything up to and including the last LF before the empty line */
 	struct trib_note_sig sigs[TRIB_NOTE_SIGS_MAX];
 	size_t nsigs;
+	struct trib_note_cosig cosigs[TRIB_NOTE_SIGS_MAX];
+	size_t ncosigs;
 };
 
-/* Borrowed spans point into `note`. Lines with signature types other than Ed25519 (length 68) are skipped. */
+/* Borrowed spans point into `note`. Signature lines are told apart by their length: Ed25519 (68 bytes), a cosignature (76); others are skipped. */
 int trib_checkpoint_parse(struct trib_span note, struct trib_checkpoint *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Appends the text to be signed: ORIGIN LF SIZE LF BASE64(root) LF. */
 void trib_checkpoint_put_text(struct trib_buf *b, const char *origin, uint64_t size, const uint8_t root[TRIB_SHA256_LEN]);
 /* Appends LF and one signature line to a text made by trib_checkpoint_put_text. */
 void trib_note_put_sig(struct trib_buf *b, const char *key_name, const uint8_t key_id[4], const uint8_t sig[64]);
+/* The same for a cosignature. */
+void trib_note_put_cosig(struct trib_buf *b, const char *key_name, const uint8_t key_id[4], uint64_t time, const uint8_t sig[64]);
+/* True for what may name a signer: not empty, no blanks or control characters, no plus. */
+bool trib_note_name_valid(struct trib_span name);
 
 struct trib_receipt {
 	uint64_t index;
