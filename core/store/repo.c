@@ -41,8 +41,10 @@ static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out 
 
 int trib_repo_lib_init(struct trib_err *err)
 {
+	trib_no_bundle();
 	if (git_libgit2_init() < 0)
 		return trib_git_fail(err, -1, "starting libgit2");
+	git_error_clear(); /* of the certificates it did not get */
 	/* Our repositories mean what their own config says, whoever runs us. */
 	static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
 	for (size_t i = 0; i < TRIB_COUNT(levels); i++)

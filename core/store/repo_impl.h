@@ -19,6 +19,8 @@ struct trib_repo {
 
 /* Fills err from libgit2's last error; always -1. */
 int trib_git_fail(struct trib_err *err, int rc, const char *what);
+/* Before libgit2 starts: keeps the system's certificates from it (nobundle.c). */
+void trib_no_bundle(void);
 const char *trib_obj_name(enum trib_obj type);
 
 #endif
