@@ -1,6 +1,6 @@
 /* raw.h: the live file's pages compared with the baseline's as they lie on the disk (D4.2); internal to agent/capture.
  *
- * Pages are read through SQLite's own file objects, 256 KiB at a time; those that differ go straight into the pages file. Nothing here
+ * Pages are read through SQLite's own file objects, 1 MiB at a time; those that differ go straight into the pages file. Nothing here
  * locks: the caller holds a read transaction (rollback mode: SHARED; WAL: a read mark), or proves afterwards that nothing moved.
  * A second thread compares while the first one reads: SQLite is called by the caller's thread alone. */
 #ifndef TRIB_RAW_H

@@ -1,14 +1,16 @@
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "agent/capture/raw.h"
 
-#define CHUNK (256 * TRIB_KIB) /* a multiple of every page size */
-#define RING 4
+#define CHUNK TRIB_MIB /* a multiple of every page size */
+#define RING 2         /* chunks of both files: 4 MiB */
 #define ALONE_MAX (4 * TRIB_MIB) /* below, a thread costs more than it saves */
 
 struct chunk {
-	uint8_t *p;
-	uint32_t first, n; /* pages */
+	uint8_t *p, *was;         /* the live file's, the baseline's */
+	uint32_t first, n, known; /* pages; known of them may be equal in the baseline */
+	enum { BASE_MISSING, BASE_COMING, BASE_HERE } base;
 };
 
 /* What compares and keeps. One thread at a time is in it. */
@@ -16,7 +18,6 @@ struct keeper {
 	const struct trib_base *base;
 	struct trib_delta *d;
 	uint32_t page_size, room; /* of d->pgno and d->offset */
-	uint8_t *was;             /* the baseline's chunk */
 	uint8_t *out;             /* slots not yet written */
 	size_t nout;
 	uint64_t out_at;          /* place of out in the pages file */
@@ -80,18 +81,32 @@ static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct tri
 	return 0;
 }
 
-static int compare(struct keeper *k, const struct chunk *c, struct trib_err *err)
+static void set_chunk(struct chunk *c, const struct trib_base *b, uint32_t page_size, uint64_t first, uint32_t n)
 {
-	const struct trib_base *b = k->base;
-	uint32_t known = 0, lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / k->page_size) + 1;
-	if (b->page_size == k->page_size && c->first <= b->page_count)
-		known = b->page_count - c->first + 1 < c->n ? b->page_count - c->first + 1 : c->n;
-	if (known && trib_fs_pread_all(b->fd, k->was, (size_t)known * k->page_size, (off_t)((uint64_t)(c->first - 1) * k->page_size), err))
+	c->first = (uint32_t)first;
+	c->n = n;
+	c->known = 0;
+	if (b->page_size == page_size && first <= b->page_count)
+		c->known = b->page_count - c->first + 1 < n ? b->page_count - c->first + 1 : n;
+	c->base = c->known ? BASE_MISSING : BASE_HERE;
+}
+
+static int read_base(const struct keeper *k, const struct chunk *c, struct trib_err *err)
+{
+	if (trib_fs_pread_all(k->base->fd, c->was, (size_t)c->known * k->page_size, (off_t)((uint64_t)(c->first - 1) * k->page_size), err))
 		return trib_ctx(err, "reading the baseline");
+	return 0;
+}
+
+static int compare(struct keeper *k, const struct chunk *c, bool read, struct trib_err *err)
+{
+	uint32_t lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / k->page_size) + 1;
+	if (read && read_base(k, c, err))
+		return -1;
 	for (uint32_t i = 0; i < c->n; i++) {
 		size_t at = (size_t)i * k->page_size;
 		uint32_t pgno = c->first + i;
-		if (pgno == lock_page || (i < known && trib_same_page(pgno, k->was + at, c->p + at, k->page_size)))
+		if (pgno == lock_page || (i < c->known && trib_same_page(pgno, c->was + at, c->p + at, k->page_size)))
 			continue;
 		if (keep(k, pgno, c->p + at, err))
 			return -1;
@@ -112,9 +127,11 @@ static void *compare_all(void *arg)
 		if (p->made == p->used)
 			break;
 		const struct chunk *c = &p->ring[p->used % RING];
-		bool skip = p->failed;
+		while (c->base == BASE_COMING)
+			pthread_cond_wait(&p->cond, &p->mutex);
+		bool skip = p->failed, read = c->base == BASE_MISSING;
 		pthread_mutex_unlock(&p->mutex);
-		int rc = skip ? 0 : compare(&p->k, c, &err);
+		int rc = skip ? 0 : compare(&p->k, c, read, &err);
 		pthread_mutex_lock(&p->mutex);
 		if (rc) {
 			p->failed = true;
@@ -127,15 +144,36 @@ static void *compare_all(void *arg)
 	return NULL;
 }
 
-/* The chunk that may be filled now. */
+/* One that waits behind the chunk that is being compared, without its half of the baseline; NULL: there is none. */
+static struct chunk *in_need(struct pipe *p)
+{
+	for (unsigned i = p->made - 1; i != p->used; i--)
+		if (p->ring[i % RING].base == BASE_MISSING)
+			return &p->ring[i % RING];
+	return NULL;
+}
+
+/* The chunk that may be filled now. While there is none, the baseline is read for the other thread; what fails here will fail there. */
 static struct chunk *next_chunk(struct pipe *p)
 {
-	if (p->threaded) {
-		pthread_mutex_lock(&p->mutex);
-		while (p->made - p->used == RING)
+	if (!p->threaded)
+		return &p->ring[0]; /* `made` stays 0 */
+	pthread_mutex_lock(&p->mutex);
+	while (p->made - p->used == RING) {
+		struct trib_err ignored;
+		struct chunk *c = in_need(p);
+		if (!c) {
 			pthread_cond_wait(&p->cond, &p->mutex);
+			continue;
+		}
+		c->base = BASE_COMING;
 		pthread_mutex_unlock(&p->mutex);
+		bool here = !read_base(&p->k, c, &ignored);
+		pthread_mutex_lock(&p->mutex);
+		c->base = here ? BASE_HERE : BASE_MISSING;
+		pthread_cond_signal(&p->cond);
 	}
+	pthread_mutex_unlock(&p->mutex);
 	return &p->ring[p->made % RING];
 }
 
@@ -143,7 +181,7 @@ static int hand_over(struct pipe *p, struct trib_err *err)
 {
 	bool failed;
 	if (!p->threaded)
-		return compare(&p->k, &p->ring[0], err); /* `made` stays 0 */
+		return compare(&p->k, &p->ring[0], p->ring[0].known > 0, err);
 	pthread_mutex_lock(&p->mutex);
 	p->made++;
 	failed = p->failed;
@@ -154,11 +192,15 @@ static int hand_over(struct pipe *p, struct trib_err *err)
 
 static int pipe_start(struct pipe *p, bool two, struct trib_err *err)
 {
-	p->k.was = malloc(CHUNK);
 	p->k.out = malloc(CHUNK + TRIB_SLOT_HEAD);
-	bool ok = p->k.was && p->k.out;
-	for (int i = 0; i < (two ? RING : 1) && ok; i++)
-		ok = (p->ring[i].p = malloc(CHUNK)) != NULL;
+	bool ok = p->k.out;
+	/* The kernel copies fastest to where a page begins, and to large pages. */
+	for (int i = 0; i < (two ? RING : 1) && ok; i++) {
+		ok = (p->ring[i].p = aligned_alloc(2 * CHUNK, 2 * CHUNK)) != NULL;
+		p->ring[i].was = p->ring[i].p + CHUNK;
+		if (ok && two)
+			(void)madvise(p->ring[i].p, 2 * CHUNK, MADV_HUGEPAGE);
+	}
 	if (!ok)
 		return oom(err);
 	if (pthread_mutex_init(&p->mutex, NULL) || pthread_cond_init(&p->cond, NULL))
@@ -185,7 +227,6 @@ static int pipe_end(struct pipe *p, int rc, struct trib_err *err)
 		rc = flush(&p->k, err);
 	for (int i = 0; i < RING; i++)
 		free(p->ring[i].p);
-	free(p->k.was);
 	free(p->k.out);
 	return rc;
 }
@@ -253,8 +294,7 @@ int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, str
 	*ret = TRIB_RAW_DONE;
 	for (uint64_t first = 1; first <= from->page_count && !rc && *ret == TRIB_RAW_DONE; first += step) {
 		struct chunk *c = next_chunk(&p);
-		c->first = (uint32_t)first;
-		c->n = from->page_count - c->first + 1 < step ? from->page_count - c->first + 1 : step;
+		set_chunk(c, base, from->page_size, first, from->page_count - first + 1 < step ? (uint32_t)(from->page_count - first + 1) : step);
 		rc = read_chunk(from, c, ret, err);
 		if (!rc && *ret == TRIB_RAW_DONE)
 			rc = hand_over(&p, err);
@@ -275,7 +315,8 @@ int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, str
 	int rc = pipe_start(&p, false, err);
 	*ret = TRIB_RAW_DONE;
 	for (uint64_t pgno = 1; pgno <= from->page_count && !rc && *ret == TRIB_RAW_DONE; pgno++) {
-		struct chunk c = {.p = p.ring[0].p, .first = (uint32_t)pgno, .n = 1};
+		struct chunk c = p.ring[0];
+		set_chunk(&c, base, from->page_size, pgno, 1);
 		if (!from->frame[pgno]) {
 			if (pgno > base->page_count && pgno != lock_page)
 				*ret = TRIB_RAW_REFUSED; /* a page that never was written */
@@ -283,7 +324,7 @@ int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, str
 		}
 		rc = read_frame(from, &c, 0, ret, err);
 		if (!rc && *ret == TRIB_RAW_DONE)
-			rc = compare(&p.k, &c, err);
+			rc = compare(&p.k, &c, c.known > 0, err);
 		looked++;
 	}
 	if (pipe_end(&p, rc, err))
