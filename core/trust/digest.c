@@ -244,6 +244,11 @@ int trib_digest_row(struct trib_digester *d, struct trib_lanes_table *t, const s
 	return whole_row(d, t, cols, trib_buf_span(&d->key), row, sign, err);
 }
 
+static int no_rows(const struct trib_lanes_table *t, struct trib_err *err)
+{
+	return trib_fail(err, TRIB_E_DIGEST, "table %s: an update where no rows are", t->name);
+}
+
 /* Removes the old cells that an update gives, adds the new ones; the row itself stays. */
 static int update_row(struct trib_digester *d, struct trib_lanes_table *t, const struct trib_digest_cols *cols, const struct trib_change *c,
 		      struct trib_err *err)
@@ -254,7 +259,7 @@ static int update_row(struct trib_digester *d, struct trib_lanes_table *t, const
 			  move_rows(t, is, 1, err)))
 		return -1;
 	if (!t->rows)
-		return trib_fail(err, TRIB_E_DIGEST, "table %s: an update where no rows are", t->name);
+		return no_rows(t, err);
 	if (begin_row(d, t, c->key, err))
 		return -1;
 	for (size_t i = 0; i < cols->ncol; i++) {
@@ -342,8 +347,28 @@ static int enter_table(struct at_table *at, struct trib_lanes *lanes, const stru
 	return at->lanes ? 0 : trib_fail(err, TRIB_E_NOMEM, "out of memory");
 }
 
+/* What a change does to the number of rows. */
+static int count_change(struct at_table *at, const struct trib_change *c, struct trib_err *err)
+{
+	struct trib_lanes_table *t = at->lanes;
+	size_t last = at->cols.ncol - 1;
+	uint64_t was = 0, is = 0;
+	if (c->op == TRIB_UPDATE && !at->cols.bag)
+		return t->rows ? 0 : no_rows(t, err);
+	if ((c->op != TRIB_INSERT && (weight(t, at->cols.bag, &c->old[last], &was, err) || move_rows(t, was, -1, err))) ||
+	    (c->op != TRIB_DELETE && (weight(t, at->cols.bag, &c->new[last], &is, err) || move_rows(t, is, 1, err))))
+		return -1;
+	return 0;
+}
+
+/* `d` NULL: rows are counted and nothing else. */
 static int one_change(struct trib_digester *d, struct at_table *at, const struct trib_change *c, struct trib_err *err)
 {
+	if (!d) {
+		uint64_t *n = c->op == TRIB_DELETE ? &at->counts.deleted : c->op == TRIB_INSERT ? &at->counts.inserted : &at->counts.updated;
+		++*n;
+		return count_change(at, c, err);
+	}
 	switch (c->op) {
 	case TRIB_DELETE:
 		at->counts.deleted++;
@@ -358,8 +383,8 @@ static int one_change(struct trib_digester *d, struct at_table *at, const struct
 	return trib_fail(err, TRIB_E_FORMAT, "unknown kind of change %d", (int)c->op);
 }
 
-int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
-			  struct trib_manifest *ret_counts, struct trib_err *err)
+static int walk(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
+		struct trib_manifest *ret_counts, struct trib_err *err)
 {
 	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = trib_cs_reader_new(changeset);
 	TRIB_AUTO(at_table_free) struct at_table *at = calloc(1, sizeof(*at));
@@ -382,4 +407,16 @@ int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, con
 		if (one_change(d, at, &c, err))
 			return -1;
 	}
+}
+
+int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
+			  struct trib_manifest *ret_counts, struct trib_err *err)
+{
+	return walk(d, lanes, schema, changeset, ret_counts, err);
+}
+
+int trib_digest_count(struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset, struct trib_manifest *ret_counts,
+		      struct trib_err *err)
+{
+	return walk(NULL, lanes, schema, changeset, ret_counts, err);
 }

@@ -306,9 +306,14 @@ static void changesets_lead_to_the_digest_of_the_rows(void **state)
 		TRIB_AUTO(trib_buf) struct trib_buf cs = TRIB_BUF(1000000);
 		TRIB_AUTO(trib_lanes) struct trib_lanes want = {0};
 		TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
+		TRIB_AUTO(trib_lanes) struct trib_lanes only_rows = {0};
+		TRIB_AUTO(trib_manifest) struct trib_manifest only_counts = {0};
 		any_world(&b, &seed);
 		put_resident(&cs, &a, &b, &n);
 		put_log(&cs, &a, &b, &m);
+		assert_int_equal(trib_lanes_copy(&running, &only_rows, &err), 0);
+		if (trib_digest_count(&only_rows, &schema, trib_buf_span(&cs), &only_counts, &err))
+			fail_msg("%s", err.msg);
 		if (trib_digest_changeset(d, &running, &schema, trib_buf_span(&cs), &counts, &err))
 			fail_msg("%s", err.msg);
 		lanes_of(d, &b, &want);
@@ -316,6 +321,12 @@ static void changesets_lead_to_the_digest_of_the_rows(void **state)
 		assert_int_equal(counts.ntables, 2);
 		assert_counts(&counts.tables[0], "resident", &n);
 		assert_counts(&counts.tables[1], "sqlite_bag_log", &m);
+		assert_int_equal(only_counts.ntables, 2);
+		assert_counts(&only_counts.tables[0], "resident", &n);
+		assert_counts(&only_counts.tables[1], "sqlite_bag_log", &m);
+		assert_int_equal(only_rows.ntables, want.ntables);
+		for (size_t i = 0; i < want.ntables; i++)
+			assert_int_equal(only_rows.tables[i]->rows, want.tables[i]->rows);
 		a = b;
 	}
 }
@@ -384,6 +395,10 @@ static void refuse_changeset(const struct trib_lanes *from, const struct trib_bu
 	assert_int_equal(trib_digest_changeset(d, &l, &schema, trib_buf_span(cs), NULL, &err), -1);
 	if (err.code != code)
 		fail_msg("code %s: %s", trib_code_name(err.code), err.msg);
+	TRIB_AUTO(trib_lanes) struct trib_lanes again = {0};
+	assert_int_equal(trib_lanes_copy(from, &again, &err), 0);
+	assert_int_equal(trib_digest_count(&again, &schema, trib_buf_span(cs), NULL, &err), -1);
+	assert_int_equal(err.code, code);
 }
 
 static void one_insert(struct trib_buf *cs, const char *table, size_t n, const uint8_t *key)
