@@ -8,6 +8,7 @@ struct engine {
 	size_t npairs;
 	struct trib_capture *ret;
 	const char *reason; /* the gravest why the full engine stepped in */
+	bool doubt;         /* pages are not as a sound file has them */
 };
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -137,7 +138,10 @@ static int explain(struct engine *e, struct trib_err *err)
 	for (size_t i = 0; i < e->npairs; i++)
 		if (!e->pairs[i].refused)
 			lists[n++] = &e->pairs[i].pages[TRIB_NEW];
-	return trib_pages_explain(&e->pages, lists, n, err);
+	if (trib_pages_explain(&e->pages, lists, n, err))
+		return -1;
+	e->doubt = e->pages.unexplained && n == e->npairs; /* of tables that are read whole, unchanged pages were not asked */
+	return 0;
 }
 
 static int look(struct engine *e, sqlite3 *old_db, sqlite3 *new_db, const struct trib_delta *d, struct trib_err *err)
@@ -145,6 +149,23 @@ static int look(struct engine *e, sqlite3 *old_db, sqlite3 *new_db, const struct
 	if (trib_pages_open(old_db, new_db, d, &e->pages, err) || walk_side(e, TRIB_OLD, old_db, err) || walk_side(e, TRIB_NEW, new_db, err))
 		return -1;
 	return explain(e, err);
+}
+
+/* What SQLite says of the whole file, asked only where pages raised a doubt: rows that can be read need not be all that there were. A check that cannot run
+ * (for a collation or function of the application's own) says nothing. */
+static int ask_sqlite(sqlite3 *db, struct trib_err *err)
+{
+	static const char head[] = "*** in database ";
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, "PRAGMA main.quick_check(1)", &st, err))
+		return -1;
+	int rc = sqlite3_step(st) & 0xff;
+	const char *says = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : rc == SQLITE_CORRUPT ? sqlite3_errmsg(db) : NULL;
+	if (!says || (rc == SQLITE_ROW && strncmp(says, head, sizeof(head) - 1) != 0))
+		return 0;
+	const char *line = strchr(says, '\n');
+	line = line ? line + 1 : says;
+	return trib_damaged(err, trib_span(line, strcspn(line, "\n")));
 }
 
 /* Rows without a key are known to be none when none differ and there were none. */
@@ -210,6 +231,8 @@ static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite
 	}
 	int rc = trib_compare_states(old_db, old_schema, new_db, new_schema, &m, ret, err);
 	ret->engine = label(e.reason);
+	if (!rc && (e.doubt || (e.reason && strcmp(e.reason, "damaged") == 0)))
+		rc = ask_sqlite(new_db, err);
 	return rc ? -1 : tell_bagless(&e, new_schema, err);
 }
 

@@ -11,6 +11,7 @@ struct cursor { /* over the cells of one state's differing pages */
 	size_t next;             /* page of the list to come */
 	uint8_t *bytes;
 	struct trib_page page;
+	struct trib_bound bound; /* of its rowids */
 	uint32_t i;              /* cell to come */
 	struct trib_cell cell;   /* the current one */
 	bool any;                /* there was one, with this rowid */
@@ -39,24 +40,52 @@ static int load(struct cursor *c, uint32_t pgno, struct trib_err *err)
 	return trib_page_open(trib_span(c->bytes, c->f->g.page_size), pgno, &c->f->g, &c->page, err);
 }
 
+static int out_of_order(uint32_t pgno, struct trib_err *err) { return trib_fail(err, TRIB_E_SCHEMA, "page %u: rows out of order", pgno); }
+
+/* A page that did not change, in a place that did: do its rows belong there? The first and the last tell. */
+static int check_place(struct cursor *c, uint32_t pgno, struct trib_err *err)
+{
+	struct trib_bound was = trib_pagefile_bound(&c->p->side[TRIB_OLD], pgno), is = trib_pagefile_bound(c->f, pgno);
+	struct trib_cell first, last;
+	if (was.least == is.least && was.most == is.most)
+		return 0;
+	if (load(c, pgno, err))
+		return -1;
+	c->i = c->page.ncells;
+	if (!c->page.ncells)
+		return 0;
+	if (trib_page_cell(&c->page, 0, &first, err) || trib_page_cell(&c->page, c->page.ncells - 1, &last, err))
+		return -1;
+	return first.rowid < is.least || last.rowid > is.most ? out_of_order(pgno, err) : 0;
+}
+
+static int skip_same(struct cursor *c, bool table, struct trib_err *err)
+{
+	for (; c->next < c->list->n && trib_pages_same(c->p, c->list->p[c->next]); c->next++)
+		if (table && check_place(c, c->list->p[c->next], err))
+			return -1;
+	return 0;
+}
+
 /* 1 a cell, 0 the end, -1. */
 static int cursor_next(struct cursor *c, bool table, struct trib_err *err)
 {
 	while (c->i >= c->page.ncells) {
-		while (c->next < c->list->n && trib_pages_same(c->p, c->list->p[c->next]))
-			c->next++;
+		if (skip_same(c, table, err))
+			return -1;
 		if (c->next == c->list->n)
 			return 0;
 		if (load(c, c->list->p[c->next++], err))
 			return -1;
 		c->i = 0;
+		c->bound = trib_pagefile_bound(c->f, c->page.pgno);
 		if (c->page.table != table || (table && !c->page.leaf))
 			return trib_fail(err, TRIB_E_SCHEMA, "page %u: of another kind than its tree", c->page.pgno);
 	}
 	if (trib_page_cell(&c->page, c->i++, &c->cell, err))
 		return -1;
-	if (table && c->any && c->cell.rowid <= c->rowid)
-		return trib_fail(err, TRIB_E_SCHEMA, "page %u: rows out of order", c->page.pgno);
+	if (table && ((c->any && c->cell.rowid <= c->rowid) || c->cell.rowid < c->bound.least || c->cell.rowid > c->bound.most))
+		return out_of_order(c->page.pgno, err);
 	c->any = true;
 	c->rowid = c->cell.rowid;
 	return 1;

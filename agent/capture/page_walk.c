@@ -67,6 +67,7 @@ static int open_side(struct trib_pagefile *f, sqlite3 *db, uint32_t page_size, u
 static void close_side(struct trib_pagefile *f)
 {
 	free(f->owner);
+	free(f->bound);
 	free(f->stack);
 	*f = (struct trib_pagefile){0};
 }
@@ -116,6 +117,7 @@ struct walk {
 struct frame {
 	struct trib_page page;
 	uint32_t next; /* child to enter */
+	struct trib_bound bound; /* of the rowids below, from `next` on */
 };
 
 static int claim(struct walk *w, uint32_t pgno, struct trib_err *err)
@@ -135,6 +137,17 @@ static int list(struct walk *w, uint32_t pgno, struct trib_err *err)
 	return w->is_new && w->p->comparable && w->p->flags[pgno] & TRIB_PAGE_CHANGED ? add(&w->p->with_cells, pgno, err) : 0;
 }
 
+/* Whoever compares a table's leaves sees what they are; an index's leaves have no other reader than this. */
+static int check_leaf(struct walk *w, uint32_t pgno, struct trib_err *err)
+{
+	uint8_t kind;
+	if (w->table || !w->is_new || !(w->p->flags[pgno] & TRIB_PAGE_CHANGED))
+		return 0;
+	if (read_at(w->f, pgno, 1, &kind, err))
+		return -1;
+	return kind == 10 ? 0 : bad(err, pgno, "not what its place in the tree asks for");
+}
+
 /* Pages of a walk live one a level. */
 static int enter(struct walk *w, struct frame *stack, uint32_t depth, uint32_t pgno, struct trib_err *err)
 {
@@ -145,6 +158,17 @@ static int enter(struct walk *w, struct frame *stack, uint32_t depth, uint32_t p
 	    trib_page_open(trib_span(at, w->f->g.page_size), pgno, &w->f->g, &stack[depth].page, err))
 		return -1;
 	stack[depth].next = 0;
+	stack[depth].bound = TRIB_BOUND_ANY;
+	return 0;
+}
+
+static int keep_bound(struct walk *w, uint32_t pgno, struct trib_bound b, struct trib_err *err)
+{
+	if (!w->table || !w->list)
+		return 0;
+	if (!w->f->bound && !(w->f->bound = calloc((size_t)w->f->g.page_count + 1, sizeof(*w->f->bound))))
+		return oom(err);
+	w->f->bound[pgno] = b;
 	return 0;
 }
 
@@ -170,11 +194,20 @@ static int find_depth(struct walk *w, uint32_t root, struct trib_err *err)
 	}
 }
 
-static int next_child(struct walk *w, struct frame *f, uint32_t *ret, struct trib_err *err)
+/* Rows of a rowid tree lie between the keys beside them, at every level: a page in a wrong place shows by that. */
+static int next_child(struct walk *w, struct frame *f, uint32_t *ret, struct trib_bound *ret_bound, struct trib_err *err)
 {
 	struct trib_cell c = {.child = f->page.right};
-	if (f->next < f->page.ncells && trib_page_cell(&f->page, f->next, &c, err))
+	bool last = f->next == f->page.ncells;
+	if (!last && trib_page_cell(&f->page, f->next, &c, err))
 		return -1;
+	*ret_bound = f->bound;
+	if (w->table && !last) {
+		if (c.rowid < f->bound.least || c.rowid >= f->bound.most)
+			return bad(err, f->page.pgno, "keys out of order");
+		ret_bound->most = c.rowid;
+		f->bound.least = c.rowid + 1;
+	}
 	f->next++;
 	*ret = c.child;
 	return claim(w, c.child, err);
@@ -183,6 +216,7 @@ static int next_child(struct walk *w, struct frame *f, uint32_t *ret, struct tri
 static int walk_down(struct walk *w, struct frame *stack, uint32_t root, struct trib_err *err)
 {
 	uint32_t depth = 0, child = 0;
+	struct trib_bound b;
 	if (enter(w, stack, 0, root, err) || (!w->table && list(w, root, err)))
 		return -1;
 	for (;;) {
@@ -192,15 +226,19 @@ static int walk_down(struct walk *w, struct frame *stack, uint32_t root, struct 
 				return 0;
 			continue;
 		}
-		if (next_child(w, f, &child, err))
+		if (next_child(w, f, &child, &b, err))
 			return -1;
 		bool leaf = depth + 1 == w->leaves;
 		if ((leaf || !w->table) && list(w, child, err))
 			return -1;
-		if (leaf)
+		if (leaf) {
+			if (keep_bound(w, child, b, err) || check_leaf(w, child, err))
+				return -1;
 			continue;
+		}
 		if (enter(w, stack, ++depth, child, err))
 			return -1;
+		stack[depth].bound = b;
 		if (stack[depth].page.leaf || stack[depth].page.table != w->table)
 			return bad(err, child, "not what its place in the tree asks for");
 	}
@@ -372,5 +410,7 @@ int trib_pages_explain(struct trib_pages *p, const struct trib_pglist *const *li
 	if (!o.left)
 		return 0;
 	TRIB_AUTO(trib_mem) uint8_t *page = o.page = malloc(o.f->g.page_size);
-	return page ? explain(&o, lists, nlists, err) : oom(err);
+	int rc = page ? explain(&o, lists, nlists, err) : oom(err);
+	p->unexplained = o.left;
+	return rc;
 }

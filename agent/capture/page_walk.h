@@ -11,10 +11,15 @@
 
 enum { TRIB_OWNER_NONE, TRIB_OWNER_OTHER, TRIB_OWNER_CHAIN, TRIB_OWNER_TABLE }; /* tables have TRIB_OWNER_TABLE and above */
 
+/* The rowids that a leaf may hold, by the keys of the interior pages above it. */
+struct trib_bound { int64_t least, most; };
+#define TRIB_BOUND_ANY (struct trib_bound){INT64_MIN, INT64_MAX}
+
 struct trib_pagefile {
 	sqlite3_file *f;          /* of the connection that reads this state */
 	struct trib_geometry g;
 	uint32_t *owner;          /* by page number */
+	struct trib_bound *bound; /* by page number, for leaves of listed rowid trees; NULL when there are none below a root */
 	uint8_t *stack;           /* a page for each level of a walk */
 	uint64_t steps;           /* of chains that may still be made */
 };
@@ -29,6 +34,7 @@ struct trib_pages {
 	bool comparable;              /* pages of both states have one shape */
 	uint8_t *flags;               /* by page number: TRIB_PAGE_... */
 	uint32_t nflags;
+	uint32_t unexplained;         /* changed pages that nothing was found to own */
 	struct trib_pglist with_cells; /* differing pages of the new state that hold payloads, all trees */
 };
 #define TRIB_PAGE_CHANGED 1
@@ -49,6 +55,12 @@ static inline bool trib_pages_same(const struct trib_pages *p, uint32_t pgno)
 {
 	return p->comparable && pgno <= p->side[0].g.page_count && pgno <= p->side[1].g.page_count && !p->flags[pgno] &&
 	       p->side[0].owner[pgno] == p->side[1].owner[pgno];
+}
+
+/* Any rowid where no bound was kept: a leaf that is a root. */
+static inline struct trib_bound trib_pagefile_bound(const struct trib_pagefile *f, uint32_t pgno)
+{
+	return f->bound && (f->bound[pgno].least || f->bound[pgno].most) ? f->bound[pgno] : TRIB_BOUND_ANY;
 }
 
 int trib_pagefile_read(struct trib_pagefile *f, uint32_t pgno, uint8_t *ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -1,16 +1,24 @@
 #include "agent/capture/rows.h"
 
+#include "core/base/i18n.h"
 #include "core/store/utf16.h"
 
 #define SQL_MAX (4 * TRIB_MIB)
 #define CELL_MIN 4        /* bytes that a row takes in a page at least */
 
+int trib_damaged(struct trib_err *err, struct trib_span what)
+{
+	return trib_fail(err, TRIB_E_SCHEMA, _("the database file is damaged (%.*s); nothing was changed; look at it with `PRAGMA integrity_check`, or bring "
+			 "back its last good state with `tributary-agent restore`"), (int)(what.n < 200 ? what.n : 200), (const char *)what.p);
+}
+
 static int fail(struct trib_err *err, sqlite3 *db, const struct trib_table *t, const char *what)
 {
 	int rc = sqlite3_errcode(db) & 0xff;
-	trib_db_fail(err, db, what);
 	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
-		err->code = TRIB_E_SCHEMA;
+		trib_damaged(err, trib_span_str(sqlite3_errmsg(db)));
+	else
+		trib_db_fail(err, db, what);
 	return trib_ctx(err, "table %s", t->name);
 }
 
@@ -149,9 +157,10 @@ int trib_rows_next(struct trib_rows *r, struct trib_err *err)
 			return 0;
 		if (rc != SQLITE_ROW)
 			return fail(err, r->db, r->t, "reading");
-		if (!in_order(r))
-			return trib_fail(err, TRIB_E_SCHEMA, "table %s: the database is damaged (rows out of order); nothing was changed; see what "
-					 "`PRAGMA integrity_check` says", r->t->name);
+		if (!in_order(r)) {
+			trib_damaged(err, trib_span_str("rows out of order"));
+			return trib_ctx(err, "table %s", r->t->name);
+		}
 		if (r->part != TRIB_ROWS_KEYED || r->t->rowid_key || !key_has_null(r))
 			return 1;
 	}

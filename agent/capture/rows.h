@@ -44,6 +44,9 @@ struct trib_rows {
 	struct trib_row_fit fit;
 };
 
+/* The one word for a damaged file, with what shows it: TRIB_E_SCHEMA. */
+int trib_damaged(struct trib_err *err, struct trib_span what);
+
 /* TRIB_ORDER_ANY reads in rowid order where there is one: that costs nothing, and damage shows. */
 int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
 		   struct trib_rows *ret, struct trib_err *err) TRIB_MUST_CHECK;

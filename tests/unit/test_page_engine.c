@@ -510,8 +510,19 @@ static void a_tree_too_deep_is_refused(void **state)
 	agree_or_refuse(x, "60 levels");
 }
 
-/* Pages alone show this one: SQLite reads both tables without a word. */
-static void a_leaf_of_two_trees_goes_to_the_full_engine(void **state)
+/* A message that names what SQLite itself finds, and no commit. */
+static void found_damaged(struct scratch *x, const char *what)
+{
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_err err = {0};
+	assert_int_equal(trib_capture_run(&x->s, &trib_engine_page, &c, &err), -1);
+	assert_int_equal(err.code, TRIB_E_SCHEMA);
+	if (!strstr(err.msg, what))
+		fail_msg("%s: %s", what, err.msg);
+}
+
+/* SQLite reads both tables without a word; pages raise the doubt, and its check tells. */
+static void a_leaf_of_two_trees_is_refused(void **state)
 {
 	struct scratch *x = *state;
 	uint8_t number[4];
@@ -523,15 +534,72 @@ static void a_leaf_of_two_trees_goes_to_the_full_engine(void **state)
 	memcpy(number, whole.p + (b - 1) * 512 + 8, 4);
 	trib_buf_release(&whole);
 	poke(x, (a - 1) * 512 + 8, number, 4);
-	struct trib_capture full = {.delta.fd = -1}, page = {.delta.fd = -1};
-	OK(trib_capture_run(&x->s, &trib_engine_full, &full, err));
-	trib_delta_release(&full.delta);
-	OK(trib_capture_run(&x->s, &trib_engine_page, &page, err));
-	assert_string_equal(page.engine, "page+full:damaged");
-	assert_int_equal(page.full_tables, 2);
-	same_capture(&full, &page);
-	trib_capture_release(&full);
-	trib_capture_release(&page);
+	found_damaged(x, "2nd reference to page");
+}
+
+/* Rows that are in order among the pages that differ, but not among all. */
+static void a_page_in_a_wrong_place_is_refused(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "a");
+	OK(trib_fs_read(x->db, &whole, err));
+	const uint8_t *r = page_at(&whole, root);
+	assert_int_equal(r[0], 5);
+	const uint8_t *inner = page_at(&whole, trib_be32(r + trib_be16(r + 12)));
+	uint32_t leaves[4] = {0};
+	if (inner[0] == 13) /* two levels */
+		inner = r;
+	for (size_t i = 0; i < 4; i++)
+		leaves[i] = trib_be32(inner + trib_be16(inner + 12 + 2 * i));
+	/* A leaf's bytes twice: the second time among its neighbour's. */
+	poke(x, (leaves[2] - 1) * 512, page_at(&whole, leaves[0]), 512);
+	found_damaged(x, "out of order");
+	/* No leaf differs, but the key between two of them: rows of the one lie beyond it. */
+	OK(trib_fs_write(x->db, trib_buf_span(&whole), 0644, err));
+	size_t cell = (size_t)(inner - whole.p) + trib_be16(inner + 12);
+	uint8_t key = whole.p[cell + 4];
+	assert_true(key > 1 && key < 0x80);
+	key--;
+	poke(x, cell + 4, &key, 1);
+	found_damaged(x, "out of order");
+	/* Keys that fall. */
+	OK(trib_fs_write(x->db, trib_buf_span(&whole), 0644, err));
+	uint8_t swapped[4] = {inner[14], inner[15], inner[12], inner[13]};
+	poke(x, (size_t)(inner - whole.p) + 12, swapped, 4);
+	found_damaged(x, "out of order");
+	trib_buf_release(&whole);
+}
+
+/* No row is in an index: only SQLite's own check, which the page's kind calls for, finds it. */
+static void a_lost_page_of_an_index_is_refused(void **state)
+{
+	struct scratch *x = *state;
+	static const uint8_t none[512];
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE INDEX i ON a(v);" ROWS(500) "INSERT INTO a SELECT i, 'v' || i FROM s");
+	size_t root = root_of(x, "i");
+	OK(trib_fs_read(x->db, &whole, err));
+	poke(x, (trib_be32(page_at(&whole, root) + 8) - 1) * 512, none, sizeof(none));
+	found_damaged(x, "Page ");
+	trib_buf_release(&whole);
+}
+
+/* A page that changed and belongs to nothing: a write that came half. */
+static void a_page_of_nothing_is_refused(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
+	uint8_t none[8] = {0};
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(v);" ROWS(500) "INSERT INTO a SELECT i, 'v' || i FROM s;"
+	      "INSERT INTO b SELECT v FROM a; DELETE FROM b WHERE rowid > 100");
+	sql_run(x->app, "DELETE FROM b");
+	OK(trib_fs_read(x->db, &whole, err));
+	assert_true(trib_be32(whole.p + 32) > 0);
+	poke(x, 32, none, sizeof(none)); /* the list of free pages is lost */
+	found_damaged(x, "never used");
+	trib_buf_release(&whole);
 }
 
 static int setup_rowid_of(void **state)
@@ -556,7 +624,7 @@ int main(void)
 		T(renumbered_and_moved_rows_are_no_change), T(another_page_size_is_no_change), T(cells_of_free_pages_are_no_rows),
 		T(rows_left_out_are_counted_by_the_full_engine), T(a_tree_that_leads_into_itself_is_refused), T(numbers_outside_the_file_are_refused),
 		T(crafted_trees_are_refused_or_seen_alike), T(rows_out_of_order_are_refused), T(a_tree_too_deep_is_refused),
-	 T(a_leaf_of_two_trees_goes_to_the_full_engine),
+		T(a_leaf_of_two_trees_is_refused), T(a_page_in_a_wrong_place_is_refused), T(a_lost_page_of_an_index_is_refused), T(a_page_of_nothing_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
