@@ -32,6 +32,10 @@ static const struct trib_cmd commands[] = {
 	{"bundle create", "FILE", N_("write the receipts of a community to a file to be carried by hand"), hub_opts_bundle, 1, 1, TRIB_NEED_HUB, hub_cmd_bundle_create},
 	{"recover", "", N_("open a new epoch of the log after the hub came back from an old copy"), hub_opts_recover, 0, 0, TRIB_NEED_HUB, hub_cmd_recover},
 	{"ingest", "BUNDLE", N_("take new commits of a community from its bundle, and mend damaged or missing objects of its history"), hub_opts_ingest, 1, 1, TRIB_NEED_HUB, hub_cmd_ingest},
+	{"witness init", "DIR NAME", N_("make an outside witness of logs, in a folder of its own"), NULL, 2, 2, 0, hub_cmd_witness_init},
+	{"witness trust", "DIR LOGKEY", N_("let this witness cosign that log"), NULL, 2, 2, 0, hub_cmd_witness_trust},
+	{"witness show", "DIR", N_("show this witness: its verifier key, its logs and what it cosigned last"), NULL, 1, 1, 0, hub_cmd_witness_show},
+	{"witness serve", "DIR", N_("run this witness in the foreground (C2SP tlog-witness)"), hub_opts_witness_serve, 1, 1, 0, hub_cmd_witness_serve},
 };
 
 static struct trib_hub hub;

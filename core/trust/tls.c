@@ -15,11 +15,14 @@
 #include "core/trust/tls.h"
 
 #define CERT_LIST_MAX 16384 /* bytes of a peer's certificate message: three certificates are 2 KiB */
+#define WEB_LIST_MAX 65536   /* chains of the web are longer */
+#define SYSTEM_CAS "/etc/ssl/certs/ca-certificates.crt"
 #define PRESENTED_MAX (2 + 2 * TRIB_ROOTS_MAX) /* certificates a peer may send: leaf, issuing, roots with their links */
 
 struct trib_tls_ctx {
 	SSL_CTX *ssl;
 	bool server, pinned;
+	bool web; /* judged by OpenSSL: names of hosts, public authorities */
 	X509 *leaf;             /* NULL: none of our own */
 	STACK_OF(X509) *chain;  /* what is sent behind the leaf */
 	EVP_PKEY *key;          /* never in the SSL_CTX, so that it can be erased */
@@ -245,6 +248,55 @@ int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *is
 	return 0;
 }
 
+static int web_ctx(bool server, struct trib_tls_ctx **ret, struct trib_err *err)
+{
+	struct trib_tls_ctx *c = NULL;
+
+	if (new_ctx(server, &c, err))
+		return -1;
+	c->web = true;
+	SSL_CTX_set_cert_verify_callback(c->ssl, NULL, NULL);
+	SSL_CTX_set_max_cert_list(c->ssl, WEB_LIST_MAX);
+	SSL_CTX_set_verify(c->ssl, server ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
+	if (!SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION)) {
+		trib_tls_ctx_free(c);
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "setting up TLS");
+	}
+	*ret = c;
+	return 0;
+}
+
+int trib_tls_web_client_ctx(const char *ca_file, struct trib_tls_ctx **ret, struct trib_err *err)
+{
+	struct trib_tls_ctx *c = NULL;
+
+	if (web_ctx(false, &c, err))
+		return -1;
+	if (SSL_CTX_load_verify_locations(c->ssl, ca_file ? ca_file : SYSTEM_CAS, NULL) != 1) {
+		trib_tls_ctx_free(c);
+		trib_ossl_fail(err, TRIB_E_CERT, "reading the certificates of authorities");
+		return trib_ctx(err, "%s", ca_file ? ca_file : SYSTEM_CAS " (apt-get install ca-certificates)");
+	}
+	*ret = c;
+	return 0;
+}
+
+int trib_tls_web_server_ctx(const char *chain_file, const char *key_file, struct trib_tls_ctx **ret, struct trib_err *err)
+{
+	struct trib_tls_ctx *c = NULL;
+
+	if (web_ctx(true, &c, err))
+		return -1;
+	if (SSL_CTX_use_certificate_chain_file(c->ssl, chain_file) != 1 || SSL_CTX_use_PrivateKey_file(c->ssl, key_file, SSL_FILETYPE_PEM) != 1 ||
+	    SSL_CTX_check_private_key(c->ssl) != 1) {
+		trib_tls_ctx_free(c);
+		trib_ossl_fail(err, TRIB_E_CERT, "reading certificate and key");
+		return trib_ctx(err, "%s, %s", chain_file, key_file);
+	}
+	*ret = c;
+	return 0;
+}
+
 void trib_tls_ctx_wipe_key(struct trib_tls_ctx *c)
 {
 	EVP_PKEY_free(c->key);
@@ -277,6 +329,7 @@ static enum trib_code alert_code(int reason)
 	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
 	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
 	case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+	case SSL_R_CERTIFICATE_VERIFY_FAILED: /* ours: the rules of the web */
 		return TRIB_E_CERT;
 	default:
 		return TRIB_E_IO;
@@ -353,6 +406,20 @@ static int handshake(struct trib_tls *t, int timeout_ms, struct trib_err *err)
 	}
 }
 
+/* Whose certificate it must be. */
+static int web_name(SSL *ssl, const char *host)
+{
+	X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
+
+	if (!host)
+		return -1;
+	X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1)
+		return 0;
+	ERR_clear_error();
+	return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1 ? 0 : -1;
+}
+
 static int prepare(struct trib_tls_ctx *c, int fd, const char *host, struct trib_tls *t, struct trib_err *err)
 {
 	uint8_t ip[16];
@@ -372,6 +439,8 @@ static int prepare(struct trib_tls_ctx *c, int fd, const char *host, struct trib
 	if (c->leaf && SSL_use_cert_and_key(t->ssl, c->leaf, c->key, c->chain, 1) != 1)
 		return trib_ossl_fail(err, TRIB_E_CERT, "setting up TLS: own certificate");
 	if (host && inet_pton(AF_INET, host, ip) != 1 && inet_pton(AF_INET6, host, ip) != 1 && !SSL_set_tlsext_host_name(t->ssl, host))
+		return trib_ossl_fail(err, TRIB_E_CRYPTO, "setting up TLS: host name");
+	if (c->web && !c->server && web_name(t->ssl, host))
 		return trib_ossl_fail(err, TRIB_E_CRYPTO, "setting up TLS: host name");
 	if (c->server)
 		SSL_set_accept_state(t->ssl);

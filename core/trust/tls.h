@@ -23,6 +23,10 @@ int trib_tls_client_ctx(const struct trib_cert *leaf, const struct trib_cert *is
  * that does not chain to root at all fails the handshake. */
 int trib_tls_server_ctx(const struct trib_cert *leaf, const struct trib_cert *issuing, const struct trib_cert *root,
 			const struct trib_key *key, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* For peers outside the city, a witness: TLS 1.2 or newer and the rules of the web. Client: the server's certificate must be good for the host's name or
+ * address under the authorities of `ca_file` (PEM), or with NULL under those that the system trusts; read now. Server: certificate with its chain, and key, in PEM. */
+int trib_tls_web_client_ctx(const char *ca_file, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_tls_web_server_ctx(const char *chain_file, const char *key_file, struct trib_tls_ctx **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_tls_ctx_free(struct trib_tls_ctx *c);
 
 /* Takes over fd on success (it is made non-blocking); after a failure the caller closes it. `host` for SNI (client, may be NULL;
