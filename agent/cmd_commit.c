@@ -2,6 +2,8 @@
 #include "agent/capture/prints.h"
 #include "agent/commands.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/store/fold.h"
 
 const struct trib_opt agent_opts_commit[] = {
 	{"message", 'm', "MSG", N_("a text for people, kept in the commit")},
@@ -198,6 +200,19 @@ static int note(struct trib_cli *cli, const struct trib_capture *c, const char *
 	return trib_record_capture(trib_cli_state(cli), c, outcome, &cli->err);
 }
 
+/* Nothing depends on it: what is damaged stays where it is, and is named. */
+static void fold(const struct trib_state *s)
+{
+	static const char *const repos[] = {"repo.git", "private.git"};
+	for (size_t i = 0; i < TRIB_COUNT(repos); i++) {
+		TRIB_AUTO(trib_mem) char *path = trib_state_path(s, repos[i]);
+		struct trib_fold done;
+		struct trib_err err;
+		if (path && trib_repo_fold(path, &done, &err))
+			trib_log(TRIB_LOG_WARN, _("%s; nothing was removed; try: tributary-agent check"), err.msg);
+	}
+}
+
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
@@ -227,6 +242,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 		return (report && make_report(cli, &c, ret)) || note(cli, &c, outcome) ? -1 : 0;
 	if (trib_outbox_commit(s, &c, message, &done, &cli->err) || note(cli, &c, outcome))
 		return -1;
+	fold(s);
 	ret->changed = true;
 	if (done.ncommits && print_commit(cli, &done))
 		return -1;

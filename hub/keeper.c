@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/param.h>
 #include <sys/stat.h>
 
 #include "core/base/clock.h"
@@ -42,6 +43,7 @@ struct keeper {
 	bool packs_left;  /* of a push that failed, something could not be removed from its history */
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
 	struct trib_keeper_log log;
+	struct trib_keeper_fold fold;
 	struct trib_buf in;
 };
 
@@ -406,6 +408,7 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 		return -1;
 	}
 	trib_pack_in_keep(&pack);
+	trib_keeper_fold_again(&k->fold);
 	/* From here on the commits are held, whatever happens: what follows is redone at start. */
 	struct trib_err later;
 	trib_repo_refresh(repo);
@@ -683,18 +686,21 @@ static int loop(struct keeper *k)
 {
 	for (;;) {
 		struct pollfd p[3 + TRIB_LINES_MAX];
-		int log_ms = trib_keeper_log_turn(&k->db, &k->signer, &k->log), line_ms = drop_excess(k);
+		int wait = trib_keeper_log_turn(&k->db, &k->signer, &k->log);
+		wait = MIN(MIN(wait, drop_excess(k)), trib_keeper_fold_ms(&k->fold));
 		size_t n = k->nconns;
 		p[0] = (struct pollfd){.fd = k->control_fd, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = k->merger_fd, .events = POLLIN};
 		p[2] = (struct pollfd){.fd = k->enrol_fd, .events = POLLIN};
 		for (size_t i = 0; i < n; i++)
 			p[3 + i] = (struct pollfd){.fd = k->conns[i].line.fd, .events = trib_line_events(&k->conns[i].line)};
-		if (poll(p, (nfds_t)(3 + n), log_ms < line_ms ? log_ms : line_ms) < 0) {
-			if (errno == EINTR)
-				continue;
+		int got = poll(p, (nfds_t)(3 + n), wait);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
 			return 1;
-		}
+		if (got == 0 && k->fold.running)
+			trib_keeper_fold_turn(&k->db, &k->fold);
 		if (p[1].revents && on_sibling(k, k->merger_fd, on_merger) <= 0)
 			return p[0].revents ? 0 : 1;
 		if (p[2].revents && on_sibling(k, k->enrol_fd, on_enrolled) <= 0)
@@ -728,6 +734,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 		return trib_exit_status(err.code);
 	}
 	wake_merger(&k);
+	trib_keeper_fold_again(&k.fold);
 	int status = loop(&k);
 	(void)trib_keeper_log_turn(&k.db, &k.signer, &k.log);
 	trib_hub_signer_release(&k.signer);

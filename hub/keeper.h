@@ -23,4 +23,16 @@ struct trib_keeper_log {
 };
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k);
 
+/* Housekeeping in the histories, one at a time, whenever nothing came for a while (keeper_fold.c). */
+#define TRIB_FOLD_IDLE_MS 250
+struct trib_keeper_fold {
+	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; /* looked at last; "": begins anew */
+	bool running, again;                                 /* a round is being made; after it one more */
+};
+/* Something was published: all histories are to be looked at. */
+void trib_keeper_fold_again(struct trib_keeper_fold *f);
+/* How long the hub must have been idle for the next step; INT_MAX when there is nothing to do. */
+int trib_keeper_fold_ms(const struct trib_keeper_fold *f);
+void trib_keeper_fold_turn(const struct trib_hubdb *h, struct trib_keeper_fold *f);
+
 #endif

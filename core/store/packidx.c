@@ -37,22 +37,42 @@ static bool good(struct trib_span f)
 	return memcmp(sum, f.p + f.n - TRIB_OID_LEN, sizeof(sum)) == 0;
 }
 
+struct map { const uint8_t *p; size_t n; };
+static void unmap(struct map *m)
+{
+	if (m->n)
+		(void)munmap((void *)(uintptr_t)m->p, m->n);
+}
+
 /* 1 good, 0 bad, -1. */
-static int look(const char *path, struct trib_err *err)
+static int look(const char *path, struct map *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
+	if (fd < 0 && errno == ENOENT)
+		return trib_fail(err, TRIB_E_NOT_FOUND, "%s is not there", path);
 	if (fd < 0 || fstat(fd, &st))
 		return trib_fail_errno(err, "%s", path);
 	if (st.st_size <= 0)
 		return 0;
-	size_t n = (size_t)st.st_size;
-	void *map = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return trib_fail_errno(err, "mapping %s", path);
-	bool is = good(trib_span(map, n));
-	(void)munmap(map, n);
-	return is;
+	*ret = (struct map){map, (size_t)st.st_size};
+	return good(trib_span(ret->p, ret->n));
+}
+
+int trib_pack_ids(const char *idx_path, int (*fn)(void *ctx, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err), void *ctx, struct trib_err *err)
+{
+	__attribute__((cleanup(unmap))) struct map m = {0};
+	int is = look(idx_path, &m, err);
+	if (is <= 0)
+		return is < 0 ? -1 : trib_fail(err, TRIB_E_VERIFY, "the index %s is damaged", idx_path);
+	uint32_t n = trib_be32(m.p + HEAD + FANOUT - 4);
+	for (uint32_t i = 0; i < n; i++)
+		if (fn(ctx, m.p + HEAD + FANOUT + (size_t)i * TRIB_OID_LEN, err))
+			return -1;
+	return 0;
 }
 
 /* Calls fn with the path of each bad index, without its ending. */
@@ -68,8 +88,10 @@ static int each_bad(const char *objects_dir, int (*fn)(void *ctx, const char *di
 		if (n < 5 || strcmp(e->d_name + n - 4, ".idx") != 0)
 			continue;
 		TRIB_AUTO(trib_mem) char *path = trib_path(dir, e->d_name);
-		int is = path ? look(path, err) : trib_fail(err, TRIB_E_NOMEM, "out of memory");
-		rc = is < 0 ? -1 : is ? 0 : fn(ctx, dir, e->d_name, err);
+		__attribute__((cleanup(unmap))) struct map m = {0};
+		int is = path ? look(path, &m, err) : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		bool gone = is < 0 && err->code == TRIB_E_NOT_FOUND; /* folded into another one meanwhile (fold.h) */
+		rc = is > 0 || gone ? 0 : is < 0 ? -1 : fn(ctx, dir, e->d_name, err);
 	}
 	closedir(d);
 	return rc;

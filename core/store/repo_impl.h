@@ -21,6 +21,8 @@ struct trib_repo {
 int trib_git_fail(struct trib_err *err, int rc, const char *what);
 /* Before libgit2 starts: keeps the system's certificates from it (nobundle.c). */
 void trib_no_bundle(void);
+/* Is the loose object whole? 1; 0 when there is none or it has more than `max` bytes; TRIB_E_VERIFY when it is damaged. */
+int trib_repo_loose_ok(const char *objects_dir, const uint8_t oid[TRIB_OID_LEN], size_t max, struct trib_err *err) TRIB_MUST_CHECK;
 const char *trib_obj_name(enum trib_obj type);
 
 #endif

@@ -188,6 +188,29 @@ static int read_loose_checked(struct trib_repo *r, const uint8_t *oid, const cha
 	return 1;
 }
 
+int trib_repo_loose_ok(const char *objects_dir, const uint8_t oid[TRIB_OID_LEN], size_t max, struct trib_err *err)
+{
+	static const enum trib_obj types[] = {TRIB_OBJ_BLOB, TRIB_OBJ_TREE, TRIB_OBJ_COMMIT};
+	char hex[TRIB_OID_HEX + 1];
+	uint8_t real[TRIB_OID_LEN];
+	int found = -1;
+	trib_hex(hex, oid, TRIB_OID_LEN);
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(max);
+	for (size_t i = 0; i < TRIB_COUNT(types); i++) {
+		trib_buf_reset(&b);
+		found = read_loose(objects_dir, hex, trib_obj_name(types[i]), max, &b, err);
+		if (found >= 0)
+			trib_git_oid(real, trib_obj_name(types[i]), trib_buf_span(&b));
+		if (found >= 0 || err->code != TRIB_E_VERIFY) /* of another type, or damaged */
+			break;
+	}
+	if (found < 0)
+		return err->code == TRIB_E_LIMIT ? 0 : -1;
+	if (found && memcmp(real, oid, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the content of object %s does not hash to its id", hex);
+	return found;
+}
+
 /* Packs first when they have it: a long history lies in packs, and a look for a loose file costs as much as the reading. A copy that is damaged there may
  * be whole as a loose one. */
 static int read_any(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t max, struct trib_buf *ret,
