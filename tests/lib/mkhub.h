@@ -5,6 +5,8 @@
 
 #include <sys/stat.h>
 
+#include "core/trust/epoch.h"
+#include "hub/audit.h"
 #include "hub/chain.h"
 #include "hub/merge.h"
 #include "tests/lib/mkhistory.h"
@@ -343,6 +345,91 @@ TRIB_UNUSED static void mkhub_damage(const char *path)
 	b.p[b.len / 2] ^= 0x55;
 	HUB_OK(trib_fs_write(path, trib_buf_span(&b), 0444, err));
 	trib_buf_release(&b);
+}
+
+/* ---- what several tests stand on ---- */
+
+#define MKHUB_PERSON "CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO person VALUES(1,'a')"
+
+/* Two communities with one commit each, merged. */
+TRIB_UNUSED static void mkhub_two(struct mkhub *h)
+{
+	mkhub_init(h);
+	mkhub_commit(h, 0, MKHUB_PERSON);
+	mkhub_commit(h, 1, MKHUB_PERSON);
+	mkhub_merge(h);
+}
+
+/* Findings of the audit, one a line: NODE/APP #SEQ TABLE [KEY] WHAT. */
+struct mkhub_found { char text[8192]; unsigned n; };
+
+static int mkhub_collect(void *ctx, const struct trib_finding *f, struct trib_err *err)
+{
+	struct mkhub_found *all = ctx;
+	size_t at = strlen(all->text);
+	(void)err;
+	all->n++;
+	(void)snprintf(all->text + at, sizeof(all->text) - at, "%s/%s #%llu %s [%s] %s\n", f->node, f->app, (unsigned long long)f->seq, f->table, f->key, f->what);
+	return 0;
+}
+
+TRIB_UNUSED static struct trib_audit_totals mkhub_audit(struct mkhub *h, struct mkhub_found *f)
+{
+	struct trib_audit *a = NULL;
+	struct trib_audit_totals t;
+	*f = (struct mkhub_found){0};
+	HUB_OK(trib_audit_run(&h->hub, true, &a, err));
+	HUB_OK(trib_audit_findings(a, mkhub_collect, f, err));
+	trib_audit_totals(a, &t);
+	assert_int_equal(t.findings, f->n);
+	trib_audit_free(a);
+	return t;
+}
+
+#define assert_found(f, what) do { if (!strstr((f).text, what)) fail_msg("not found: %s\nin:\n%s", what, (f).text); } while (0)
+#define assert_audit_finds(h, what) do { struct mkhub_found f_; mkhub_audit(h, &f_); assert_found(f_, what); } while (0)
+#define assert_audit_proves(h) do { struct mkhub_found f_; mkhub_audit(h, &f_); assert_string_equal(f_.text, ""); } while (0)
+
+/* A leaf that opens an epoch; what differs from a right one is changed before it is signed, or in the text afterwards. */
+struct mkhub_opening { enum trib_role role; const char *origin; int off; bool other_root, other_key, spoil_signature; };
+#define MKHUB_SECOND (struct mkhub_opening){TRIB_ROLE_ADMIN, MK_CITY "/2", 0, false, false, false}
+
+/* Appends it as `recover` does, signed under the authority of `city`. */
+TRIB_UNUSED static void mkhub_open_epoch(struct mkhub *h, const struct mkhub_opening *o, const struct mk *city)
+{
+	struct trib_cert_spec spec = {.role = o->role, .id = o->role == TRIB_ROLE_NODE ? "n/a" : "li", .subject = "Li", .use = TRIB_USE_SIGN, .not_before = MK_TIME - 86400,
+				      .not_after = INT64_C(1) << 33};
+	struct trib_key *key = NULL;
+	struct trib_cert *cert = NULL;
+	struct trib_buf text = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_leaf facts = {.kind = TRIB_LEAF_EPOCH, .time = h->now}, leaf;
+	uint64_t index;
+	HUB_OK(trib_key_make(TRIB_KEY_P256, &key, err));
+	HUB_OK(trib_cert_issue(&spec, NULL, key, city->issuing_key, city->issuing, &cert, err));
+	HUB_OK(trib_log_size(&h->db, &facts.number, err));
+	HUB_OK(trib_log_root(&h->db, facts.number, facts.manifest, err));
+	HUB_OK(trib_key_ed25519_public(h->signer.log_key, facts.sha256, err));
+	(void)snprintf(facts.origin, sizeof(facts.origin), "%s", o->origin);
+	facts.number += (uint64_t)o->off;
+	facts.manifest[0] ^= o->other_root;
+	facts.sha256[0] ^= o->other_key;
+	HUB_OK(trib_epoch_sign(&facts, key, cert, city->issuing, &text, err));
+	if (o->spoil_signature) {
+		char *at = strstr((char *)text.p, "time 20");
+		assert_non_null(at);
+		at[sizeof("time 2026-11-18T11:06:40Z") - 3] ^= 1; /* another second */
+	}
+	HUB_OK(trib_leaf_parse(trib_buf_span(&text), &leaf, err));
+	HUB_OK(trib_hubdb_begin(&h->db, err));
+	mkhub_append(h, &leaf, &index);
+	HUB_OK(trib_hubdb_meta_set(&h->db, "origin", trib_span_str(o->origin), err));
+	HUB_OK(trib_hubdb_meta_set(&h->db, "epoch-leaf", trib_span(&index, sizeof(index)), err));
+	HUB_OK(trib_hubdb_commit(&h->db, err));
+	(void)snprintf(h->hub.origin, sizeof(h->hub.origin), "%s", o->origin);
+	mkhub_checkpoint(h);
+	trib_buf_release(&text);
+	trib_key_free(key);
+	trib_cert_free(cert);
 }
 
 #endif

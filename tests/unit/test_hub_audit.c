@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include "core/format/gzip.h"
-#include "hub/audit.h"
 #include "tests/lib/mkhub.h"
 
 static struct mkhub hub;
@@ -31,38 +30,11 @@ static int stop(void **state)
 	return 0;
 }
 
-struct found { char text[8192]; unsigned n; };
-
-static int collect(void *ctx, const struct trib_finding *f, struct trib_err *err)
-{
-	struct found *all = ctx;
-	size_t at = strlen(all->text);
-	(void)err;
-	all->n++;
-	(void)snprintf(all->text + at, sizeof(all->text) - at, "%s/%s #%llu %s [%s] %s\n", f->node, f->app, (unsigned long long)f->seq, f->table, f->key, f->what);
-	return 0;
-}
-
-static struct trib_audit_totals audit(struct found *f)
-{
-	struct trib_audit *a = NULL;
-	struct trib_audit_totals t;
-	*f = (struct found){0};
-	HUB_OK(trib_audit_run(&hub.hub, true, &a, err));
-	HUB_OK(trib_audit_findings(a, collect, f, err));
-	trib_audit_totals(a, &t);
-	assert_int_equal(t.findings, f->n);
-	trib_audit_free(a);
-	return t;
-}
-
-#define assert_found(f, what) do { if (!strstr((f).text, what)) fail_msg("not found: %s\nin:\n%s", what, (f).text); } while (0)
-
 static void a_right_hub_is_proven(void **state)
 {
 	(void)state;
-	struct found f;
-	struct trib_audit_totals t = audit(&f);
+	struct mkhub_found f;
+	struct trib_audit_totals t = mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 	assert_int_equal(t.commits, 4);
 	assert_int_equal(t.communities, 2);
@@ -76,18 +48,18 @@ static void a_right_hub_is_proven(void **state)
 static void held_but_not_yet_merged_is_proven(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(7,'New',1)");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 }
 
 static void an_edited_row_is_named_with_both_values(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE person SET name = 'Mallory' WHERE _node = '" MK_NODE "' AND id = 1");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #2 person [id=1] column name is 'Mallory' in the city, and by the histories '王芳'");
 	assert_found(f, "person [-] 2 rows in the city do not come to the digest of 2 rows that manifest #2 signed");
 	assert_int_equal(f.n, 2);
@@ -96,18 +68,18 @@ static void an_edited_row_is_named_with_both_values(void **state)
 static void a_changed_storage_class_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE person SET born = 9 WHERE _node = 'N2' AND id = 1");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #2 person [id=1] column born is 9 in the city, and by the histories 9 (real)");
 }
 
 static void missing_and_extra_rows_are_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "DELETE FROM person WHERE _node = 'N2' AND id = 2; INSERT INTO person(_node, id, name) VALUES('N2', 5, 'Ghost'), ('N9', 1, 'x')");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #2 person [id=2] the city lacks this row of the histories");
 	assert_found(f, "N2/" MK_APP " #2 person [id=5] the city has this row, no history does");
 	assert_found(f, "N9/" MK_APP " #0 person [id=1] the city has this row, no history does");
@@ -116,19 +88,19 @@ static void missing_and_extra_rows_are_named(void **state)
 static void a_bag_row_is_named_by_its_values(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE _bag_note SET _count = 5 WHERE txt = 'a'");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "[txt='a'] column _count is 5 in the city, and by the histories 2");
 }
 
 static void ledger_marks_and_schema_are_compared(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "INSERT INTO _t_ledger(leaf, node, seq, tbl, key, reason, at) VALUES(3,'N2',1,'person',x'','row-exists',1);"
 					  "UPDATE _t_history SET out_of_step = 'row-exists' WHERE node = 'N2'; CREATE TABLE planted(x); ALTER TABLE person ADD COLUMN more");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "_t_ledger [leaf=3] the city has this row, no history does");
 	assert_found(f, "N2/" MK_APP " #2 _t_history [-] column out_of_step is 'row-exists' in the city, and by the histories NULL");
 	assert_found(f, "sqlite_schema [type='table' name='planted'] the city has this row, no history does");
@@ -138,9 +110,9 @@ static void ledger_marks_and_schema_are_compared(void **state)
 static void a_changed_leaf_is_caught_by_the_signed_checkpoint(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.db.db, "UPDATE leaf SET bytes = CAST(replace(CAST(bytes AS TEXT), 'name Xima', 'name Xama') AS BLOB) WHERE idx = 1");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "are not those that the checkpoint signed");
 	assert_found(f, "cached hashes are not those of the leaves, the first is subtree 0/1");
 	assert_found(f, "city commit #1: the first 7 leaves of the log are not those that it signed");
@@ -149,10 +121,10 @@ static void a_changed_leaf_is_caught_by_the_signed_checkpoint(void **state)
 static void rows_that_repeat_leaves_are_compared(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.db.db, "UPDATE held SET held_at = held_at + 1 WHERE idx = 3; UPDATE held SET merged_at = NULL WHERE idx = 4;"
 			     "UPDATE cert SET revoked_at = 5 WHERE usage = 'sign' AND node = 'N2'; DELETE FROM subtree WHERE level = 1 AND idx = 0");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #1 - [-] hub.db: held_at of the held commit is not what log leaf 3 says");
 	assert_found(f, "N2/" MK_APP " #1 - [-] hub.db: merged_at of the held commit");
 	assert_found(f, "N2/" MK_APP " #0 - [-] hub.db: revoked_at of a sign certificate is not what the log says");
@@ -164,9 +136,9 @@ static void rows_that_repeat_leaves_are_compared(void **state)
 static void a_count_that_is_not_the_manifests_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.db.db, "UPDATE held SET inserted = 99 WHERE idx = 4; UPDATE history SET tip = x'00' WHERE node <> 'N2'");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #1 - [-] hub.db: time or counts of the held commit are not those of its manifest");
 	assert_found(f, MK_NODE "/" MK_APP " #2 - [-] hub.db: the running state of the history is not what its commits come to");
 	assert_int_equal(f.n, 2);
@@ -175,13 +147,13 @@ static void a_count_that_is_not_the_manifests_is_named(void **state)
 static void a_damaged_object_is_named_and_the_others_go_on(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	uint8_t id[TRIB_OID_LEN];
 	mkhub_blob_id(&hub, 0, hub.node[0].tip.oid, "changeset.gz", id);
 	char *path = mkhub_object(&hub, 0, id);
 	mkhub_damage(path);
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE person SET name = 'Mallory' WHERE _node = 'N2' AND id = 1");
-	struct trib_audit_totals t = audit(&f);
+	struct trib_audit_totals t = mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #2 - [-] verifying commit");
 	assert_found(f, "not provable from #2 on; try: tributary-hub ingest");
 	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] its rows in the city are not provable while its history is damaged");
@@ -195,10 +167,10 @@ static void a_damaged_object_is_named_and_the_others_go_on(void **state)
 static void a_missing_repository_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	char *path = trib_hub_repo_path(&hub.hub, "N2", MK_APP);
 	assert_int_equal(unlink(path), 0);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #1 - [-] there is no repository");
 	free(path);
 }
@@ -206,24 +178,24 @@ static void a_missing_repository_is_named(void **state)
 static void a_ref_that_was_moved_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	uint8_t(*oids)[TRIB_OID_LEN] = NULL;
 	size_t n;
 	HUB_OK(trib_repo_chain(hub.node[0].repo, hub.node[0].tip.oid, NULL, 10, &oids, &n, err));
 	HUB_OK(trib_repo_ref_set(hub.node[0].repo, "refs/heads/main", oids[0], err));
 	free(oids);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] refs/heads/main: it points to another commit than the published one");
 	assert_int_equal(f.n, 1);
 	mkhub_sql(hub.db.db, "UPDATE history SET oid = zeroblob(20) WHERE node = 'N2'");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #2 - [-] the published tip is not the last commit that the log holds, #2");
 }
 
 static void a_city_history_that_was_cut_or_forged_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	char *path = mkhub_path(&hub, "city.git");
 	struct trib_repo *city = NULL;
 	uint8_t tip[TRIB_OID_LEN], digest[TRIB_SHA256_LEN] = {1};
@@ -234,12 +206,12 @@ static void a_city_history_that_was_cut_or_forged_is_named(void **state)
 	HUB_OK(trib_repo_chain(city, tip, NULL, 10, &oids, &n, err));
 	assert_int_equal(n, 2);
 	HUB_OK(trib_repo_ref_set(city, "refs/heads/main", oids[0], err));
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "its last commits are missing");
 	HUB_OK(trib_repo_ref_set(city, "refs/heads/main", tip, err));
 	/* Signed by the hub, but with a digest that nothing derives. */
 	HUB_OK(trib_chain_city(&hub.db, &hub.signer, 9, digest, err));
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "city commit #3: the city digest at leaf 9 is another one");
 	/* Signed by a node. */
 	struct trib_hub_signer forged = hub.signer;
@@ -252,7 +224,7 @@ static void a_city_history_that_was_cut_or_forged_is_named(void **state)
 	HUB_OK(trib_cert_pem(hub.node[0].cert, &forged.signer_pem, err));
 	HUB_OK(trib_cert_pem(hub.hub.issuing, &forged.signer_pem, err));
 	HUB_OK(trib_chain_city(&db, &forged, 9, digest, err));
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "city commit #4: it is signed by " MK_NODE "/" MK_APP ", not by the hub");
 	trib_buf_release(&forged.signer_pem);
 	trib_repo_free(city);
@@ -263,37 +235,37 @@ static void a_city_history_that_was_cut_or_forged_is_named(void **state)
 static void a_log_shorter_than_its_checkpoint_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.db.db, "DELETE FROM leaf WHERE idx = 10; DELETE FROM subtree WHERE level = 0 AND idx = 10");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "the log has 10 leaves, its signed checkpoint names 11: this hub is an older copy");
 }
 
 static void what_an_audit_has_proven_must_stay(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	struct trib_audited done = {.time = MK_TIME, .size = 5, .root = {7}}, back;
 	HUB_OK(trib_audited_save(&hub.hub, &done, err));
 	HUB_OK(trib_audited_load(&hub.hub, &back, err));
 	assert_int_equal(back.size, 5);
 	assert_memory_equal(back.root, done.root, sizeof(done.root));
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "the first 5 leaves are not those that the last audit has proven");
 }
 
 static void a_missing_or_older_city_file_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "PRAGMA wal_checkpoint(TRUNCATE); UPDATE _t_merged SET upto = 7");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "-/" MK_APP " #0 - [-] the city database stands before the last signed city commit");
 	char *path = mkhub_path(&hub, "city/" MK_APP ".db");
 	trib_merge_close(&hub.merge);
 	assert_int_equal(unlink(path), 0);
 	free(path);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "-/" MK_APP " #0 - [-] the city database is missing");
 }
 
@@ -301,11 +273,11 @@ static void a_missing_or_older_city_file_is_named(void **state)
 static void whatever_a_history_may_hold_is_proven(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_part(&hub, 0, "INSERT INTO person VALUES(10,'a',1)", TRIB_KIND_CHANGE, 1, 3);
 	mkhub_part(&hub, 0, "INSERT INTO person VALUES(11,'b',1)", TRIB_KIND_CHANGE, 2, 3);
 	mkhub_merge(&hub);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 	mkhub_part(&hub, 0, "INSERT INTO person VALUES(12,'c',1)", TRIB_KIND_CHANGE, 3, 3);
 	mkhub_merge(&hub);
@@ -318,11 +290,11 @@ static void whatever_a_history_may_hold_is_proven(void **state)
 	mkhub_merge(&hub);
 	mkhub_part(&hub, 0, "DELETE FROM note WHERE txt = 'a'", TRIB_KIND_RESET, 1, 1);
 	mkhub_merge(&hub);
-	struct trib_audit_totals t = audit(&f);
+	struct trib_audit_totals t = mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 	assert_int_equal(t.commits, 4 + 3 + 1 + 1 + 2 + 1);
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE _t_person_k2 SET c = 2.0");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, "N2/" MK_APP " #4 person [b='y' a='x'] column c is 2 (real) in the city, and by the histories 1 (real)");
 }
 
@@ -356,17 +328,17 @@ static void commit_misfit(void)
 static void out_of_step_is_derived_too(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	commit_misfit();
 	mkhub_merge(&hub);
 	assert_int_equal(hub.merge.out_of_step, 1);
 	mkhub_commit(&hub, 1, "INSERT INTO person VALUES(9,'n',1)");
 	mkhub_merge(&hub);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 	/* The ledger and the verdict are derived, not believed. */
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE _t_ledger SET reason = 'row-missing'; UPDATE _t_history SET out_of_step = NULL WHERE node <> 'N2'");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #2 _t_ledger [leaf=11] column reason is 'row-missing' in the city, and by the histories 'old-value-differs'");
 	assert_found(f, MK_NODE "/" MK_APP " #2 _t_history [-] column out_of_step is NULL in the city, and by the histories 'out-of-step'");
 }
@@ -375,11 +347,11 @@ static void out_of_step_is_derived_too(void **state)
 static void a_verdict_that_nothing_derives_is_named(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_sql(hub.merge.cities[0].db, "UPDATE person SET name = 'Mallory' WHERE _node = '" MK_NODE "' AND id = 1");
 	mkhub_commit(&hub, 0, "UPDATE person SET name = 'Wang' WHERE id = 1");
 	mkhub_merge(&hub);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #3 - [-] the log says old-value-differs, the derivation says merged");
 	assert_found(f, MK_NODE "/" MK_APP " #3 person [id=1] column name is 'Mallory'");
 	assert_found(f, "the city digest at leaf 12 is another one");
@@ -388,14 +360,14 @@ static void a_verdict_that_nothing_derives_is_named(void **state)
 static void what_a_community_was_told_is_this_log(void **state)
 {
 	(void)state;
-	struct found f;
+	struct mkhub_found f;
 	mkhub_down(&hub, 0);
 	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(30,'x',1)");
 	mkhub_down(&hub, 0);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_string_equal(f.text, "");
 	mkhub_sql(hub.db.db, "UPDATE history SET down_size = down_size - 1 WHERE down_seq = 2");
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] hub.db: number, manifest or log size of the last down commit are not its own");
 	mkhub_sql(hub.db.db, "UPDATE history SET down_size = down_size + 1 WHERE down_seq = 2");
 	/* A split view: the community sees a log in which one of its leaves is another. */
@@ -410,7 +382,7 @@ static void what_a_community_was_told_is_this_log(void **state)
 	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
 	sqlite3_finalize(st);
 	trib_buf_release(&was);
-	audit(&f);
+	mkhub_audit(&hub, &f);
 	assert_found(f, MK_NODE "/" MK_APP " #0 - [-] down commit #3: its receipt for leaf 11 is not what the log says there");
 	assert_int_equal(f.n, 1);
 }

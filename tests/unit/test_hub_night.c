@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include "core/base/clock.h"
-#include "hub/audit.h"
 #include "hub/night.h"
 #include "hub/tiles.h"
 #include "tests/lib/mkhub.h"
@@ -13,15 +12,11 @@
 static struct mkhub hub;
 
 #define DAY 86400
-#define MAKE "CREATE TABLE person(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO person VALUES(1,'a')"
 
 static int start(void **state)
 {
 	(void)state;
-	mkhub_init(&hub);
-	mkhub_commit(&hub, 0, MAKE);
-	mkhub_commit(&hub, 1, MAKE);
-	mkhub_merge(&hub);
+	mkhub_two(&hub);
 	return 0;
 }
 
@@ -31,28 +26,6 @@ static int stop(void **state)
 	mkhub_free(&hub);
 	return 0;
 }
-
-static int collect(void *ctx, const struct trib_finding *f, struct trib_err *err)
-{
-	char *all = ctx;
-	size_t at = strlen(all);
-	(void)err;
-	(void)snprintf(all + at, 8192 - at, "%s/%s %s\n", f->node, f->app, f->what);
-	return 0;
-}
-
-static const char *audit(void)
-{
-	static char all[8192];
-	struct trib_audit *a = NULL;
-	all[0] = '\0';
-	HUB_OK(trib_audit_run(&hub.hub, true, &a, err));
-	HUB_OK(trib_audit_findings(a, collect, all, err));
-	trib_audit_free(a);
-	return all;
-}
-
-#define assert_found(what) do { const char *all_ = audit(); if (!strstr(all_, what)) fail_msg("not found: %s\nin:\n%s", what, all_); } while (0)
 
 static int make(int64_t now)
 {
@@ -100,13 +73,13 @@ static void a_list_is_made_once_a_night_and_names_the_silent(void **state)
 	assert_int_equal(counts("reported"), 1);
 	assert_int_equal(counts("silent"), 1);
 	mkhub_merge(&hub);
-	assert_string_equal(audit(), "");
+	assert_audit_proves(&hub);
 	/* Days without a hub are one list. */
 	assert_int_equal(make(close + 5 * DAY + 60), 1);
 	assert_int_equal(counts("to_at") - counts("from_at"), 4 * DAY);
 	assert_int_equal(counts("silent"), 2);
 	mkhub_checkpoint(&hub);
-	assert_string_equal(audit(), "");
+	assert_audit_proves(&hub);
 }
 
 /* What a lying hub would append instead of the keeper's list. */
@@ -139,12 +112,12 @@ static void a_list_that_hides_a_silent_node_is_named(void **state)
 	(void)state;
 	int64_t close = trib_night_close(hub.now) + DAY;
 	static const struct { const char *nodes; uint64_t n[3]; const char *finding; } lies[] = {
-		{LINE(MK_NODE, "reported") LINE("N2", "reported"), {2, 2, 0}, MK_NODE "/" MK_APP " the nightly list of"},
+		{LINE(MK_NODE, "reported") LINE("N2", "reported"), {2, 2, 0}, MK_NODE "/" MK_APP " #0 - [-] the nightly list of"},
 		{LINE(MK_NODE, "reported") LINE("N2", "reported"), {2, 2, 0}, "says it reported, but it was silent"},
 		{LINE("N2", "reported"), {1, 1, 0}, "leaves it out; it was silent"},
-		{LINE(MK_NODE, "silent"), {1, 0, 1}, "N2/" MK_APP " the nightly list of"},
+		{LINE(MK_NODE, "silent"), {1, 0, 1}, "N2/" MK_APP " #0 - [-] the nightly list of"},
 		{LINE(MK_NODE, "silent") LINE("N2", "silent"), {2, 0, 2}, "calls it silent, but a commit of it is in the log"},
-		{LINE(MK_NODE, "silent") LINE("N2", "reported") LINE("N3", "reported"), {3, 2, 1}, "N3/" MK_APP " the nightly list"},
+		{LINE(MK_NODE, "silent") LINE("N2", "reported") LINE("N3", "reported"), {3, 2, 1}, "N3/" MK_APP " #0 - [-] the nightly list"},
 		{LINE(MK_NODE, "silent") LINE("N2", "reported"), {2, 2, 0}, "has other numbers than the list"},
 	};
 	for (size_t i = 0; i < TRIB_COUNT(lies); i++) {
@@ -156,7 +129,7 @@ static void a_list_that_hides_a_silent_node_is_named(void **state)
 		mkhub_commit(&hub, 1, "INSERT INTO person VALUES(2,'b')");
 		mkhub_merge(&hub);
 		forge(close, close + DAY, lies[i].nodes, lies[i].n[0], lies[i].n[1], lies[i].n[2]);
-		assert_found(lies[i].finding);
+		assert_audit_finds(&hub, lies[i].finding);
 	}
 }
 
@@ -168,7 +141,7 @@ static void a_list_left_out_is_named(void **state)
 	hub.now = close + DAY + TRIB_NIGHT_LATE_S;
 	mkhub_commit(&hub, 1, "INSERT INTO person VALUES(2,'b')");
 	mkhub_merge(&hub);
-	assert_found("was left out");
+	assert_audit_finds(&hub, "was left out");
 }
 
 static void a_night_that_skips_hours_is_named(void **state)
@@ -177,7 +150,7 @@ static void a_night_that_skips_hours_is_named(void **state)
 	int64_t close = trib_night_close(hub.now) + DAY;
 	assert_int_equal(make(close), 1);
 	forge(close + 3600, close + DAY, LINE(MK_NODE, "silent") LINE("N2", "silent"), 2, 0, 2);
-	assert_found("does not begin where the one before ended");
+	assert_audit_finds(&hub, "does not begin where the one before ended");
 }
 
 static void a_lost_list_is_named(void **state)
@@ -187,7 +160,7 @@ static void a_lost_list_is_named(void **state)
 	mkhub_checkpoint(&hub);
 	char *named = mkhub_path(&hub, "log/named");
 	HUB_OK(trib_fs_remove_tree(named, err));
-	assert_found("the nightly list of");
+	assert_audit_finds(&hub, "the nightly list of");
 	free(named);
 }
 
