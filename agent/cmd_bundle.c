@@ -1,6 +1,7 @@
 /* cmd_bundle.c: `bundle create` and `bundle apply`: what push, pull and a copy of the private half carry, as a file in the hand (D8.3). */
 #include "agent/commands.h"
 #include "agent/link.h"
+#include "agent/oldlog.h"
 #include "agent/private_copy.h"
 #include "core/base/clock.h"
 #include "core/store/bundlefile.h"
@@ -121,12 +122,15 @@ int agent_cmd_bundle_apply(struct trib_cli *cli)
 		return trib_fail(&cli->err, TRIB_E_FORMAT, _("%s brings no word of the city (refs/heads/down); at the city: tributary-hub bundle create %s --node %s --app %s"),
 				 cli->argv[0], cli->argv[0], s->node.node, s->node.app);
 	trib_repo_refresh(s->repo);
-	if (trib_link_take(s, down, &p, &cli->err))
+	bool old = false;
+	if (trib_link_take(s, down, &p, &cli->err) || trib_oldlog_write(s, &old, &cli->err))
 		return -1;
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_json(cli, "held_seq", json_integer((json_int_t)p.held_seq));
 	trib_json(cli, "merged_seq", json_integer((json_int_t)p.merged_seq));
 	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
 		 (unsigned long long)p.merged_seq);
+	if (old)
+		trib_say(cli, _("The city's log was cut off; this office holds receipts of the one before. Carry %s/old-receipts to the city as well: tributary-hub recover --receipts old-receipts\n"), s->dir);
 	return 0;
 }

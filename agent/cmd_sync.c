@@ -147,6 +147,18 @@ static void say_squashed(struct trib_cli *cli, const struct trib_pushed *p)
 		trib_talk(cli, _("the captures of `watch` were sent one by one: %s\n"), p->not_squashed);
 }
 
+/* Old receipts that wait for the next run are no news; that the hub refuses them is. */
+static void say_reported(struct trib_cli *cli, const struct trib_pushed *p)
+{
+	if (p->not_reported != TRIB_OK)
+		trib_log(TRIB_LOG_INFO, "%s", p->not_reported_why);
+	if (p->not_reported != TRIB_E_REFUSED)
+		return;
+	cli->status = trib_exit_status(TRIB_E_REFUSED);
+	trib_json(cli, "old_receipts", trib_json_text(p->not_reported_why));
+	trib_talk(cli, _("the hub did not take this office's receipts of its log before: %s (call the city; the commits themselves are there)\n"), p->not_reported_why);
+}
+
 /* After a failed or fruitless exchange: is it more than a bad line? Receipts that do not come for so long are a hub that hides something (D7.5). */
 static int frozen(struct trib_cli *cli)
 {
@@ -173,6 +185,7 @@ static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pu
 	if (trib_link_progress(s, p, &cli->err))
 		return -1;
 	say_epoch(cli, pushed->new_epoch);
+	say_reported(cli, pushed);
 	wait_for_merge(cli, p);
 	trib_json(cli, "pushed", json_integer((json_int_t)pushed->commits));
 	trib_json(cli, "bytes", json_integer((json_int_t)pushed->bytes));

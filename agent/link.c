@@ -4,6 +4,7 @@
 #include <git2.h>
 
 #include "agent/child.h"
+#include "agent/oldlog.h"
 #include "agent/outbox.h"
 #include "agent/receipts.h"
 #include "agent/settings.h"
@@ -368,6 +369,11 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 		memcpy(out.new_epoch, pulled.new_epoch, sizeof(out.new_epoch));
 	if (out.commits)
 		(void)!trib_outbox_note_held(s, err); /* a cache */
+	struct trib_err why;
+	if (trib_oldlog_report(s, &why)) {
+		out.not_reported = why.code;
+		(void)snprintf(out.not_reported_why, sizeof(out.not_reported_why), "%s", why.msg);
+	}
 	*ret = out;
 	return 0;
 }

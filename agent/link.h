@@ -15,10 +15,12 @@ struct trib_pushed {
 	struct trib_squashed squashed;
 	char not_squashed[TRIB_ERR_MSG]; /* why captures of `watch` went one by one; "" */
 	char new_epoch[TRIB_TITLE_MAX + 32];
+	enum trib_code not_reported; /* why receipts of an earlier epoch were not taken; TRIB_OK: they were, or there are none */
+	char not_reported_why[TRIB_ERR_MSG];
 };
 /* Puts captures of `watch` together first, unless this office wants them fine (a failure keeps nothing back).
  * Pushes refs/heads/main in bounded steps through refs/tributary/push; then fetches (trib_link_pull) so that receipts arrive. A refusal is
- * the hub's code and sentence. */
+ * the hub's code and sentence. After a change of epoch the receipts of the old one follow (oldlog.h); that they are not taken is no error. */
 int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */
 		      int64_t fresh_at; /* when a checkpoint came that is newer than all before; 0: never */

@@ -244,6 +244,32 @@ static int judge_epoch(struct trib_state *s, const struct trib_leaf *leaf, uint6
 	return 0;
 }
 
+/* Under which origin a chain's first commit begins. A machine that was enrolled under a later epoch follows its office's chain through the earlier ones:
+ * from the one before the first that its receipts open, else from that of its checkpoint. */
+static int first_origin(const char *known, struct trib_receipts list, const char *checkpoint, char ret[TRIB_TITLE_MAX + 32], struct trib_err *err)
+{
+	struct trib_receipt r;
+	struct trib_leaf leaf;
+	size_t prefix;
+	uint64_t epoch, steps;
+	int got;
+	(void)snprintf(ret, TRIB_TITLE_MAX + 32, "%s", checkpoint);
+	while ((got = trib_receipts_next(&list, &r, err)) > 0) {
+		if (trib_leaf_parse(r.leaf, &leaf, err))
+			return -1;
+		if (leaf.kind != TRIB_LEAF_EPOCH)
+			continue;
+		if (trib_origin_split(leaf.origin, &prefix, &epoch) && epoch > 1)
+			(void)snprintf(ret, TRIB_TITLE_MAX + 32, "%.*s/%llu", (int)prefix, leaf.origin, (unsigned long long)(epoch - 1));
+		break;
+	}
+	if (got < 0)
+		return -1;
+	if (!trib_origin_follows(ret, known, &steps))
+		(void)snprintf(ret, TRIB_TITLE_MAX + 32, "%s", known);
+	return 0;
+}
+
 static int judge_receipts(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_commit *c, struct trib_down_judged *j, struct trib_err *err)
 {
 	struct trib_receipts list;
@@ -255,11 +281,13 @@ static int judge_receipts(struct trib_state *s, const struct trib_down_tip *tip,
 	if (trib_commit_blob(s->repo, c, "receipts", TRIB_RECEIPTS_MAX, &j->receipts, err) || trib_receipts_parse(trib_buf_span(&j->receipts), &list, err) ||
 	    trib_note_origin(list.checkpoint, j->origin, sizeof(j->origin), err))
 		return -1;
-	if (!trib_origin_follows(tip->origin, j->origin, &steps))
-		return trib_fail(err, TRIB_E_VERIFY, "its checkpoint is of the log %s, this office knows %s", j->origin, tip->origin);
+	memcpy(origin, tip->origin, sizeof(origin));
+	if (!tip->exists && first_origin(tip->origin, list, j->origin, origin, err))
+		return -1;
+	if (!trib_origin_follows(origin, j->origin, &steps))
+		return trib_fail(err, TRIB_E_VERIFY, "its checkpoint is of the log %s, this office knows %s", j->origin, origin);
 	if (trib_checkpoint_verify(list.checkpoint, j->origin, s->node.log_key, &cp, err) || judge_consistency(s, tip, c, &cp, err))
 		return -1;
-	memcpy(origin, tip->origin, sizeof(origin));
 	int got;
 	while ((got = trib_receipts_next(&list, &r, err)) > 0)
 		if (trib_receipt_verify(&r, &cp, &leaf, err) ||

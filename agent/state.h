@@ -13,6 +13,7 @@
  *   tip             serialised trib_tip of refs/heads/main (lanes included)
  *   own             one line OID per commit this folder made and the hub has not receipted (D5.6)
  *   receipts/SEQ    one receipts file (F8) per held commit; checkpoint    the last checkpoint kept
+ *   old-receipts    what this office holds of a log that was cut off, as the hub takes it (F8); reported    the epoch to which it was brought
  *   merged          kv: highest seq known to be in the city
  *   held-tip        cache: the tip's state when the hub last took everything (squash.c)
  *   settings        what this office chose for itself (settings.h)

@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/trust/epoch.h"
 #include "hub/commands.h"
+#include "hub/oldlog.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
 #define CLOCK_SLACK 600 /* seconds that a community's clock may be off before it is named */
@@ -63,6 +64,54 @@ static int merge_trouble(struct trib_cli *cli, struct trib_hubdb *db)
 		trib_say(cli, "%s\n", _("  Next: tributary-hub audit"));
 	trib_json(cli, "merge_trouble", json_pack("{s:s, s:o}", "since", when, "message", trib_json_text(msg + 1)));
 	return 0;
+}
+
+struct old_log { struct trib_cli *cli; size_t n; };
+
+static int say_old_history(void *ctx, const struct trib_oldlog_history *h, struct trib_err *err)
+{
+	struct old_log *l = ctx;
+	(void)err;
+	if (h->state == TRIB_OLDLOG_WAITING && l->n++ < SHOWN)
+		trib_say(l->cli, _("  %-14s %-10s has not reported since\n"), h->node, h->app);
+	return 0;
+}
+
+static int say_old_finding(void *ctx, const struct trib_oldlog_finding *f, struct trib_err *err)
+{
+	struct old_log *l = ctx;
+	(void)err;
+	if (l->n++ >= SHOWN)
+		return 0;
+	if (f->what == TRIB_OLDLOG_MISSING || f->what == TRIB_OLDLOG_OTHER)
+		trib_say(l->cli, _("  %s/%s #%llu is missing, though the hub once gave a receipt for it\n"), f->node, f->app, (unsigned long long)f->seq);
+	else
+		trib_say(l->cli, "  %s/%s: %s\n", f->node, f->app, f->text);
+	return 0;
+}
+
+/* After `recover`: is all that the log before it promised here again? */
+static int old_log(struct trib_cli *cli, struct trib_hubdb *db)
+{
+	TRIB_AUTO(trib_oldlog) struct trib_oldlog *o = NULL;
+	struct old_log l = {.cli = cli};
+	if (trib_oldlog_check(db, &o, &cli->err))
+		return -1;
+	const struct trib_oldlog_totals *t = trib_oldlog_totals(o);
+	trib_json(cli, "old_log", t->opened ? json_pack("{s:s, s:I, s:I, s:I}", "verdict", t->findings ? "not-complete" : t->waiting ? "open" : "complete", "waiting",
+							(json_int_t)t->waiting, "commits", (json_int_t)t->commits, "missing", (json_int_t)t->missing) :
+					      json_null());
+	if (!t->opened)
+		return 0;
+	if (!t->findings && !t->waiting) {
+		trib_say(cli, _("The log was cut off once: all that the offices' receipts prove is here again (tributary-hub recover --check)\n"));
+		return 0;
+	}
+	trib_say(cli, _("The log was cut off: %llu commits proven by receipts, %llu of them missing; %llu histories have not reported. Details: tributary-hub recover --check\n"),
+		 (unsigned long long)t->commits, (unsigned long long)t->missing, (unsigned long long)t->waiting);
+	if (t->findings)
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+	return trib_oldlog_findings(o, say_old_finding, &l, &cli->err) || trib_oldlog_histories(o, say_old_history, &l, &cli->err) ? -1 : 0;
 }
 
 static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
@@ -213,7 +262,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
-	    merge_trouble(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
+	    merge_trouble(cli, &db) || old_log(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
 		return -1;
 	if (expected == 0)
 		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));

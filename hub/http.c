@@ -385,6 +385,7 @@ static const char *reason(int status)
 		{409, "Conflict"},
 		{411, "Length Required"},
 		{413, "Content Too Large"},
+		{422, "Unprocessable Content"},
 		{414, "URI Too Long"},
 		{415, "Unsupported Media Type"},
 		{417, "Expectation Failed"},

@@ -7,6 +7,7 @@
  *   enrol.db         slips, requests, issued certificates; written by enrol and by `node` commands
  *   checkpoint       the newest signed one        log/        the log as static files (hub/tiles.h), a cache of hub.db
  *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    policy.conf    run/
+ *   old-receipts/   what offices hold of a log that was cut off (hub/oldlog.h): evidence that cannot be made again
  *   audited   where the last proven audit stood      restores.log   who restored what      damaged/   what `ingest` took away
  */
 #ifndef TRIB_HUB_H

@@ -31,7 +31,8 @@ enum trib_ipc_type {
 	TRIB_IPC_MERGED,        /* merger -> keeper: struct trib_ipc_merged, then nresults x trib_ipc_merge_result; answer PUBLISHED */
 	TRIB_IPC_TROUBLE,       /* merger -> keeper: struct trib_ipc_result, why nothing is merged, or ok: it goes on; answer PUBLISHED */
 	TRIB_IPC_ASKED,         /* enrol -> keeper: a machine asks with a slip, to be logged: struct trib_ipc_asked; answer PUBLISHED */
-	TRIB_IPC_LAST = TRIB_IPC_ASKED,
+	TRIB_IPC_OLD,           /* worker -> keeper: struct trib_ipc_old, receipts of a log that was cut off; answer PUBLISHED */
+	TRIB_IPC_LAST = TRIB_IPC_OLD,
 };
 
 struct trib_ipc_head { uint32_t magic, type; uint64_t len; };
@@ -47,6 +48,7 @@ struct trib_ipc_who {
 	uint64_t incarnation;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];
 	char reason[160];           /* when !known: what to do */
+	uint8_t log_key[32];        /* the public half */
 };
 struct trib_ipc_history { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; };
 struct trib_ipc_publish {
@@ -66,6 +68,8 @@ struct trib_ipc_held {
 };
 struct trib_ipc_result { int32_t code; /* enum trib_code */ char msg[512]; };
 struct trib_ipc_refusal { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; int32_t code; uint8_t object[TRIB_SHA256_LEN]; char msg[512]; };
+/* In `old-receipts` below the worker's own quarantine, judged (hub/oldlog.h). */
+struct trib_ipc_old { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; uint8_t sha256[TRIB_SHA256_LEN]; };
 struct trib_ipc_asked {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	uint8_t code[TRIB_SHA256_LEN];    /* SHA-256 of the slip's code */

@@ -15,6 +15,7 @@
 #include "hub/crl.h"
 #include "hub/keeper.h"
 #include "hub/line.h"
+#include "hub/oldlog.h"
 #include "hub/pack_in.h"
 #include "hub/recover.h"
 
@@ -37,6 +38,7 @@ struct conn {
 struct keeper {
 	struct trib_hubdb db;
 	struct trib_hub_signer signer;
+	uint8_t log_key[32];
 	int control_fd, merger_fd, enrol_fd;
 	struct conn conns[TRIB_LINES_MAX];
 	size_t nconns, turn;
@@ -106,6 +108,7 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 	struct trib_ipc_hello hello;
 	struct trib_ipc_who who = {.role = TRIB_ROLE_NONE};
 	struct trib_peer peer;
+	memcpy(who.log_key, k->log_key, sizeof(who.log_key));
 	if (take(&k->in, 0, &hello, sizeof(hello), err) || bind_peer(c, &hello, err))
 		return -1;
 	int found = hello.has_cert ? trib_hubdb_peer(&k->db, hello.cert_sha256, &peer, err) : 0;
@@ -438,6 +441,16 @@ static int on_refused(struct keeper *k, struct conn *c, struct trib_err *err)
 	return 0;
 }
 
+static int on_old(struct keeper *k, struct conn *c, struct trib_err *err)
+{
+	struct trib_ipc_old o;
+	if (take(&k->in, 0, &o, sizeof(o), err) || own_history(c, o.node, sizeof(o.node), o.app, sizeof(o.app), err) || check_peer(k, c, err) ||
+	    trib_oldlog_move(k->db.hub, c->line.pid, o.node, o.app, o.sha256, err))
+		return -1;
+	trib_log(TRIB_LOG_INFO, "kept old receipts of %s/%s", o.node, o.app);
+	return 0;
+}
+
 static int on_message(struct keeper *k, struct conn *c, enum trib_ipc_type type, struct trib_err *err)
 {
 	struct trib_ipc_result r;
@@ -452,6 +465,9 @@ static int on_message(struct keeper *k, struct conn *c, enum trib_ipc_type type,
 		break;
 	case TRIB_IPC_REFUSED:
 		r = result(&why, on_refused(k, c, &why) == 0);
+		break;
+	case TRIB_IPC_OLD:
+		r = result(&why, on_old(k, c, &why) == 0);
 		break;
 	default:
 		return trib_fail(err, TRIB_E_REFUSED, "a worker may not send message %d", (int)type);
@@ -529,7 +545,7 @@ static int send_due(struct keeper *k, struct trib_err *err)
 	char node[TRIB_NODE_MAX + 1] = "", app[TRIB_APP_MAX + 1] = "";
 	for (;;) {
 		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-		if (trib_db_prepare(k->db.db, "SELECT node, app FROM due WHERE (node, app) > (?1, ?2) ORDER BY node, app LIMIT 1", &st, err))
+		if (trib_db_prepare(k->db.db, "SELECT node, app FROM due d WHERE (node, app) > (?1, ?2) AND EXISTS(SELECT 1 FROM history h WHERE h.node = d.node AND h.app = d.app) ORDER BY node, app LIMIT 1", &st, err))
 			return -1;
 		sqlite3_bind_text(st, 1, node, -1, SQLITE_TRANSIENT);
 		sqlite3_bind_text(st, 2, app, -1, SQLITE_TRANSIENT);
@@ -728,8 +744,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	struct trib_err err;
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
 	if (trib_repo_lib_init(&err) || has_db(h, &err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
-	    sweep_packs(&k, &err) || redo_refs(&k, &err) ||
-	    send_due(&k, &err)) {
+	    trib_key_ed25519_public(k.signer.log_key, k.log_key, &err) || sweep_packs(&k, &err) || redo_refs(&k, &err) || send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return trib_exit_status(err.code);
 	}

@@ -74,7 +74,7 @@ static int last_time(struct trib_hubdb *h, uint64_t size, int64_t *ret, struct t
 	return 0;
 }
 
-/* The leaf, and that every history is due it. */
+/* The leaf, and that every history is due it; an office that has sent nothing yet gets it with its first receipt. */
 static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing,
 		     int64_t now, struct trib_recovered *r, struct trib_err *err)
 {
@@ -94,7 +94,7 @@ static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const
 	    trib_epoch_sign(&facts, key, cert, issuing, &text, err) || trib_leaf_parse(trib_buf_span(&text), &leaf, err) ||
 	    trib_epoch_verify(&leaf, h->hub->root, &r->admin, err) || trib_log_append(h, &leaf, &index, err) ||
 	    trib_hubdb_meta_set(h, "origin", trib_span_str(r->origin), err) || trib_hubdb_meta_set(h, "epoch-leaf", trib_span(&index, sizeof(index)), err) ||
-	    trib_db_prepare(h->db, "INSERT INTO due(idx, node, app) SELECT ?, node, app FROM history", &due, err))
+	    trib_db_prepare(h->db, "INSERT INTO due(idx, node, app) SELECT ?1, node, app FROM history UNION SELECT ?1, node, app FROM node WHERE status = 'enrolled'", &due, err))
 		return -1;
 	sqlite3_bind_int64(due, 1, (int64_t)index);
 	if (trib_db_step(h->db, due, err) < 0 || trib_db_int(h->db, "SELECT count(*) FROM history", 0, &n, err))

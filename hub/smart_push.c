@@ -168,18 +168,21 @@ static bool is_verdict(enum trib_code code)
 	}
 }
 
-static void tell_refusal(struct push *p, const struct trib_err *why)
+bool trib_push_refusal(struct trib_worker *w, const struct trib_route *route, const uint8_t object[TRIB_SHA256_LEN], const struct trib_err *why)
 {
 	struct trib_ipc_refusal r = {.code = (int32_t)why->code};
+	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(sizeof(struct trib_ipc_result));
 	struct trib_err err;
-	TRIB_AUTO(trib_buf) struct trib_buf in = TRIB_BUF(4096);
-	(void)snprintf(r.node, sizeof(r.node), "%s", p->route->node);
-	(void)snprintf(r.app, sizeof(r.app), "%s", p->route->app);
+	if (!is_verdict(why->code))
+		return false;
+	(void)snprintf(r.node, sizeof(r.node), "%s", route->node);
+	(void)snprintf(r.app, sizeof(r.app), "%s", route->app);
 	(void)snprintf(r.msg, sizeof(r.msg), "%s", why->msg);
-	memcpy(r.object, p->object, sizeof(r.object));
-	if (trib_ipc_call(p->w->keeper_fd, TRIB_IPC_REFUSED, trib_span(&r, sizeof(r)), trib_span(NULL, 0), trib_span(NULL, 0), KEEPER_MS, TRIB_IPC_PUBLISHED,
+	memcpy(r.object, object, sizeof(r.object));
+	if (trib_ipc_call(w->keeper_fd, TRIB_IPC_REFUSED, trib_span(&r, sizeof(r)), trib_span(NULL, 0), trib_span(NULL, 0), KEEPER_MS, TRIB_IPC_PUBLISHED,
 			  &in, &err))
 		trib_log(TRIB_LOG_WARN, "the refusal of %s/%s could not be logged: %s", r.node, r.app, err.msg);
+	return true;
 }
 
 /* The commands: everything up to the first flush. 1, or 0 for an empty body. */
@@ -493,8 +496,7 @@ int trib_push_serve(struct trib_worker *w, const struct trib_route *r, struct tr
 		w->verdict = why;
 		(void)trib_http_drain(w->http, &later);
 		trib_log(TRIB_LOG_INFO, "push of %s/%s: %s: %s", r->node, r->app, trib_code_name(why.code), why.msg);
-		if (is_verdict(why.code))
-			tell_refusal(&p, &why);
+		(void)trib_push_refusal(w, r, p.object, &why);
 	}
 	if (clear_quarantine(&p, &later))
 		trib_log(TRIB_LOG_WARN, "%s", later.msg);

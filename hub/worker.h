@@ -30,10 +30,10 @@ int trib_worker_push(const struct trib_hub *h, int keeper_fd, const struct trib_
 
 /* What a target names. */
 enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT,
-		       TRIB_ROUTE_TILE, TRIB_ROUTE_NAMED, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH };
+		       TRIB_ROUTE_TILE, TRIB_ROUTE_NAMED, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH, TRIB_ROUTE_OLD };
 struct trib_route {
 	enum trib_route_kind kind;
-	bool push; /* TRIB_ROUTE_REFS: for receive-pack */
+	bool push; /* the office alone may go there; TRIB_ROUTE_REFS: for receive-pack */
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	struct trib_tile tile;
 	uint8_t sha256[TRIB_SHA256_LEN]; /* TRIB_ROUTE_NAMED */

@@ -93,6 +93,10 @@
 #define TRIB_LANES_MAX (16 * TRIB_MIB)
 /* Down chain: receipts in one commit. */
 #define TRIB_RECEIPTS_MAX (8 * TRIB_MIB)
+/* What an office brings of a log that was cut off: some 5 KiB a night, so decades of nights, or months of a commit every ten minutes. */
+#define TRIB_OLD_RECEIPTS_MAX (32 * TRIB_MIB)
+#define TRIB_OLD_FILES_MAX 16384
+#define TRIB_OLD_KEPT_MAX 16      /* such files of one history that the hub keeps for one epoch: an office needs one */
 #define TRIB_BUNDLE_MAX ((size_t)1024 * TRIB_MIB)
 
 /* The brake (D4.9). */

@@ -532,6 +532,12 @@ static void everybody_goes_only_where_their_role_allows(void **state)
 	assert_int_equal(route("/checkpoint", "", &node), 0);
 	assert_int_equal(route("/n/a.git/info/refs", rp, &node), 0);
 	assert_int_equal(route("/n/a.git/git-receive-pack", "", &node), 0);
+	assert_int_equal(route("/n/a.git/old-receipts", "", &node), 0);
+	assert_int_equal(route("/n/a.git/old-receipts", "x", &node), 404);
+	assert_int_equal(route("/n/b.git/old-receipts", "", &node), 403);
+	assert_int_equal(route("/n/a.git/old-receipts", "", &expired), 403);
+	assert_int_equal(route("/n/a.git/old-receipts", "", &auditor), 403);
+	assert_int_equal(route("/n/a.git/old-receipts", "", &nobody), 403);
 	assert_int_equal(route("/n/b.git/git-upload-pack", "", &node), 403);
 	assert_int_equal(route("/m/a.git/git-receive-pack", "", &node), 403);
 	assert_int_equal(route("/m/a.git/git-upload-pack", "", &auditor), 0);
