@@ -167,7 +167,12 @@ int trib_maker_write(struct trib_maker *k, struct trib_draft *d, struct trib_err
 	uint8_t tree[TRIB_OID_LEN], oid[TRIB_OID_LEN];
 	struct trib_trust trust = k->private ? trib_private_trust(k->s) : trib_state_trust(k->s);
 	fill_identity(k, &d->m);
-	if (write_tree(k, d, &text, tree, err) || write_commit(k, d, tree, trib_buf_span(&text), oid, err))
+	trib_repo_group(k->repo, &k->s->syncs); /* their folders wait for the commit point */
+	int rc = write_tree(k, d, &text, tree, err) || write_commit(k, d, tree, trib_buf_span(&text), oid, err) || trib_syncs_files(&k->s->syncs, err) ? -1 : 0;
+	trib_repo_group(k->repo, NULL);
+	if (rc)
+		trib_syncs_release(&k->s->syncs);
+	if (rc)
 		return trib_ctx(err, "writing commit #%llu", (unsigned long long)d->m.seq);
 	trib_crash_point("objects-written");
 	if (trib_judge(k->repo, oid, &trust, &k->tip, &j, err))

@@ -42,6 +42,18 @@ static int save(const struct trib_state *s, const char *name, struct trib_buf *b
 	return trib_buf_check(b, path, err) ? -1 : trib_fs_write(path, trib_buf_span(b), 0600, err);
 }
 
+/* After a loss of power it may be the old one, or none. */
+static int save_fleeting(const struct trib_state *s, const char *name, struct trib_buf *b, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, name);
+	TRIB_AUTO(trib_syncs) struct trib_syncs g = {0};
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_buf_check(b, path, err) || trib_syncs_write(&g, path, trib_buf_span(b), 0600, NULL, err))
+		return -1;
+	return trib_syncs_names(&g, err);
+}
+
 static bool can_put(const struct trib_mark *m)
 {
 	return m->set && m->dev <= INT64_MAX && m->ino <= INT64_MAX && m->size >= 0 && m->mtime_s >= 0 && m->ctime_s >= 0;
@@ -202,7 +214,8 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 		trib_pct(&b, trib_span_str(c->braked[i].table));
 		trib_buf_printf(&b, " %llu\n", (unsigned long long)c->braked[i].lost);
 	}
-	return save(s, "last-capture", &b, err);
+	/* No fsync: it says what was seen, and a capture that finds none reads every page. */
+	return save_fleeting(s, "last-capture", &b, err);
 }
 
 static int take_word(struct trib_kv *kv, const char *key, char *ret, size_t size, struct trib_err *err)

@@ -53,6 +53,7 @@ void trib_state_close(struct trib_state *s)
 	trib_tip_release(&s->private_tip);
 	trib_key_free(s->private_key);
 	trib_cert_free(s->private_cert);
+	trib_syncs_release(&s->syncs);
 	trib_lock_drop(&s->lock);
 	free(s->dir);
 	*s = (struct trib_state){.lock = TRIB_LOCK_INIT};

@@ -24,7 +24,7 @@
 #ifndef TRIB_AGENT_STATE_H
 #define TRIB_AGENT_STATE_H
 
-#include "core/base/fs.h"
+#include "core/base/sync.h"
 #include "core/replay/judge.h"
 
 struct trib_node {
@@ -55,6 +55,7 @@ struct trib_state { /* an opened folder */
 	struct trib_tip private_tip; /* its salt stands even before the first commit */
 	struct trib_key *private_key;
 	struct trib_cert *private_cert;
+	struct trib_syncs syncs; /* what the next commit point waits for: names of objects already written */
 };
 
 /* Makes the folder (must be absent or empty), keys, salt, self-signed certificate, repository. */

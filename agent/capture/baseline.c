@@ -76,12 +76,20 @@ int trib_sums_end(int fd, const uint8_t tip[TRIB_OID_LEN], uint32_t page_size, u
 	put_head(head, tip, page_size, page_count);
 	if (trib_fs_pwrite_all(fd, head, sizeof(head), 0, err))
 		return -1;
-	if (ftruncate(fd, (off_t)(HEAD + (uint64_t)page_count * SUM)) || fsync(fd))
-		return trib_fail_errno(err, "fsync of " SUMS_FILE);
+	if (ftruncate(fd, (off_t)(HEAD + (uint64_t)page_count * SUM)))
+		return trib_fail_errno(err, "cutting " SUMS_FILE);
 	return 0;
 }
 
-int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], struct trib_err *err)
+int trib_sums_sync(const struct trib_state *s, struct trib_syncs *g, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, SUMS_FILE);
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_syncs_file(g, path, err);
+}
+
+int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], struct trib_syncs *g, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, SUMS_FILE);
 	if (!path)
@@ -91,7 +99,7 @@ int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], 
 		return errno == ENOENT ? 0 : trib_fail_errno(err, "opening %s", path);
 	if (trib_fs_pwrite_all(fd, tip, TRIB_OID_LEN, 16, err))
 		return trib_ctx(err, "%s", path);
-	return fsync(fd) ? trib_fail_errno(err, "fsync of %s", path) : 0;
+	return trib_syncs_file(g, path, err);
 }
 
 /* ---- asked ---- */
@@ -208,7 +216,9 @@ static int write_sums(const struct trib_state *s, const char *path, struct trib_
 	for (uint32_t i = 1; i <= n; i++)
 		if (trib_fs_pread_all(from, page, size, (off_t)((uint64_t)(i - 1) * size), err) || trib_sums_put(to, i, page, size, err))
 			return -1;
-	return trib_sums_end(to, id, size, n, err);
+	if (trib_sums_end(to, id, size, n, err))
+		return -1;
+	return fsync(to) ? trib_fail_errno(err, "fsync of " SUMS_FILE) : 0;
 }
 
 static int replay(struct trib_state *s, const char *fresh, struct trib_err *err)

@@ -13,10 +13,11 @@ void trib_baseline_id(const uint8_t tip[TRIB_OID_LEN], const uint8_t *private_ti
 /* Rolling forward: the sums of pages as they are written. The file is made when it is missing; what then is missing in it reads as damage later. */
 int trib_sums_open(const struct trib_state *s, int *ret_fd, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_sums_put(int fd, uint32_t pgno, const uint8_t *page, uint32_t page_size, struct trib_err *err) TRIB_MUST_CHECK;
-/* Cuts to `page_count`, writes the head, fsyncs. */
+/* Cuts to `page_count`, writes the head. Durable by trib_sums_sync's group. */
 int trib_sums_end(int fd, const uint8_t tip[TRIB_OID_LEN], uint32_t page_size, uint32_t page_count, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_sums_sync(const struct trib_state *s, struct trib_syncs *g, struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without pages: the baseline now belongs to `tip`. No file, no work. */
-int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+int trib_sums_move(const struct trib_state *s, const uint8_t tip[TRIB_OID_LEN], struct trib_syncs *g, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* *ret_why: NULL, or words that say why the baseline cannot be that of s->tip. Reads headers and sizes only. */
 int trib_baseline_shape(const struct trib_state *s, const char **ret_why, struct trib_err *err) TRIB_MUST_CHECK;

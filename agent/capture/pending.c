@@ -98,9 +98,7 @@ static int write_whole(int fd, const struct head *h, struct trib_span tips, stru
 	end += tips.n;
 	if (hash_file(fd, end, sum, err) || trib_fs_pwrite_all(fd, sum, sizeof(sum), (off_t)end, err))
 		return -1;
-	if (ftruncate(fd, (off_t)(end + sizeof(sum))) || fsync(fd))
-		return trib_fail_errno(err, "fsync");
-	return 0;
+	return ftruncate(fd, (off_t)(end + sizeof(sum))) ? trib_fail_errno(err, "cutting") : 0;
 }
 
 /* A commit without a snapshot (a report) has no pages file yet. */
@@ -171,6 +169,8 @@ int trib_pending_commit_both(struct trib_state *s, struct trib_delta *d, const u
 	memcpy(h.new_tip, new_tip, TRIB_OID_LEN);
 	if (write_whole(d->fd, &h, trib_buf_span(&bytes), err))
 		return trib_ctx(err, "writing %s", d->path);
+	if (trib_syncs_file(&s->syncs, d->path, err) || trib_syncs_end(&s->syncs, err))
+		return -1;
 	trib_crash_point("pending-written");
 	if (trib_fs_rename(d->path, to, err))
 		return -1;
@@ -183,7 +183,9 @@ int trib_pending_commit_both(struct trib_state *s, struct trib_delta *d, const u
 
 /* ---- rolling forward ---- */
 
-static int move_ref(struct trib_repo *repo, bool has_old, const uint8_t old_tip[TRIB_OID_LEN], const uint8_t new_tip[TRIB_OID_LEN], struct trib_err *err)
+/* All that is done here may be done again as long as `pending` is there: it is one group, durable before `pending` goes. */
+static int move_ref(struct trib_repo *repo, struct trib_syncs *g, bool has_old, const uint8_t old_tip[TRIB_OID_LEN], const uint8_t new_tip[TRIB_OID_LEN],
+		    const char *point, struct trib_err *err)
 {
 	uint8_t at[TRIB_OID_LEN];
 	bool exists = true;
@@ -197,21 +199,19 @@ static int move_ref(struct trib_repo *repo, bool has_old, const uint8_t old_tip[
 	if (exists != has_old || (exists && memcmp(at, old_tip, TRIB_OID_LEN) != 0))
 		return trib_fail(err, TRIB_E_VERIFY, MAIN_REF " is neither the commit before nor the commit after the unfinished one; "
 				 "something else moved it; nothing was changed");
-	return trib_repo_ref_cas(repo, MAIN_REF, has_old ? old_tip : NULL, new_tip, err);
+	return trib_repo_ref_cas_in(repo, g, MAIN_REF, has_old ? old_tip : NULL, new_tip, point, err);
 }
 
-static int move_refs(struct trib_state *s, const struct head *h, struct trib_err *err)
+static int move_refs(struct trib_state *s, const struct head *h, struct trib_syncs *g, struct trib_err *err)
 {
-	if (move_ref(s->repo, h->has_old, h->old_tip, h->new_tip, err))
+	if (move_ref(s->repo, g, h->has_old, h->old_tip, h->new_tip, "ref-moved", err))
 		return -1;
-	trib_crash_point("ref-moved");
 	if (!h->moves_private)
 		return 0;
 	if (!s->private_repo)
 		return trib_fail(err, TRIB_E_VERIFY, "private.git is missing");
-	if (move_ref(s->private_repo, h->has_old_private, h->old_private, h->new_private, err))
+	if (move_ref(s->private_repo, g, h->has_old_private, h->old_private, h->new_private, "private-ref-moved", err))
 		return trib_ctx(err, "private.git");
-	trib_crash_point("private-ref-moved");
 	return 0;
 }
 
@@ -221,7 +221,7 @@ static void baseline_id(const struct trib_state *s, const struct head *h, uint8_
 	trib_baseline_id(h->new_tip, h->moves_private ? h->new_private : s->private_tip.exists ? s->private_tip.oid : NULL, ret);
 }
 
-static int apply_pages(struct trib_state *s, int from, const struct head *h, struct trib_err *err)
+static int apply_pages(struct trib_state *s, int from, const struct head *h, struct trib_syncs *g, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "baseline");
 	TRIB_AUTO(trib_mem) uint8_t *slot = malloc(TRIB_SLOT_HEAD + (size_t)h->page_size);
@@ -248,9 +248,9 @@ static int apply_pages(struct trib_state *s, int from, const struct head *h, str
 	}
 	if (trib_sums_end(sums, id, h->page_size, h->page_count, err))
 		return -1;
-	if (ftruncate(fd, (off_t)((uint64_t)h->page_count * h->page_size)) || fsync(fd))
-		return trib_fail_errno(err, "fsync of %s", path);
-	return trib_fs_sync_parent(path, err);
+	if (ftruncate(fd, (off_t)((uint64_t)h->page_count * h->page_size)))
+		return trib_fail_errno(err, "cutting %s", path);
+	return trib_sums_sync(s, g, err) || trib_syncs_file(g, path, err) || trib_syncs_parent(g, path, err) ? -1 : 0;
 }
 
 static int take_tip(int fd, uint64_t at, uint64_t len, struct trib_tip *to, struct trib_err *err)
@@ -267,22 +267,29 @@ static int take_tip(int fd, uint64_t at, uint64_t len, struct trib_tip *to, stru
 	return 0;
 }
 
-static int load_tips(struct trib_state *s, int fd, const struct head *h, struct trib_err *err)
+static int put_tip(const struct trib_state *s, const char *name, const struct trib_tip *tip, const char *point, struct trib_syncs *g, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, name);
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TIP_MAX);
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	trib_tip_put(&b, tip);
+	return trib_buf_check(&b, path, err) ? -1 : trib_syncs_write(g, path, trib_buf_span(&b), 0600, point, err);
+}
+
+static int load_tips(struct trib_state *s, int fd, const struct head *h, struct trib_syncs *g, struct trib_err *err)
 {
 	uint64_t at = TRIB_PENDING_HEAD + slots_size(h);
-	if (take_tip(fd, at, h->tip_len, &s->tip, err) || trib_state_save_tip(s, err))
+	if (take_tip(fd, at, h->tip_len, &s->tip, err) || put_tip(s, "tip", &s->tip, "tip-saved", g, err))
 		return -1;
-	trib_crash_point("tip-saved");
 	if (!h->moves_private)
 		return 0;
-	if (take_tip(fd, at + h->tip_len, h->private_len, &s->private_tip, err) || trib_private_save_tip(s, err))
-		return -1;
-	trib_crash_point("private-tip-saved");
-	return 0;
+	return take_tip(fd, at + h->tip_len, h->private_len, &s->private_tip, err) ||
+	       put_tip(s, "private-tip", &s->private_tip, "private-tip-saved", g, err) ? -1 : 0;
 }
 
 /* Appends the new commits to `own`, each once. *ret_anew: they do not stand on the old tip. */
-static int note_own(struct trib_state *s, const struct head *h, bool *ret_anew, struct trib_err *err)
+static int note_own(struct trib_state *s, const struct head *h, bool *ret_anew, struct trib_syncs *g, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "own");
 	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(OWN_MAX);
@@ -306,7 +313,7 @@ static int note_own(struct trib_state *s, const struct head *h, bool *ret_anew, 
 	}
 	if (trib_buf_check(&own, path, err))
 		return -1;
-	return own.len == was ? 0 : trib_fs_write(path, trib_buf_span(&own), 0600, err);
+	return own.len == was ? 0 : trib_syncs_write(g, path, trib_buf_span(&own), 0600, NULL, err);
 }
 
 static int read_checked(int fd, struct head *ret, struct trib_err *err)
@@ -326,6 +333,17 @@ static int read_checked(int fd, struct head *ret, struct trib_err *err)
 	return 0;
 }
 
+static int redo(struct trib_state *s, int fd, const struct head *h, bool *ret_anew, struct trib_err *err)
+{
+	TRIB_AUTO(trib_syncs) struct trib_syncs g = {0};
+	uint8_t id[TRIB_OID_LEN];
+	baseline_id(s, h, id);
+	if (move_refs(s, h, &g, err) || (h->page_size ? apply_pages(s, fd, h, &g, err) : trib_sums_move(s, id, &g, err)))
+		return -1;
+	trib_crash_point("baseline-applied");
+	return load_tips(s, fd, h, &g, err) || note_own(s, h, ret_anew, &g, err) || trib_syncs_end(&g, err) ? -1 : 0;
+}
+
 static int roll_forward(struct trib_state *s, const char *path, struct trib_err *err)
 {
 	struct head h;
@@ -334,23 +352,15 @@ static int roll_forward(struct trib_state *s, const char *path, struct trib_err 
 		return trib_fail_errno(err, "opening %s", path);
 	if (read_checked(fd, &h, err)) /* it was fsynced before it got its name, so this is a bad disk, not a crash */
 		return trib_ctx(err, "%s is damaged (the history in repo.git is safe; keep this file and try `tributary-agent check`)", path);
-	if (move_refs(s, &h, err))
-		return trib_ctx(err, "finishing the last commit");
-	uint8_t id[TRIB_OID_LEN];
-	baseline_id(s, &h, id);
-	if (h.page_size ? apply_pages(s, fd, &h, err) : trib_sums_move(s, id, err))
-		return trib_ctx(err, "finishing the last commit");
-	trib_crash_point("baseline-applied");
-	if (load_tips(s, fd, &h, err))
-		return trib_ctx(err, "finishing the last commit");
 	bool anew = false;
-	if (note_own(s, &h, &anew, err))
+	if (redo(s, fd, &h, &anew, err))
 		return trib_ctx(err, "finishing the last commit");
 	if (anew)
 		trib_digests_forget(s);
 	else if (!h.has_old || memcmp(h.old_tip, h.new_tip, TRIB_OID_LEN) != 0)
 		trib_digests_note(s, h.has_old ? h.old_tip : NULL);
-	return trib_fs_remove(path, err);
+	/* Its folder needs no fsync: should the file come back, all of it is done again, and whatever moves the history later syncs this folder first. */
+	return unlink(path) ? trib_fail_errno(err, "removing %s", path) : 0;
 }
 
 int trib_pending_recover(struct trib_state *s, struct trib_err *err)

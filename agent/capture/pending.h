@@ -3,7 +3,7 @@
  * `pending` is written as `pending.tmp`, fsynced, and renamed: that rename is the commit point of a capture; every object of the
  * commits it names was fsynced before. It holds: header (magic, version, page size, new page count, number of pages, old and new tip of the
  * history, old and new tip of private.git (zeros), serialised tip), the changed pages, SHA-256 over everything before. Rolling forward is idempotent:
- * ref compare-and-swap, pages into the baseline, `tip` and `own` files, fsync each, unlink pending. A ref that is neither old nor new is
+ * ref compare-and-swap, pages into the baseline, `tip` and `own` files, fsynced as one group, unlink pending. A ref that is neither old nor new is
  * TRIB_E_VERIFY. A pending.tmp is dropped on start. Layout: docs/FORMAT.md F12. */
 #ifndef TRIB_PENDING_H
 #define TRIB_PENDING_H

@@ -169,9 +169,12 @@ int trib_fs_rename(const char *from, const char *to, struct trib_err *err)
 {
 	if (rename(from, to))
 		return trib_fail_errno(err, "renaming %s to %s", from, to);
+	const char *a = strrchr(from, '/'), *b = strrchr(to, '/');
+	size_t n = a ? (size_t)(a - from) : 0, m = b ? (size_t)(b - to) : 0;
+	bool one = !a == !b && n == m && memcmp(from, to, n) == 0;
 	if (trib_fs_sync_parent(to, err))
 		return -1;
-	return trib_fs_sync_parent(from, err);
+	return one ? 0 : trib_fs_sync_parent(from, err);
 }
 
 int trib_fs_remove(const char *path, struct trib_err *err)

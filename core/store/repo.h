@@ -7,7 +7,7 @@
 
 #include <git2.h>
 
-#include "core/base/fs.h"
+#include "core/base/sync.h"
 #include "core/format/commitraw.h"
 
 struct trib_repo; /* opaque */
@@ -29,10 +29,15 @@ enum trib_obj { TRIB_OBJ_COMMIT = 1, TRIB_OBJ_TREE = 2, TRIB_OBJ_BLOB = 3 };
 int trib_repo_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, size_t max, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Writes a loose object, fsynced; existing is fine when it reads back right, a damaged loose one is replaced. */
 int trib_repo_write(struct trib_repo *r, enum trib_obj type, struct trib_span bytes, uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+/* From now on objects are written into the group: they are there for readers after trib_syncs_files, durable after trib_syncs_end. NULL: each by itself. */
+void trib_repo_group(struct trib_repo *r, struct trib_syncs *g);
 /* The commit a ref points to; TRIB_E_NOT_FOUND. */
 int trib_repo_ref(struct trib_repo *r, const char *ref, uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* Compare-and-swap: old NULL = the ref must not exist yet. TRIB_E_CHAIN when it is something else. new NULL deletes. fsynced. */
 int trib_repo_ref_cas(struct trib_repo *r, const char *ref, const uint8_t *old_oid, const uint8_t *new_oid, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same as a part of a group, for refs/heads/NAME: the ref stays locked, and moves with the group's renames. `point` as trib_syncs_rename has it. */
+int trib_repo_ref_cas_in(struct trib_repo *r, struct trib_syncs *g, const char *ref, const uint8_t *old_oid, const uint8_t new_oid[TRIB_OID_LEN],
+			 const char *point, struct trib_err *err) TRIB_MUST_CHECK;
 /* Sets a ref unconditionally (private refs only). */
 int trib_repo_ref_set(struct trib_repo *r, const char *ref, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes freshly added packs visible. */

@@ -13,6 +13,7 @@ struct trib_repo {
 	char *path;
 	char *objects[2];     /* object directories, the second one of a quarantine or NULL */
 	bool read_only;
+	struct trib_syncs *group; /* where written objects wait for their fsync; NULL: none waits */
 	/* Files that one commit after the other has unchanged, as they were read and verified last (commit.c). */
 	struct { uint8_t oid[TRIB_OID_LEN], *p; size_t n; } kept[TRIB_REPO_KEPT];
 };

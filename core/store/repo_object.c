@@ -289,21 +289,23 @@ static int write_loose(struct trib_repo *r, const char *hex, const char *type, s
 	TRIB_AUTO(trib_fd) int fd = mkostemp(tmp, O_CLOEXEC);
 	if (fd < 0)
 		return trib_fail_errno(err, "creating %s", tmp);
+	TRIB_AUTO(trib_syncs) struct trib_syncs own = {0};
+	struct trib_syncs *g = r->group ? r->group : &own;
 	int rc = write_loose_fd(fd, type, bytes, err);
-	if (!rc && (fchmod(fd, 0444) || fsync(fd)))
-		rc = trib_fail_errno(err, "fsync of %s", tmp);
+	if (!rc && fchmod(fd, 0444))
+		rc = trib_fail_errno(err, "setting the mode of %s", tmp);
 	if (!rc && mkdir(dir, 0777) == 0)
-		rc = trib_fs_sync_dir(r->objects[0], err);
+		rc = trib_syncs_dir(g, r->objects[0], err);
 	else if (!rc && errno != EEXIST)
 		rc = trib_fail_errno(err, "creating %s", dir);
-	if (!rc && rename(tmp, path)) /* also over a damaged file of that name */
-		rc = trib_fail_errno(err, "renaming %s to %s", tmp, path);
-	if (rc) {
+	if (rc || trib_syncs_rename(g, tmp, path, NULL, err)) { /* also over a damaged file of that name */
 		(void)unlink(tmp);
 		return -1;
 	}
-	return trib_fs_sync_dir(dir, err);
+	return r->group ? 0 : trib_syncs_end(&own, err);
 }
+
+void trib_repo_group(struct trib_repo *r, struct trib_syncs *g) { r->group = g; }
 
 /* Whether the object is there already and reads back right. A pack that appeared meanwhile may be missed: a second copy is harmless. */
 static bool have(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t n)

@@ -1,6 +1,7 @@
 #include "core/store/repo_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 static int check_ref(struct trib_repo *r, const char *ref, struct trib_err *err)
 {
@@ -119,6 +120,58 @@ int trib_repo_ref_cas(struct trib_repo *r, const char *ref, const uint8_t *old_o
 			return moved(err, ref);
 	}
 	return put_ref(r, ref, old_oid, new_oid, old_oid != NULL, err);
+}
+
+/* As git does it: NAME.lock, made by one alone, becomes NAME. Returns the lock's descriptor. */
+static int lock_ref(const char *lock, const char *dir, struct trib_syncs *g, struct trib_err *err)
+{
+	int fd = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0 && errno == ENOENT) {
+		if (trib_fs_mkdirs(dir, 0777, err) || trib_syncs_parent(g, dir, err))
+			return -1;
+		fd = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	}
+	if (fd >= 0)
+		return fd;
+	int rc = trib_fail_errno(err, "creating %s", lock);
+	if (errno == EEXIST)
+		err->code = TRIB_E_LOCKED;
+	return rc;
+}
+
+int trib_repo_ref_cas_in(struct trib_repo *r, struct trib_syncs *g, const char *ref, const uint8_t *old_oid, const uint8_t new_oid[TRIB_OID_LEN],
+			 const char *point, struct trib_err *err)
+{
+	static const char heads[] = "refs/heads/";
+	TRIB_AUTO(trib_mem) char *path = trib_path(r->path, ref);
+	TRIB_AUTO(trib_mem) char *lock = trib_pathf("%s/%s.lock", r->path, ref);
+	TRIB_AUTO(trib_mem) char *dir = trib_path(r->path, "refs/heads");
+	TRIB_AUTO(trib_fd) int fd = -1;
+	char line[TRIB_OID_HEX + 2];
+	git_oid now;
+	if (!path || !lock || !dir)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory moving a ref");
+	if (check_ref(r, ref, err))
+		return -1;
+	if (strncmp(ref, heads, sizeof(heads) - 1) != 0 || strchr(ref + sizeof(heads) - 1, '/'))
+		return trib_fail(err, TRIB_E_USAGE, "\"%.100s\" is no branch", ref);
+	if (check_target(r, new_oid, err))
+		return trib_ctx(err, "moving %s", ref);
+	fd = lock_ref(lock, dir, g, err);
+	if (fd < 0)
+		return -1;
+	trib_hex(line, new_oid, TRIB_OID_LEN);
+	line[TRIB_OID_HEX] = '\n';
+	int found = current(r, ref, &now, err), rc = found < 0 ? -1 : 0;
+	if (!rc && (found != (old_oid != NULL) || (found && memcmp(now.id, old_oid, TRIB_OID_LEN) != 0)))
+		rc = moved(err, ref);
+	if (!rc)
+		rc = trib_fs_write_all(fd, trib_span(line, TRIB_OID_HEX + 1), err);
+	if (rc || trib_syncs_rename(g, lock, path, point, err)) {
+		(void)unlink(lock);
+		return trib_ctx(err, "moving %s", ref);
+	}
+	return 0;
 }
 
 int trib_repo_ref_set(struct trib_repo *r, const char *ref, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
