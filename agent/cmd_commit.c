@@ -213,15 +213,49 @@ static void fold(const struct trib_state *s)
 	}
 }
 
+static bool was_left_out(const struct trib_capture *c, const struct trib_mf_left_out *l)
+{
+	for (size_t i = 0; i < c->nleft_out_before; i++)
+		if (strcmp(c->left_out_before[i].name, l->name) == 0 && strcmp(c->left_out_before[i].reason, l->reason) == 0 && c->left_out_before[i].count == l->count)
+			return true;
+	return false;
+}
+
+/* Rows that stay out, when they are news; `status` goes on naming them. */
+static void print_left_out(struct trib_cli *cli, const struct trib_capture *c)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < c->nleft_out; i++) {
+		const struct trib_mf_left_out *l = &c->left_out[i];
+		char name[TRIB_NAME_MAX + 16];
+		if (!l->count || was_left_out(c, l))
+			continue;
+		agent_name(name, sizeof(name), l->name);
+		trib_say(cli, _("left out: %llu rows of %s: %s\n"), (unsigned long long)l->count, name, agent_left_out(l->reason, false));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "name", trib_json_text(l->name), "reason", l->reason, "count", (json_int_t)l->count));
+	}
+	trib_json(cli, "left_out_rows", list);
+}
+
+static int capture(struct trib_cli *cli, const struct trib_engine *engine, bool must_look, struct trib_capture *c)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_last_capture last;
+	if (trib_capture_run_known(s, engine, known_marks(cli, must_look, &last), c, &cli->err) == 0)
+		return 0;
+	if (!cli->dry_run)
+		trib_record_failure(s, &cli->err);
+	return -1;
+}
+
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
 	const struct trib_engine *engine;
 	struct trib_committed done;
 	struct trib_state *s = trib_cli_state(cli);
-	struct trib_last_capture last;
 	*ret = (struct agent_captured){0};
-	if (choose_engine(cli, &engine) || trib_capture_run_known(s, engine, known_marks(cli, report || (message && strcmp(message, TRIB_WATCH_TEXT) == 0), &last), &c, &cli->err))
+	if (choose_engine(cli, &engine) || capture(cli, engine, report || (message && strcmp(message, TRIB_WATCH_TEXT) == 0), &c))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;
@@ -229,6 +263,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 		print_braked(cli, &c);
 	bool changed = c.changed || c.hidden.changed;
 	print_followed(cli, &c.hidden.followed);
+	print_left_out(cli, &c);
 	if (cli->dry_run) {
 		trib_json(cli, "outcome", trib_json_text(ret->braked ? "braked" : changed ? "changed" : "unchanged"));
 		if (changed && !ret->braked)

@@ -90,23 +90,6 @@ static void print_table(struct trib_cli *cli, json_t *list, const char *name, co
 	json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "table", trib_json_text(name), "verdict", verdict, "reason", trib_json_text(why)));
 }
 
-static const char *reason_text(const char *reason)
-{
-	static const struct { const char *word, *text; } words[] = {
-		{"virtual", N_("a virtual table keeps its content in other tables or elsewhere")},
-		{"shadow", N_("belongs to a virtual table, which makes it anew")},
-		{"no-collation", N_("its key needs a collation that only the application has")},
-		{"name-too-long", N_("a name is longer than 255 bytes")},
-		{"no-name", N_("its name is empty")},
-		{"too-many-columns", N_("more columns than fit into the city's table: 1999, or 1997 when rows may lack a key; or more than 255 in the key")},
-		{"unreadable", N_("it cannot be read")},
-	};
-	for (size_t i = 0; i < TRIB_COUNT(words); i++)
-		if (strcmp(words[i].word, reason) == 0)
-			return _(words[i].text);
-	return reason;
-}
-
 /* "private column phone", "private columns phone, name" */
 static void private_columns(const struct trib_table *t, const struct trib_veil_table *v, struct trib_buf *b)
 {
@@ -135,7 +118,7 @@ static void print_verdict(struct trib_cli *cli, const struct trib_schema *s, con
 			print_table(cli, list, t->name, "bag", _("captured as a bag"), _("no PRIMARY KEY, so a changed row is one removed and one added"));
 	}
 	for (size_t i = 0; i < s->nleft_out; i++)
-		print_table(cli, list, s->left_out[i].name, "left-out", _("left out"), reason_text(s->left_out[i].reason));
+		print_table(cli, list, s->left_out[i].name, "left-out", _("left out"), agent_left_out(s->left_out[i].reason, false));
 	trib_json(cli, "tables_verdict", list);
 }
 
@@ -199,15 +182,22 @@ static int undo(struct trib_cli *cli)
 	return -1;
 }
 
+/* The name as it was given: a symbolic link that an application turns to another file one day is followed there. */
+static char *absolute(const char *file)
+{
+	TRIB_AUTO(trib_mem) char *here = *file == '/' ? NULL : realpath(".", NULL);
+	return *file == '/' ? strdup(file) : here ? trib_path(here, file) : NULL;
+}
+
 static int create(struct trib_cli *cli, struct trib_node *node, const char *file, const struct trib_private_list *private)
 {
-	char *real = realpath(file, NULL);
-	if (!real)
-		return trib_fail_errno(&cli->err, "database %s", file);
-	node->db_path = real;
+	char *path = absolute(file);
+	if (!path)
+		return trib_fail_errno(&cli->err, _("database %s"), file);
+	node->db_path = path;
 	int rc = trib_state_create(cli->state, node, trib_now(), &cli->err);
 	node->db_path = NULL;
-	free(real);
+	free(path);
 	if (rc)
 		return -1;
 	return first_commit(cli, private) ? undo(cli) : 0;

@@ -314,6 +314,13 @@ static int show_signer(struct trib_cli *cli, const struct trib_commit *c)
 	return 0;
 }
 
+static void say_left_out(struct trib_cli *cli, const struct trib_mf_left_out *l)
+{
+	char name[TRIB_NAME_MAX + 16];
+	agent_name(name, sizeof(name), l->name);
+	trib_say(cli, _("left out     %s (%s)\n"), name, agent_left_out(l->reason, true));
+}
+
 static int show_head(struct trib_cli *cli, const struct part *last, const struct group *g, const char *echo)
 {
 	char when[17], hex[TRIB_SHA256_HEX + 1];
@@ -332,10 +339,13 @@ static int show_head(struct trib_cli *cli, const struct part *last, const struct
 	trib_json(cli, "captured_at", agent_json_time(last->m.captured_at));
 	trib_json(cli, "subject", json_stringn((const char *)last->c.c.subject.p, last->c.c.subject.n));
 	trib_json(cli, "digest", trib_json_text(hex));
-	for (size_t i = 0; i < last->m.nbraked; i++)
-		trib_say(cli, _("braked       %s would lose %llu rows\n"), last->m.braked[i].table, (unsigned long long)last->m.braked[i].lost);
+	for (size_t i = 0; i < last->m.nbraked; i++) {
+		char name[TRIB_NAME_MAX + 16];
+		agent_name(name, sizeof(name), last->m.braked[i].table);
+		trib_say(cli, _("braked       %s would lose %llu rows\n"), name, (unsigned long long)last->m.braked[i].lost);
+	}
 	for (size_t i = 0; i < last->m.nleft_out; i++)
-		trib_say(cli, _("left out     %s (%s)\n"), last->m.left_out[i].name, last->m.left_out[i].reason);
+		say_left_out(cli, &last->m.left_out[i]);
 	return 0;
 }
 

@@ -113,7 +113,9 @@ static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
 	for (size_t i = 0; i < m->nleft_out; i++) {
 		const struct trib_mf_left_out *l = &m->left_out[i];
-		trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", l->name, l->reason);
+		char name[TRIB_NAME_MAX + 16];
+		agent_name(name, sizeof(name), l->name);
+		trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", name, agent_left_out(l->reason, true));
 		json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "name", trib_json_text(l->name), "reason", l->reason, "count", (json_int_t)l->count));
 	}
 	line(cli, _("left out"), m->nleft_out ? trib_buf_str(&text) : _("nothing"));
@@ -156,7 +158,11 @@ static int say_private(struct trib_cli *cli)
 		for (size_t c = 0; c < (v->whole ? 1 : t->ncols); c++) {
 			if (!v->whole && !v->hidden[c])
 				continue;
-			trib_buf_printf(&text, "%s%s%s%s%s", text.len ? ", " : "", t->name, v->whole ? "" : ".", v->whole ? "" : t->cols[c].name,
+			char table[TRIB_NAME_MAX + 1], column[TRIB_NAME_MAX + 1] = "";
+			agent_name(table, sizeof(table), t->name);
+			if (!v->whole)
+				agent_name(column, sizeof(column), t->cols[c].name);
+			trib_buf_printf(&text, "%s%s%s%s%s", text.len ? ", " : "", table, v->whole ? "" : ".", column,
 					v->why ? strcmp(v->why, "key") == 0 ? _(" (whole: its key is named)") : _(" (whole: it has no key)") : "");
 			json_array_append_new(list, json_pack("{s:o, s:o}", "table", trib_json_text(t->name), "column", v->whole ? json_null() : trib_json_text(t->cols[c].name)));
 		}
@@ -175,7 +181,9 @@ static void say_braked(struct trib_cli *cli, const struct view *v)
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
 	bool braked = v->known_capture && strcmp(v->last.outcome, "braked") == 0;
 	for (size_t i = 0; braked && i < v->last.nbraked; i++) {
-		trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", v->last.braked[i].table, (unsigned long long)v->last.braked[i].lost);
+		char name[TRIB_NAME_MAX + 16];
+		agent_name(name, sizeof(name), v->last.braked[i].table);
+		trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", name, (unsigned long long)v->last.braked[i].lost);
 		json_array_append_new(list, json_pack("{s:o, s:I}", "table", trib_json_text(v->last.braked[i].table), "lost", (json_int_t)v->last.braked[i].lost));
 	}
 	line(cli, _("braked"), braked ? trib_buf_str(&text) : _("no"));
@@ -200,9 +208,38 @@ static void say_stepped(struct trib_cli *cli, const struct trib_last_capture *l)
 	trib_json(cli, "stepped_in", list);
 }
 
+/* How the last capture read and compared, for people; scripts get the words themselves. */
+static const char *way_text(const char *word)
+{
+	static const char *const texts[][2] = {
+		{"skipped", N_("nothing was written since, so nothing was read")}, {"optimistic", N_("read without a lock")}, {"locked", N_("read under a lock")},
+		{"wal-raw", N_("read beside the -wal")}, {"wal-list", N_("read by the list in the -wal")}, {"backup", N_("read by SQLite's backup")},
+	};
+	for (size_t i = 0; i < TRIB_COUNT(texts); i++)
+		if (strcmp(word, texts[i][0]) == 0)
+			return _(texts[i][1]);
+	return word;
+}
+
+/* The last try came to nothing: what `captured` says above is older than that. */
+static void say_failed(struct trib_cli *cli)
+{
+	struct trib_last_failure f;
+	char when[17];
+	if (!trib_record_last_failure(trib_cli_state(cli), &f)) {
+		trib_json(cli, "last_failure", json_null());
+		return;
+	}
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	trib_time_city(when, f.at);
+	trib_buf_printf(&text, "%s [%s] %s", when, f.code, f.message);
+	line(cli, _("last failure"), trib_buf_str(&text));
+	trib_json(cli, "last_failure", json_pack("{s:o, s:s, s:o}", "at", agent_json_time(f.at), "code", f.code, "message", trib_json_text(f.message)));
+}
+
 static void say_last(struct trib_cli *cli, const struct view *v)
 {
-	char text[256], when[17];
+	char text[512], when[17];
 	const struct trib_last_capture *l = &v->last;
 	if (!v->known_capture) {
 		line(cli, _("last run"), _("none known"));
@@ -210,8 +247,9 @@ static void say_last(struct trib_cli *cli, const struct view *v)
 		return;
 	}
 	trib_time_city(when, l->at);
-	(void)snprintf(text, sizeof(text), _("%s, %s engine, snapshot %s: %llu pages read, %llu changed, %llu rows found, %llu ms"), when, l->engine, l->snapshot,
-		       (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
+	(void)snprintf(text, sizeof(text), _("%s, %s, %s: %llu pages read, %llu changed, %llu rows found, %llu ms"), when,
+		       strcmp(l->engine, "full") == 0 ? _("full engine") : trib_record_reason(l->engine) ? _("page engine, and row by row") : _("page engine"),
+		       way_text(l->snapshot), (unsigned long long)l->pages_read, (unsigned long long)l->pages_changed, (unsigned long long)l->rows, (unsigned long long)l->ms);
 	line(cli, _("last run"), text);
 	say_stepped(cli, l);
 	trib_json(cli, "last_capture", json_pack("{s:o, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "at", agent_json_time(l->at), "engine", l->engine,
@@ -323,6 +361,7 @@ int agent_cmd_status(struct trib_cli *cli)
 	if (say_private(cli))
 		return -1;
 	say_last(cli, &v);
+	say_failed(cli);
 	say_next(cli);
 	sentence(cli, &v);
 	return 0;

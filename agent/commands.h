@@ -68,8 +68,10 @@ void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c);
 
 /* Appends `text` and blanks up to `width` columns of a terminal (Chinese takes two). */
 void agent_pad(struct trib_buf *b, const char *text, size_t width);
-/* A name for people: control bytes become `?`; a bag's prefix is kept out. */
+/* A name for people: what a terminal would act on becomes `?`; a bag's prefix is kept out. */
 void agent_name(char *ret, size_t size, const char *folded);
+/* Why a table, or rows of one, are left out, for people: in two or three words, or as a sentence says it. */
+const char *agent_left_out(const char *word, bool shortly);
 /* Why the full engine stepped in, for people: from a word of trib_record_reason. */
 const char *agent_reason(const char *word);
 /* One changed row as `show --rows` shows it, and with --json appended to `list`. */

@@ -3,13 +3,50 @@
 #include "agent/link.h"
 #include "core/base/clock.h"
 
+/* Bytes at p that a terminal would act on instead of showing them: control characters, and marks that turn the direction of writing. 0: none. */
+static size_t unshown(const unsigned char *p)
+{
+	if (*p < ' ' || *p == 0x7f)
+		return 1;
+	if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+		return 2;
+	if (p[0] == 0xd8 && p[1] == 0x9c)
+		return 2;
+	bool marks = p[0] == 0xe2 && ((p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xaa && p[2] <= 0xae))) || (p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+	return marks ? 3 : 0;
+}
+
 void agent_name(char *ret, size_t size, const char *folded)
 {
 	const char *p = trib_is_bag(trib_span_str(folded)) ? folded + strlen(TRIB_BAG_PREFIX) : folded;
-	size_t n = 0;
-	for (; *p && n + 1 < size; p++)
-		ret[n++] = (unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p;
+	size_t n = 0, skip;
+	for (; *p && n + 1 < size; p += skip ? skip : 1) {
+		skip = unshown((const unsigned char *)p);
+		ret[n++] = skip ? '?' : *p;
+	}
 	ret[n] = '\0';
+}
+
+static const struct left_out { const char *word, *name, *text; } left_out[] = {
+	{"virtual", N_("virtual table"), N_("a virtual table: what it copies from tables is captured there, its own content is not")},
+	{"shadow", N_("part of a virtual table"), N_("belongs to a virtual table")},
+	{"no-collation", N_("unknown collation"), N_("its key needs a collation that only the application has")},
+	{"name-too-long", N_("name too long"), N_("a name is longer than 255 bytes")},
+	{"no-name", N_("no name"), N_("its name is empty")},
+	{"too-many-columns", N_("too many columns"),
+	 N_("more columns than fit into the city's table: 1999, or 1997 when rows may lack a key; or more than 255 in the key")},
+	{"unreadable", N_("cannot be read"), N_("it cannot be read")},
+	{"row-too-large", N_("rows over 64 MiB"), N_("larger than 64 MiB")},
+	{"text-not-convertible", N_("text that is no text"), N_("with text that is none in the database's encoding")},
+	{"key-collision", N_("two rows with one key"), N_("their key is another row's once its text is UTF-8")},
+};
+
+const char *agent_left_out(const char *word, bool shortly)
+{
+	for (size_t i = 0; i < TRIB_COUNT(left_out); i++)
+		if (strcmp(left_out[i].word, word) == 0)
+			return shortly ? _(left_out[i].name) : _(left_out[i].text);
+	return word;
 }
 
 const char *agent_reason(const char *word)

@@ -2,6 +2,7 @@
 
 #include "agent/outbox.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 #include "core/trust/hash.h"
 
 #define TIP_FILE_MAX (2 * TRIB_LANES_MAX + 64 * TRIB_KIB)
@@ -181,13 +182,13 @@ static int add_column(const struct trib_table *t, const char *column, struct tri
 		if (trib_fold_cmp(trib_span_str(t->cols[i].name), trib_span_str(column)) == 0)
 			c = &t->cols[i];
 	if (!c)
-		return trib_fail(err, TRIB_E_USAGE, "table %s has no column %s that could be private; nothing was changed", t->name, column);
+		return trib_fail(err, TRIB_E_USAGE, _("table %s has no column %s that could be private; nothing was changed"), t->name, column);
 	if (!t->keyed)
-		return trib_fail(err, TRIB_E_USAGE, "table %s has no PRIMARY KEY, so its columns cannot be told apart by row; nothing was changed; make the "
-				 "whole table private: %s", t->name, t->name);
+		return trib_fail(err, TRIB_E_USAGE, _("table %s has no PRIMARY KEY, so its columns cannot be told apart by row; nothing was changed; make the "
+				 "whole table private: %s"), t->name, t->name);
 	if (c->pk)
-		return trib_fail(err, TRIB_E_USAGE, "%s is part of the key of %s, and rows without their key cannot be told apart; nothing was changed; make the "
-				 "whole table private: %s", c->name, t->name, t->name);
+		return trib_fail(err, TRIB_E_USAGE, _("%s is part of the key of %s, and rows without their key cannot be told apart; nothing was changed; make the "
+				 "whole table private: %s"), c->name, t->name, t->name);
 	return trib_private_add(l, t->name, column, err);
 }
 
@@ -199,5 +200,5 @@ int trib_private_resolve(const struct trib_schema *s, const char *text, struct t
 	for (const char *dot = strchr(text, '.'); dot; dot = strchr(dot + 1, '.'))
 		if ((t = table_named(s, text, (size_t)(dot - text))) != NULL)
 			return add_column(t, dot + 1, l, err);
-	return trib_fail(err, TRIB_E_USAGE, "the database has no table for the private %s; nothing was changed; write TABLE or TABLE.COLUMN", text);
+	return trib_fail(err, TRIB_E_USAGE, _("the database has no table for the private %s; nothing was changed; write TABLE or TABLE.COLUMN"), text);
 }

@@ -189,6 +189,15 @@ static int take_stepped(struct trib_kv *kv, struct trib_last_capture *l, struct 
 	return 0;
 }
 
+#define FAILURE "last-failure"
+
+static void forget_failure(const struct trib_state *s)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, FAILURE);
+	if (path)
+		(void)unlink(path);
+}
+
 int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
@@ -214,6 +223,7 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 		trib_pct(&b, trib_span_str(c->braked[i].table));
 		trib_buf_printf(&b, " %llu\n", (unsigned long long)c->braked[i].lost);
 	}
+	forget_failure(s);
 	/* No fsync: it says what was seen, and a capture that finds none reads every page. */
 	return save_fleeting(s, "last-capture", &b, err);
 }
@@ -270,6 +280,37 @@ const struct trib_known *trib_record_known(const struct trib_state *s, struct tr
 {
 	bool known = s->tip.exists && trib_record_last_capture(s, l) && l->known.mark.set && memcmp(l->mark_tip, s->tip.oid, TRIB_OID_LEN) == 0;
 	return known ? &l->known : NULL;
+}
+
+void trib_record_failure(const struct trib_state *s, const struct trib_err *why)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
+	struct trib_err none;
+	char at[TRIB_TIME_LEN + 1];
+	trib_time_text(at, trib_now());
+	trib_buf_printf(&b, "format tributary-last-failure-1\nat %s\ncode %s\nmessage ", at, trib_code_name(why->code));
+	trib_pct(&b, trib_span_str(why->msg));
+	trib_buf_putc(&b, '\n');
+	(void)save_fleeting(s, FAILURE, &b, &none);
+}
+
+bool trib_record_last_failure(const struct trib_state *s, struct trib_last_failure *ret)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, FAILURE);
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX), text = TRIB_BUF(sizeof(ret->message) - 1);
+	struct trib_err none;
+	struct trib_last_failure f = {0};
+	struct trib_span field;
+	if (!path || trib_fs_read(path, &b, &none))
+		return false;
+	struct trib_kv kv = trib_kv(trib_buf_span(&b));
+	if (trib_kv_take_is(&kv, "format", "tributary-last-failure-1", &none) || trib_kv_take_time(&kv, "at", &f.at, &none) ||
+	    take_word(&kv, "code", f.code, sizeof(f.code), &none) || trib_kv_take(&kv, "message", 1, &field, &none) ||
+	    trib_kv_name(&kv, field, "message", sizeof(f.message) - 1, &text, &none) || trib_kv_end(&kv, &none))
+		return false;
+	(void)snprintf(f.message, sizeof(f.message), "%s", trib_buf_str(&text));
+	*ret = f;
+	return true;
 }
 
 /* Files that hold one moment. */

@@ -32,6 +32,11 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 /* The marks under which the tip that stands now was captured; NULL when none is known. `l` is the caller's room. */
 const struct trib_known *trib_record_known(const struct trib_state *s, struct trib_last_capture *l);
 
+/* A capture that came to nothing, kept until one succeeds. */
+struct trib_last_failure { int64_t at; char code[32], message[TRIB_ERR_MSG]; };
+void trib_record_failure(const struct trib_state *s, const struct trib_err *why); /* a note that cannot be made is let be */
+bool trib_record_last_failure(const struct trib_state *s, struct trib_last_failure *ret);
+
 /* When the last `sync` went through. */
 int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
 int64_t trib_record_last_sync(const struct trib_state *s); /* 0: never */

@@ -7,6 +7,7 @@
 #include "agent/capture/pending.h"
 #include "agent/private.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 #include "core/trust/hash.h"
 
 #define NODE_FORMAT "tributary-node-1"
@@ -15,7 +16,6 @@
 #define URL_TEXT_MAX 1024
 #define TIP_FILE_MAX (2 * TRIB_LANES_MAX + 64 * TRIB_KIB)
 #define SELF_SIGNED_YEARS 20 /* holds until enrolment; the hub never accepts it */
-#define NOT_THERE "run `tributary-agent init DBFILE --node ID --state %s` first"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
@@ -186,8 +186,8 @@ static int must_be_empty(const char *dir, struct trib_err *err)
 		n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
 	closedir(d);
 	if (n)
-		return trib_fail(err, TRIB_E_USAGE, "state folder %s is not empty; nothing was changed; choose another with --state DIR, or see "
-				 "`tributary-agent status --state %s`", dir, dir);
+		return trib_fail(err, TRIB_E_USAGE, _("state folder %s is not empty; nothing was changed; choose another with --state DIR, or see "
+				 "`tributary-agent status --state %s`"), dir, dir);
 	return 0;
 }
 
@@ -299,7 +299,7 @@ static int open_folder(struct trib_state *s, bool write, struct trib_err *err)
 	if (stat(node, &st) && (errno == ENOENT || errno == ENOTDIR) && trib_fs_exists(repo))
 		return trib_fail(err, TRIB_E_VERIFY, "it holds a history, but the file `node` is missing");
 	if (stat(node, &st) && (errno == ENOENT || errno == ENOTDIR))
-		return trib_fail(err, TRIB_E_NOT_INIT, "not one of the agent; " NOT_THERE, s->dir);
+		return trib_fail(err, TRIB_E_NOT_INIT, _("not one of the agent; run `tributary-agent init DBFILE --node ID --state %s` first"), s->dir);
 	if (write && trib_lock_take(&s->lock, lock, TRIB_LOCK_WAIT_MS, err))
 		return -1;
 	if (node_load(node, &s->node, err) || load_small(s, err) || trib_repo_open(repo, write, &s->repo, err) || trib_private_open(s, write, err))
@@ -313,7 +313,7 @@ int trib_state_open(const char *dir, bool write, struct trib_state *ret, struct 
 	if (!(s.dir = strdup(dir)))
 		return oom(err);
 	if (open_folder(&s, write, err))
-		return trib_ctx(err, "state folder %s", dir);
+		return trib_ctx(err, _("state folder %s"), dir);
 	*ret = s;
 	s = (struct trib_state){.lock = TRIB_LOCK_INIT};
 	return 0;

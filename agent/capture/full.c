@@ -1,6 +1,7 @@
 /* full.c: from two states to parts, for all engines, and the engine that compares everything (D4.3). Both states are streamed in one order and rows
  * that are equal at the same place cancel; what is left is paired by key bytes in the store. The order only saves work: no result depends on it. */
 #include "agent/capture/compare.h"
+#include "core/base/i18n.h"
 
 enum what {
 	WIPE,  /* old rows go: dropped table, changed key (part one) */
@@ -366,7 +367,7 @@ static int do_part(struct full *f, enum trib_side side, struct trib_err *err)
 	f->emit = (struct trib_emit){.ret = f->ret, .schema = trib_buf_span(&text), .before = side == TRIB_OLD};
 	for (size_t i = 0; i < p.n; i++)
 		if (do_unit(f, &p.units[i], err))
-			return trib_ctx(err, "comparing table %s", trib_buf_str(&p.units[i].name));
+			return trib_ctx(err, _("comparing table %s"), trib_buf_str(&p.units[i].name));
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "agent/capture/rows.h"
 #include "agent/capture/source.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
@@ -366,7 +367,7 @@ static int attempt(struct trib_state *s, const struct trib_engine *engine, const
 	if (s->tip.exists)
 		proof_start(&p);
 	else if (c->delta.base_page_size)
-		return trib_fail(err, TRIB_E_VERIFY, "%s/baseline is there although there is no commit; nothing was changed; make a new state folder", s->dir);
+		return trib_fail(err, TRIB_E_VERIFY, _("%s/baseline is there although there is no commit; nothing was changed; make a new state folder"), s->dir);
 	bool skipped = !c->delta.path, hopeless = !p.threaded && (p.rc || p.why);
 	int rc = skipped || hopeless ? 0 : compare(s, engine, c, err);
 	proof_end(&p);
@@ -375,7 +376,7 @@ static int attempt(struct trib_state *s, const struct trib_engine *engine, const
 		*err = p.err;
 	if (p.rc || p.why)
 		return p.rc ? -1 : 0;
-	return rc ? trib_ctx(err, "capturing %s", s->node.db_path) : 0;
+	return rc ? trib_ctx(err, _("capturing %s"), s->node.db_path) : 0;
 }
 
 static void begin_again(struct trib_capture *c, const struct trib_engine *engine)
@@ -402,8 +403,8 @@ static int attempts(struct trib_state *s, const struct trib_engine *engine, cons
 		if (!why)
 			return 0;
 	}
-	return trib_fail(err, TRIB_E_VERIFY, "%s/baseline %s just after it was made again: the disk does not keep what is written to it; the database is "
-			 "as it was; move the state folder to another disk", s->dir, why);
+	return trib_fail(err, TRIB_E_VERIFY, _("%s/baseline %s just after it was made again: the disk does not keep what is written to it; the database is "
+			 "as it was; move the state folder to another disk"), s->dir, why);
 }
 
 /* Of this process with all its threads. */
@@ -448,10 +449,10 @@ int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct tr
 		if (trib_source_moved(&src))
 			continue;
 		if (rc)
-			return trib_ctx(err, "database %s", db_path);
+			return trib_ctx(err, _("database %s"), db_path);
 		*ret = s;
 		s = (struct trib_schema){0};
 		return 0;
 	}
-	return trib_fail(err, TRIB_E_LOCKED, "database %s: written to again and again while it was read; nothing was changed; try again later", db_path);
+	return trib_fail(err, TRIB_E_LOCKED, _("database %s: written to again and again while it was read; nothing was changed; try again later"), db_path);
 }

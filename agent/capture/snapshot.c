@@ -4,7 +4,9 @@
 #include <time.h>
 
 #include "agent/capture/raw.h"
+#include "agent/capture/rows.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 
 #define TRIES 20           /* of a read that was overtaken by a writer */
 #define OPTIMISTIC_TRIES 5 /* without a lock */
@@ -60,9 +62,9 @@ static int copy(sqlite3 *from, sqlite3 *to, struct trib_sink *k, uint32_t *ret_p
 		return trib_ctx(err, "copying");
 	}
 	if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB)
-		return trib_fail(err, TRIB_E_SCHEMA, "damaged: %s", sqlite3_errstr(rc));
+		return trib_damaged(err, trib_span_str(sqlite3_errstr(rc)));
 	if ((rc & 0xff) == SQLITE_BUSY || (rc & 0xff) == SQLITE_LOCKED)
-		return trib_fail(err, TRIB_E_LOCKED, "a program holds it locked; nothing was changed; try again later");
+		return trib_fail(err, TRIB_E_LOCKED, _("a program holds it locked; nothing was changed; try again later"));
 	if (rc != SQLITE_DONE)
 		return trib_fail(err, TRIB_E_IO, "copying: %s", sqlite3_errstr(rc));
 	*ret_pages = pages > 0 ? (uint32_t)pages : 1; /* an empty file becomes one empty page */
@@ -257,13 +259,13 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 			continue;
 		}
 		if (rc)
-			return trib_ctx(err, "database %s", s->node.db_path);
+			return trib_ctx(err, _("database %s"), s->node.db_path);
 		*ret = d;
 		*ret_pages_read = d.path ? d.nread : 0;
 		d = (struct trib_delta){.fd = -1};
 		return 0;
 	}
-	return trib_fail(err, TRIB_E_LOCKED, "database %s: written to again and again while it was read; nothing was changed; try again later",
+	return trib_fail(err, TRIB_E_LOCKED, _("database %s: written to again and again while it was read; nothing was changed; try again later"),
 			 s->node.db_path);
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/capture/vfs.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 
 #define PAUSE_MS 20
 #define TICK_MS 20     /* longer than a tick of file times (4 or 10 ms) */
@@ -13,8 +14,6 @@
 
 /* What a failed look asks for. */
 enum again { NO, SOON, UNTIL_DEADLINE };
-
-#define HINT "nothing was changed; open and close the program once, then try again"
 
 void trib_source_close(struct trib_source *s)
 {
@@ -119,7 +118,10 @@ static int open_db(const char *path, bool immutable, sqlite3 **ret, struct trib_
 	sqlite3 *db = NULL;
 	int rc = sqlite3_open_v2(trib_buf_str(&uri), &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, TRIB_VFS_SOURCE);
 	if (rc) {
-		trib_fail(err, TRIB_E_IO, "opening %s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
+		if (db && sqlite3_system_errno(db) == EACCES)
+			trib_fail(err, TRIB_E_IO, _("this user may not read it; nothing was changed; run the agent as the owner of the database"));
+		else
+			trib_fail(err, TRIB_E_IO, "%s", db ? sqlite3_errmsg(db) : "out of memory");
 		sqlite3_close(db);
 		return -1;
 	}
@@ -137,11 +139,11 @@ static int read_head(sqlite3 *db, uint8_t head[100], struct trib_err *err)
 		return trib_fail(err, TRIB_E_DB, "SQLite gave no file object");
 	int rc = f->pMethods->xRead(f, head, 100, 0);
 	if (rc == SQLITE_IOERR_SHORT_READ)
-		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database: shorter than the header of one");
+		return trib_fail(err, TRIB_E_SCHEMA, _("not a SQLite database: shorter than the header of one; nothing was changed"));
 	if (rc)
 		return trib_fail(err, TRIB_E_IO, "cannot be read");
 	if (memcmp(head, "SQLite format 3", 16) != 0)
-		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (or an encrypted one)");
+		return trib_fail(err, TRIB_E_SCHEMA, _("not a SQLite database (or an encrypted one); nothing was changed"));
 	return 0;
 }
 
@@ -151,32 +153,32 @@ static int begin(sqlite3 *db, enum again *ret_again, struct trib_err *err)
 	int rc = sqlite3_exec(db, "BEGIN; PRAGMA main.schema_version", NULL, NULL, NULL); /* reads page 1 and nothing else */
 	if (rc == SQLITE_OK)
 		return 0;
-	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+	(void)sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* takes sqlite3_errmsg with it */
 	*ret_again = NO;
 	switch (rc & 0xff) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		*ret_again = UNTIL_DEADLINE;
-		return trib_fail(err, TRIB_E_LOCKED, "a program holds it locked; " HINT);
+		return trib_fail(err, TRIB_E_LOCKED, _("a program holds it locked; nothing was changed; open and close the program once, then try again"));
 	case SQLITE_PROTOCOL: /* a race for the -wal's locks */
 		*ret_again = SOON;
-		return trib_fail(err, TRIB_E_LOCKED, "programs opening and closing it left no moment to read; nothing was changed; try again later");
+		return trib_fail(err, TRIB_E_LOCKED, _("programs opening and closing it left no moment to read; nothing was changed; try again later"));
 	case SQLITE_READONLY:
 		if (rc != SQLITE_READONLY_ROLLBACK)
-			return trib_fail(err, TRIB_E_LOCKED, "its -shm file may not be written by this user; nothing was changed; run the agent as the "
-					 "owner of the database");
-		return trib_fail(err, TRIB_E_LOCKED, "a program was killed in the middle of writing (hot journal); " HINT);
+			return trib_fail(err, TRIB_E_LOCKED, _("its -shm file may not be written by this user; nothing was changed; run the agent as the owner of the database"));
+		return trib_fail(err, TRIB_E_LOCKED, _("a program was killed in the middle of writing (hot journal); nothing was changed; open and close the program once, then try again"));
 	case SQLITE_CANTOPEN:
 		*ret_again = SOON;
-		return trib_fail(err, TRIB_E_LOCKED, "its -wal or -shm file is missing, and reading would create one; " HINT);
+		return trib_fail(err, TRIB_E_LOCKED, "%s", sqlite3_system_errno(db) == EACCES ? _("its -wal or -shm file may not be read by this user; nothing was "
+				 "changed; run the agent as the owner of the database") : _("its -wal or -shm file is missing, and reading would create one; nothing was changed; open and close the program once, then try again"));
 	case SQLITE_NOTADB:
-		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (or an encrypted one)");
+		return trib_fail(err, TRIB_E_SCHEMA, _("not a SQLite database (or an encrypted one); nothing was changed"));
 	case SQLITE_CORRUPT:
-		return trib_fail(err, TRIB_E_SCHEMA, "damaged or cut short (%s)", sqlite3_errmsg(db));
+		return trib_fail(err, TRIB_E_SCHEMA, _("damaged or cut short (%s); nothing was changed; bring back its last good state with `tributary-agent restore`"), sqlite3_errstr(rc));
 	case SQLITE_NOMEM:
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	default:
-		return trib_fail(err, TRIB_E_IO, "%s", sqlite3_errmsg(db));
+		return trib_fail(err, TRIB_E_IO, "%s", sqlite3_errstr(rc));
 	}
 }
 
@@ -187,9 +189,9 @@ static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err
 	unsigned page = trib_be16(head + 16);
 	page = page == 1 ? 65536 : page;
 	if (page < 512 || page & (page - 1))
-		return trib_fail(err, TRIB_E_SCHEMA, "not a SQLite database (page size %u)", page);
+		return trib_fail(err, TRIB_E_SCHEMA, _("not a SQLite database (page size %u); nothing was changed"), page);
 	if (size % page)
-		return trib_fail(err, TRIB_E_SCHEMA, "cut short: %lld bytes are no whole number of pages of %u", (long long)size, page);
+		return trib_fail(err, TRIB_E_SCHEMA, _("cut short: %lld bytes are no whole number of pages of %u; nothing was changed; bring back its last good state with `tributary-agent restore`"), (long long)size, page);
 	return 0;
 }
 
@@ -272,7 +274,7 @@ int trib_source_resume(struct trib_source *s, struct trib_err *err)
 		if (!begin(s->db, &again, err))
 			return 0;
 	} while (look_again(again, start, s->busy_ms));
-	return trib_ctx(err, "database %s", s->path);
+	return trib_ctx(err, _("database %s"), s->path);
 }
 
 int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, struct trib_err *err)
@@ -283,15 +285,17 @@ int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, str
 		return -1;
 	s.path = realpath(path, NULL); /* side files stand beside the file that a symbolic link means */
 	if (!s.path || stat(s.path, &st)) {
-		trib_fail_errno(err, "database %s", path);
-		if (errno == ENOENT || errno == ENOTDIR)
-			err->code = TRIB_E_NOT_FOUND;
+		bool gone = errno == ENOENT || errno == ENOTDIR;
+		trib_fail_errno(err, _("database %s"), path);
+		if (gone)
+			trib_fail(err, TRIB_E_NOT_FOUND, _("database %s is not there: moved, renamed, or on a disk that is not mounted; nothing was changed; put it back, "
+				  "then try again"), path);
 		free(s.path);
 		return -1;
 	}
 	if (!S_ISREG(st.st_mode)) {
 		free(s.path);
-		return trib_fail(err, TRIB_E_SCHEMA, "database %s: not a file", path);
+		return trib_fail(err, TRIB_E_SCHEMA, _("database %s: not a file; nothing was changed"), path);
 	}
 	int64_t start = trib_mono_ms();
 	s.busy_ms = busy_ms;
@@ -301,7 +305,7 @@ int trib_source_open(const char *path, int busy_ms, struct trib_source *ret, str
 			break;
 		if (look_again(again, start, busy_ms))
 			continue;
-		trib_ctx(err, "database %s", path);
+		trib_ctx(err, _("database %s"), path);
 		trib_source_close(&s);
 		return -1;
 	}

@@ -100,7 +100,7 @@ check "a file known by its mark is not read" skipped
 check "--full-scan reads it" scanned --full-scan
 check "a new time of the file means a look" touched
 check "after which it is known again" skipped
-check "status says how the file was read" says "snapshot skipped" a status
+check "status says how the file was read" says "nothing was written since, so nothing was read" a status
 check "and exits 0 with the same tip" says "#1 " a log --limit 1
 
 sql "UPDATE resident SET note = '搬走了' WHERE id = 1; INSERT INTO demand VALUES('D3', '垃圾清运', 3); DELETE FROM demand WHERE code = 'D1'; INSERT INTO memo VALUES('x', 1);"

@@ -143,7 +143,7 @@ ok "is taken under care" odd_agent init "$db" --node 5-._X --app app.1 --name "�
 ok "its slip" hub node add 5-._X --app app.1 --name "名 字 \"q' -x" --url "$url" --slip "$odd/sl ip" --approve
 ok "enrols" odd_agent enrol --slip "$odd/sl ip"
 ok "and syncs" odd_agent sync
-no_name() { odd_agent status | grep -q '"" (no-name)'; }
+no_name() { odd_agent status | grep -q '"" (no name)'; }
 ok "a table without a name is left out and named" no_name
 rows() { odd_agent --json show HEAD --rows 50 | python3 -c '
 import json, sys

@@ -11,7 +11,7 @@ export LC_ALL
 trap '[ -z "$holder" ] || kill -KILL "$holder" 2>/dev/null; cleanup' EXIT
 
 # The state folder as one text; what a run notes about itself does not count.
-state_is() { (cd "$st" && find . -type f ! -name last-capture ! -name lock -exec sha256sum {} + | sort -k 2); }
+state_is() { (cd "$st" && find . -type f ! -name last-capture ! -name last-failure ! -name lock -exec sha256sum {} + | sort -k 2); }
 # The database and what stands beside it; of -shm only that it is there (its read marks are the readers').
 beside() { (cd "$dir/$a" && for f in office.db*; do case $f in *-shm) echo "$f" ;; *) sha256sum "$f" ;; esac; done); }
 fresh() {
@@ -73,7 +73,7 @@ head -c 65536 /dev/urandom >"$db"
 ok "or noise: 17" commit_says 17 "not a SQLite database"
 size=$(stat -c %s "$dir/kept.db")
 head -c $((size / 2 / 4096 * 4096)) "$dir/kept.db" >"$db"
-ok "cut between pages: 17" commit_says 17 "cut short\|damaged"
+ok "cut between pages: 17" commit_says 17 "damaged or cut short (database disk image is malformed); nothing was changed"
 head -c $((size - 1000)) "$dir/kept.db" >"$db"
 ok "cut inside a page: 17" commit_says 17 "cut short\|damaged"
 head -c 60 "$dir/kept.db" >"$db"
@@ -81,7 +81,11 @@ ok "cut in its header: 17" commit_says 17 "shorter than\|cut short\|damaged\|not
 : >"$db"
 ok "empty is a database without tables: the brake" commit_says 16 "braked: table big would lose 2000 rows"
 rm "$db"
-ok "removed: 1, and it says so" commit_says 1 "No such file"
+ok "removed: 1, and it says so" commit_says 1 "is not there: .*nothing was changed; put it back"
+told() { agent $a --lang "$1" status | grep "$2"; }
+ok "status names the try that failed" told en "^last failure .*\\[not-found\\] database .* is not there"
+chinese() { agent $a --lang zh_CN commit 2>&1 | grep "找不到数据库 .*没有改动任何东西；请放回原处后再试"; }
+ok "a clerk reads it in Chinese" chinese
 code() { agent $a --json commit 2>&1 | grep -q '"not-found"'; }
 ok "its code is not-found" code
 mkdir "$db"
@@ -89,6 +93,8 @@ dir_says() { agent $a commit >"$dir/said" 2>&1; got=$?; cat "$dir/said"; same $g
 ok "a folder in its place: 17" dir_says
 cp "$dir/kept.db" "$db"
 ok "when it is back, the next run works" goes_on back
+no_more() { ! told en "^last failure"; }
+ok "and the failure is no longer shown" no_more
 # Damage inside: a page that is no page of a table.
 cp "$db" "$dir/kept.db"
 printf 'XXXXXXXXXXXXXXXX' | dd of="$db" bs=1 seek=$((20 * 4096)) conv=notrunc 2>/dev/null
@@ -96,6 +102,17 @@ damaged() { agent $a commit >"$dir/said" 2>&1; got=$?; cat "$dir/said"; [ $got -
 ok "a damaged page is an error, never a commit" damaged
 cp "$dir/kept.db" "$db"
 ok "and the next run works" goes_on mended
+
+# Another file under the same name: by a link that the application turns.
+linked() {
+	rm -rf "${dir:?}/$a" && mkdir -p "$dir/$a" && cp "$dir/kept.db" "$dir/$a/v1.db" && ln -s v1.db "$db" && (cd "$dir/$a" && "$bin/tributary-agent" --state "$st" init office.db --node $a) &&
+		cp "$dir/$a/v1.db" "$dir/$a/v2.db" && sqlite3 "$dir/$a/v2.db" "INSERT INTO demand VALUES('v2', '停水', 'reported', 1)" && ln -sf v2.db "$db"
+}
+ok "an office's database is a symbolic link, and points to a new file" linked
+follows() { agent $a commit >"$dir/said" 2>&1; cat "$dir/said"; grep -q ": 1 added, 0 changed, 0 removed" "$dir/said"; }
+ok "the new file is what is captured" follows
+ok "and goes on being" goes_on link
+ok "an office with a plain file again" fresh
 
 # ---- held by others ----
 ok "a program takes the database for itself" hold "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;"
