@@ -198,11 +198,15 @@ static int move_rows(struct trib_lanes_table *t, uint64_t n, int sign, struct tr
 			return trib_fail(err, TRIB_E_DIGEST, "table %s: %llu rows removed where %llu are", t->name, (unsigned long long)n,
 					 (unsigned long long)t->rows);
 		t->rows -= n;
+		if (t->rows < t->least)
+			t->least = t->rows;
 		return 0;
 	}
 	if (n > INT64_MAX || t->rows > INT64_MAX - n)
 		return trib_fail(err, TRIB_E_DIGEST, "table %s: more rows than 2^63-1", t->name);
 	t->rows += n;
+	if (t->rows > t->most)
+		t->most = t->rows;
 	return 0;
 }
 
@@ -260,6 +264,8 @@ static int update_row(struct trib_digester *d, struct trib_lanes_table *t, const
 		return -1;
 	if (!t->rows)
 		return no_rows(t, err);
+	if (t->rows - 1 < t->least) /* one row at least has to be there */
+		t->least = t->rows - 1;
 	if (begin_row(d, t, c->key, err))
 		return -1;
 	for (size_t i = 0; i < cols->ncol; i++) {
@@ -274,6 +280,7 @@ static int update_row(struct trib_digester *d, struct trib_lanes_table *t, const
 /* The table at hand while a changeset is walked. */
 struct at_table {
 	const uint8_t *header; /* where its name stands in the changeset: tells one header from the next */
+	uint64_t base;         /* rows that a table starts with which the lanes do not have yet */
 	struct trib_lanes_table *lanes;
 	struct trib_digest_cols cols;
 	char *folded[TRIB_COLUMNS_MAX + 1];
@@ -341,10 +348,15 @@ static int enter_table(struct at_table *at, struct trib_lanes *lanes, const stru
 	at->counts.name = fold_dup(t->name);
 	if (!at->counts.name)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (lanes->ntables >= TRIB_LANES_TABLES_MAX && !trib_lanes_find(lanes, at->counts.name))
+	bool is_new = !trib_lanes_find(lanes, at->counts.name);
+	if (is_new && lanes->ntables >= TRIB_LANES_TABLES_MAX)
 		return trib_fail(err, TRIB_E_LIMIT, "this history has had more than %zu tables", (size_t)TRIB_LANES_TABLES_MAX);
 	at->lanes = trib_lanes_get(lanes, at->counts.name);
-	return at->lanes ? 0 : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!at->lanes)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (is_new)
+		at->lanes->rows = at->lanes->least = at->lanes->most = at->base;
+	return 0;
 }
 
 /* What a change does to the number of rows. */
@@ -383,13 +395,14 @@ static int one_change(struct trib_digester *d, struct at_table *at, const struct
 	return trib_fail(err, TRIB_E_FORMAT, "unknown kind of change %d", (int)c->op);
 }
 
-static int walk(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
+static int walk(struct trib_digester *d, struct trib_lanes *lanes, uint64_t base, const struct trib_schematext *schema, struct trib_span changeset,
 		struct trib_manifest *ret_counts, struct trib_err *err)
 {
 	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = trib_cs_reader_new(changeset);
 	TRIB_AUTO(at_table_free) struct at_table *at = calloc(1, sizeof(*at));
 	if (!r || !at)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	at->base = base;
 	for (;;) {
 		struct trib_change c;
 		int got = trib_cs_next(r, &c, err);
@@ -412,11 +425,48 @@ static int walk(struct trib_digester *d, struct trib_lanes *lanes, const struct 
 int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
 			  struct trib_manifest *ret_counts, struct trib_err *err)
 {
-	return walk(d, lanes, schema, changeset, ret_counts, err);
+	return walk(d, lanes, 0, schema, changeset, ret_counts, err);
 }
 
 int trib_digest_count(struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset, struct trib_manifest *ret_counts,
 		      struct trib_err *err)
 {
-	return walk(NULL, lanes, schema, changeset, ret_counts, err);
+	return walk(NULL, lanes, 0, schema, changeset, ret_counts, err);
+}
+
+int trib_digest_moves(struct trib_digester *d, const struct trib_schematext *schema, struct trib_span changeset, struct trib_lanes *ret,
+		      struct trib_manifest *ret_counts, struct trib_err *err)
+{
+	struct trib_lanes moves = {0};
+	if (walk(d, &moves, TRIB_MOVES_BASE, schema, changeset, ret_counts, err)) {
+		trib_lanes_release(&moves);
+		return -1;
+	}
+	*ret = moves;
+	return 0;
+}
+
+/* Would every step of the changeset have been right on `rows` rows? */
+static bool fits(const struct trib_lanes_table *move, uint64_t rows)
+{
+	return rows >= TRIB_MOVES_BASE - move->least && move->most - TRIB_MOVES_BASE <= INT64_MAX - rows;
+}
+
+int trib_lanes_move(struct trib_lanes *to, const struct trib_lanes *moves, struct trib_err *err)
+{
+	for (size_t i = 0; i < moves->ntables; i++) {
+		const struct trib_lanes_table *t = trib_lanes_find(to, moves->tables[i]->name);
+		if (!t || t->rows > INT64_MAX || !fits(moves->tables[i], t->rows))
+			return 0;
+	}
+	for (size_t i = 0; i < moves->ntables; i++) {
+		const struct trib_lanes_table *m = moves->tables[i];
+		struct trib_lanes_table *t = trib_lanes_get(to, m->name);
+		if (!t)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", m->name);
+		t->rows += m->rows - TRIB_MOVES_BASE; /* modulo 2^64: may be a fall */
+		for (size_t j = 0; j < TRIB_LANES; j++)
+			t->lanes[j] = (uint16_t)(t->lanes[j] + m->lanes[j]);
+	}
+	return 1;
 }

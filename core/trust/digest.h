@@ -23,6 +23,7 @@ struct trib_lanes_table {
 	unsigned refs; /* states that hold it, beside the first */
 	bool known;    /* `digest` is that of `lanes` */
 	uint8_t digest[TRIB_SHA256_LEN];
+	uint64_t least, most; /* of trib_digest_moves alone: how low and how high `rows` went */
 };
 
 struct trib_lanes {
@@ -70,6 +71,14 @@ int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, con
 /* The same, but moves rows and counts only: the sums of `lanes` stay as they are. For a look ahead, at a fraction of the cost. */
 int trib_digest_count(struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset, struct trib_manifest *ret_counts,
 		      struct trib_err *err) TRIB_MUST_CHECK;
+
+/* What a changeset does to any state: digests are sums, so that it can be worked out before the state is known. *ret holds differences from TRIB_MOVES_BASE rows
+ * and no elements. Errors as above, but that rows fall below zero is not seen yet. */
+#define TRIB_MOVES_BASE ((uint64_t)1 << 62)
+int trib_digest_moves(struct trib_digester *d, const struct trib_schematext *schema, struct trib_span changeset, struct trib_lanes *ret,
+		      struct trib_manifest *ret_counts, struct trib_err *err) TRIB_MUST_CHECK;
+/* Adds them to a state: exactly what trib_digest_changeset does to it. 1 done; 0 it would refuse (or the state lacks the table), and *to is as it was; -1. */
+int trib_lanes_move(struct trib_lanes *to, const struct trib_lanes *moves, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Published digests. */
 void trib_digest_table(const struct trib_lanes_table *t, uint8_t ret[TRIB_SHA256_LEN]);

@@ -289,6 +289,18 @@ static void assert_counts(const struct trib_mf_table *got, const char *name, con
 	assert_memory_equal(got->digest, zero, sizeof(zero));
 }
 
+/* What was worked out before the state was known: 1 and the same state as the changeset itself leads to, or 0 and *l as it was. */
+static int move(struct trib_digester *d, struct trib_lanes *l, const struct trib_schematext *schema, const struct trib_buf *cs)
+{
+	struct trib_err err;
+	TRIB_AUTO(trib_lanes) struct trib_lanes moves = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
+	if (trib_digest_moves(d, schema, trib_buf_span(cs), &moves, &counts, &err))
+		return 0;
+	assert_int_equal(counts.ntables, moves.ntables);
+	return trib_lanes_move(l, &moves, &err);
+}
+
 static void changesets_lead_to_the_digest_of_the_rows(void **state)
 {
 	(void)state;
@@ -308,16 +320,20 @@ static void changesets_lead_to_the_digest_of_the_rows(void **state)
 		TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
 		TRIB_AUTO(trib_lanes) struct trib_lanes only_rows = {0};
 		TRIB_AUTO(trib_manifest) struct trib_manifest only_counts = {0};
+		TRIB_AUTO(trib_lanes) struct trib_lanes moved = {0};
 		any_world(&b, &seed);
 		put_resident(&cs, &a, &b, &n);
 		put_log(&cs, &a, &b, &m);
 		assert_int_equal(trib_lanes_copy(&running, &only_rows, &err), 0);
 		if (trib_digest_count(&only_rows, &schema, trib_buf_span(&cs), &only_counts, &err))
 			fail_msg("%s", err.msg);
+		assert_int_equal(trib_lanes_copy(&running, &moved, &err), 0);
+		assert_int_equal(move(d, &moved, &schema, &cs), 1);
 		if (trib_digest_changeset(d, &running, &schema, trib_buf_span(&cs), &counts, &err))
 			fail_msg("%s", err.msg);
 		lanes_of(d, &b, &want);
 		assert_true(same_lanes(&running, &want));
+		assert_true(same_lanes(&moved, &want));
 		assert_int_equal(counts.ntables, 2);
 		assert_counts(&counts.tables[0], "resident", &n);
 		assert_counts(&counts.tables[1], "sqlite_bag_log", &m);
@@ -399,6 +415,45 @@ static void refuse_changeset(const struct trib_lanes *from, const struct trib_bu
 	assert_int_equal(trib_lanes_copy(from, &again, &err), 0);
 	assert_int_equal(trib_digest_count(&again, &schema, trib_buf_span(cs), NULL, &err), -1);
 	assert_int_equal(err.code, code);
+	TRIB_AUTO(trib_lanes) struct trib_lanes moved = {0};
+	assert_int_equal(trib_lanes_copy(from, &moved, &err), 0);
+	assert_int_equal(move(d, &moved, &schema, cs), 0);
+	assert_true(same_lanes(&moved, from));
+}
+
+/* Rows that come and go within one changeset: what it needs is told by its lowest point, not by its end. */
+static void moves_know_their_lowest_and_highest_point(void **state)
+{
+	(void)state;
+	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, "app");
+	TRIB_AUTO(trib_buf) struct trib_buf cs = TRIB_BUF(10000);
+	make_schema(&schema);
+	trib_cs_put_table(&cs, trib_span_str("resident"), COLS, pk);
+	for (int i = 0; i < 5; i++) {
+		struct trib_value row[COLS] = {val_int(i), val_text("x"), val_int(i), val_null, val_null};
+		if (i < 2)
+			trib_cs_put_delete(&cs, COLS, row);
+		else
+			trib_cs_put_insert(&cs, COLS, row);
+	}
+	for (uint64_t rows = 0; rows < 4; rows++) {
+		struct trib_err err;
+		TRIB_AUTO(trib_lanes) struct trib_lanes a = {0};
+		TRIB_AUTO(trib_lanes) struct trib_lanes b = {0};
+		trib_lanes_get(&a, "resident")->rows = rows;
+		assert_int_equal(move(d, &b, &schema, &cs), 0); /* lacks the table */
+		assert_int_equal(trib_lanes_copy(&a, &b, &err), 0);
+		assert_int_equal(move(d, &b, &schema, &cs), rows >= 2);
+		assert_int_equal(trib_digest_changeset(d, &a, &schema, trib_buf_span(&cs), NULL, &err), rows >= 2 ? 0 : -1);
+		assert_int_equal(b.tables[0]->rows, rows >= 2 ? rows + 1 : rows);
+	}
+	TRIB_AUTO(trib_lanes) struct trib_lanes full = {0};
+	trib_lanes_get(&full, "resident")->rows = INT64_MAX;
+	assert_int_equal(move(d, &full, &schema, &cs), 0);
+	trib_lanes_get(&full, "resident")->rows = INT64_MAX - 1;
+	assert_int_equal(move(d, &full, &schema, &cs), 1);
+	assert_int_equal(full.tables[0]->rows, INT64_MAX);
 }
 
 static void one_insert(struct trib_buf *cs, const char *table, size_t n, const uint8_t *key)
@@ -633,6 +688,7 @@ int main(void)
 		cmocka_unit_test(everything_that_identifies_a_cell_counts),
 		cmocka_unit_test(headers_must_fit_the_schema),
 		cmocka_unit_test(rows_never_pass_below_zero),
+		cmocka_unit_test(moves_know_their_lowest_and_highest_point),
 		cmocka_unit_test(impossible_rows_are_refused),
 		cmocka_unit_test(copies_are_independent),
 		cmocka_unit_test(empty_tables_are_not_in_the_overall_digest),
