@@ -271,6 +271,7 @@ void trib_audit_free(struct trib_audit *a)
 	sqlite3_finalize(a->counts);
 	sqlite3_finalize(a->mark);
 	trib_merge_close(&a->made);
+	trib_ahead_free(a->ahead);
 	trib_signer_cache_release(&a->signers);
 	for (size_t i = 0; i < a->nfiles; i++) {
 		trib_mirror_free(a->files[i].mirror);
@@ -300,15 +301,25 @@ static int totals(struct trib_audit *a, struct trib_err *err)
 	return trib_audit_root(a, a->size, a->totals.root, err);
 }
 
-static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
+static int start_threads(struct trib_audit *a, unsigned jobs, struct trib_err *err)
+{
+	struct trib_trust trust = {.city = a->hub->city, .root = a->hub->root};
+	if (jobs == 0)
+		jobs = trib_jobs_default();
+	return jobs > 1 ? trib_ahead_new(jobs, &trust, &a->ahead, err) : 0;
+}
+
+static int run(const struct trib_hub *hub, const char *city_dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = calloc(1, sizeof(*a));
 	if (!a)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	a->hub = hub;
-	a->quiet = quiet;
+	a->quiet = how->quiet;
 	a->city_dir = city_dir;
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
+	if (start_threads(a, how->jobs, err))
+		return trib_ctx(err, "auditing");
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_held(a, err) ||
 	    trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
 	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err))) || totals(a, err))
@@ -318,9 +329,9 @@ static int run(const struct trib_hub *hub, const char *city_dir, bool quiet, str
 	return 0;
 }
 
-int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **ret, struct trib_err *err)
+int trib_audit_run(const struct trib_hub *hub, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, NULL, quiet, ret, err);
+	return run(hub, NULL, how, ret, err);
 }
 
 int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err)
@@ -340,9 +351,9 @@ int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_er
 									   (unsigned long long)cp.size);
 }
 
-int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err)
+int trib_audit_derive(const struct trib_hub *hub, const char *dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, dir, quiet, ret, err);
+	return run(hub, dir, how, ret, err);
 }
 
 /* ---- DIR/audited ---- */

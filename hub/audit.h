@@ -2,7 +2,7 @@
  *
  * A run takes one snapshot: of the city files first, then of hub.db, so that the log holds at least what the files do; `serve` may go on. All
  * it writes is in DIR/run/audit-PID: its own reading of the log, scratch city files made by hub/merge.c, and the findings. Memory is
- * bounded by the largest commit. Damage and disagreement are findings and never end a run; only the audit's own trouble (memory,
+ * bounded by the largest commit and the window of core/replay/ahead.h. Damage and disagreement are findings and never end a run; only the audit's own trouble (memory,
  * space) is an error. */
 #ifndef TRIB_HUB_AUDIT_H
 #define TRIB_HUB_AUDIT_H
@@ -21,13 +21,17 @@ struct trib_audit_node {
 };
 struct trib_audit_totals { uint64_t leaves, commits, communities, rows, findings; uint8_t root[TRIB_SHA256_LEN]; };
 
+struct trib_audit_how {
+	bool quiet;
+	unsigned jobs; /* threads; 0: as many as there are processors. Findings do not depend on it. */
+};
 /* *ret is freed by trib_audit_free, which removes the scratch folder. */
-int trib_audit_run(const struct trib_hub *hub, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_run(const struct trib_hub *hub, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* A checkpoint that somebody kept, as its note: that the log has only grown since is one more thing to be proven (findings). TRIB_E_VERIFY when this log
  * did not sign it. */
 int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same without the real city files, which it does not look at: the derived ones are made in `dir` (must not exist) and stay there. */
-int trib_audit_derive(const struct trib_hub *hub, const char *dir, bool quiet, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_derive(const struct trib_hub *hub, const char *dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Ends the work on the derived files: verdicts that the log has are dropped, the rest is durable; their digest at the end of the log. */
 int trib_audit_seal(struct trib_audit *a, uint8_t ret_digest[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 void trib_audit_free(struct trib_audit *a);

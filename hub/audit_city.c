@@ -122,6 +122,7 @@ static int derive(struct trib_audit *a, struct trib_err *err)
 		if (trib_db_exec(a->made.cities[i].db, "PRAGMA synchronous=OFF", err))
 			return -1;
 	a->made.progress = &p;
+	a->made.ahead = a->ahead;
 	a->made.judged = trib_audit_judged;
 	a->made.judged_ctx = a;
 	if (trib_audit_sql(a->own, &st, err, "SELECT at FROM stop WHERE at <= ? ORDER BY at", "i", (int64_t)a->size))

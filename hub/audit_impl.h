@@ -20,6 +20,7 @@ struct trib_audit {
 	char *dir;                /* DIR/run/audit-PID */
 	const char *city_dir;     /* where the scratch city is made; NULL: in `dir` */
 	struct trib_merge made;   /* the scratch city */
+	struct trib_ahead *ahead; /* threads that look at its commits before their turn; NULL: none */
 	struct trib_signer_cache signers;
 	struct trib_audit_file *files;
 	size_t nfiles;

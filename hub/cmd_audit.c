@@ -8,6 +8,7 @@
 
 const struct trib_opt hub_opts_audit[] = {
 	{"since", 0, "CHECKPOINT", N_("also prove that the log has only grown since: \"last\" (the last proven audit), or the file of a checkpoint that somebody kept")},
+	{"jobs", 0, "N", N_("threads that check commits (default: as many as there are processors); the findings are the same")},
 	{"bundle", 0, "DIR", N_("also write what an auditor takes away: histories, log, certificates, city, and the stock commands that prove them")},
 	{0},
 };
@@ -114,12 +115,24 @@ static int take_away(struct trib_cli *cli)
 	return 0;
 }
 
+static int jobs(struct trib_cli *cli, unsigned *ret)
+{
+	const char *arg = trib_cli_opt(cli, "jobs");
+	char *end = NULL;
+	unsigned long n = arg && *arg >= '0' && *arg <= '9' ? strtoul(arg, &end, 10) : 0;
+	if (arg && (n < 1 || n > TRIB_JOBS_MAX || *end))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--jobs takes a number from 1 to %d"), TRIB_JOBS_MAX);
+	*ret = (unsigned)n;
+	return 0;
+}
+
 int hub_cmd_audit(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
 	struct trib_audit_totals t;
+	struct trib_audit_how how = {.quiet = cli->quiet || cli->json};
 	int64_t now = trib_now();
-	if (trib_audit_run(trib_cli_hub(cli), cli->quiet || cli->json, &a, &cli->err) || since(cli, a) || report(cli, a))
+	if (jobs(cli, &how.jobs) || trib_audit_run(trib_cli_hub(cli), &how, &a, &cli->err) || since(cli, a) || report(cli, a))
 		return -1;
 	if (take_away(cli))
 		return -1;

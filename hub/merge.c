@@ -76,6 +76,7 @@ void trib_merge_close(struct trib_merge *m)
 		trib_mirror_free(m->cities[i].mirror);
 		sqlite3_close_v2(m->cities[i].db);
 	}
+	sqlite3_finalize(m->feed.st);
 	trib_signer_cache_release(&m->signers);
 	free(m->cities);
 	free(m->dir);
@@ -121,7 +122,8 @@ struct group {
 	struct trib_city *city;
 	struct trib_hubdb *hub;
 	const struct held *g;
-	struct trib_repo *repo;
+	const char *path;        /* of its history */
+	struct trib_repo *repo;  /* NULL until something must be read */
 	struct trib_city_tip *at; /* where the history stands before the group */
 	struct trib_tip tip;
 	uint8_t manifest[TRIB_SHA256_LEN];
@@ -148,7 +150,21 @@ static int held_facts(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], int
 	return 0;
 }
 
-static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct trib_judged *ret, struct trib_err *err)
+static int open_history(struct group *w, struct trib_err *err)
+{
+	if (!w->at->repo && trib_repo_open(w->path, false, &w->at->repo, err))
+		return -1;
+	w->repo = w->at->repo;
+	return 0;
+}
+
+/* What other threads know of it. */
+static struct trib_fore *take_fore(struct group *w, const uint8_t oid[TRIB_OID_LEN])
+{
+	return w->m->ahead ? trib_ahead_take(w->m->ahead, w->g->node, w->city->app, oid) : NULL;
+}
+
+static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct trib_fore *fore, struct trib_judged *ret, struct trib_err *err)
 {
 	struct trib_leaf leaf;
 	int64_t at = 0;
@@ -159,7 +175,7 @@ static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct tr
 	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = at};
 	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = at,
 				   .incarnation = UINT64_MAX, .signers = &w->m->signers, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
-	if (trib_judge(w->repo, oid, &trust, &w->tip, ret, err))
+	if (trib_judge_fore(w->repo, oid, &trust, fore, &w->tip, ret, err))
 		return -1;
 	if (memcmp(ret->commit_sha256, leaf.commit, TRIB_SHA256_LEN) != 0 || memcmp(ret->manifest_sha256, leaf.manifest, TRIB_SHA256_LEN) != 0)
 		return trib_fail(err, TRIB_E_VERIFY, "commit %.12s of %s is not what the log says it is", hex, w->g->node);
@@ -181,25 +197,43 @@ static int apply_one(struct group *w, const struct trib_judged *j, struct trib_e
 	return -1;
 }
 
+static int judge_and_apply_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct trib_fore *fore, bool apply, struct trib_err *err)
+{
+	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	if ((!fore && open_history(w, err)) || judge_one(w, oid, fore, &j, err))
+		return -1;
+	memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
+	return apply ? apply_one(w, &j, err) : 0;
+}
+
 /* Judges every commit after the tip; applies the last `parts` of them, which are the group. */
+static int judge_and_apply_chain(struct group *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n;
+	if (open_history(w, err) || trib_repo_chain(w->repo, w->g->oid, w->tip.exists ? w->tip.oid : NULL, SIZE_MAX, &chain, &n, err))
+		return -1;
+	if (n < w->g->parts)
+		return trib_fail(err, TRIB_E_CHAIN, "the group of %llu parts is not whole", (unsigned long long)w->g->parts);
+	for (size_t i = 0; i < n; i++) {
+		TRIB_AUTO(trib_fore) struct trib_fore *fore = take_fore(w, chain[i]);
+		if (judge_and_apply_one(w, chain[i], fore, i + w->g->parts >= n, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* Does it stand right behind the tip? */
+static bool is_next(const struct group *w, const struct trib_fore *fore)
+{
+	const struct trib_commitraw *c = trib_fore_commit(fore);
+	return w->tip.exists ? c->has_parent && memcmp(c->parent, w->tip.oid, TRIB_OID_LEN) == 0 : !c->has_parent;
+}
+
 static int judge_and_apply(struct group *w, struct trib_err *err)
 {
-	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
-	size_t n;
-	if (trib_repo_chain(w->repo, w->g->oid, w->tip.exists ? w->tip.oid : NULL, SIZE_MAX, &chain, &n, err))
-		return -1;
-	int rc = n < w->g->parts ? trib_fail(err, TRIB_E_CHAIN, "the group of %llu parts is not whole", (unsigned long long)w->g->parts) : 0;
-	for (size_t i = 0; i < n && !rc; i++) {
-		TRIB_AUTO(trib_judged) struct trib_judged j = {0};
-		rc = judge_one(w, chain[i], &j, err);
-		if (rc)
-			break;
-		memcpy(w->manifest, j.manifest_sha256, TRIB_SHA256_LEN);
-		if (i + w->g->parts >= n)
-			rc = apply_one(w, &j, err);
-	}
-	free(chain);
-	return rc;
+	TRIB_AUTO(trib_fore) struct trib_fore *fore = w->g->parts == 1 ? take_fore(w, w->g->oid) : NULL;
+	return fore && is_next(w, fore) ? judge_and_apply_one(w, w->g->oid, fore, true, err) : judge_and_apply_chain(w, err);
 }
 
 static int stop_node(struct trib_merge *m, struct group *w, struct trib_err *why, struct trib_err *err)
@@ -245,20 +279,12 @@ static int is_reset(struct group *w, bool *ret, struct trib_err *err)
 	return 0;
 }
 
-static int open_history(struct group *w, const char *path, struct trib_err *err)
-{
-	if (!w->at->repo && trib_repo_open(path, false, &w->at->repo, err))
-		return -1;
-	w->repo = w->at->repo;
-	return 0;
-}
-
 /* Of a stopped history: does this group wait? Bytes that cannot be read, wait. */
-static bool waits(struct group *w, const char *path)
+static bool waits(struct group *w)
 {
 	struct trib_err ignored;
 	bool reset = false;
-	return open_history(w, path, &ignored) || is_reset(w, &reset, &ignored) || !reset;
+	return open_history(w, &ignored) || is_reset(w, &reset, &ignored) || !reset;
 }
 
 /* libgit2 says "not found" of an object whose pack it could not open. */
@@ -297,9 +323,12 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	struct group w = {.m = m, .city = c, .hub = h, .g = g};
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(m->hub, g->node, c->app);
 	int rc = -1;
+	w.path = path;
 	if (trib_tips_get(&c->tips, c->db, g->node, &w.at, err) || trib_tip_copy(&w.at->tip, &w.tip, err))
 		goto out;
-	if (w.at->stopped[0] && (!path || waits(&w, path))) { /* out of step: later commits wait, visibly, until a reset */
+	if (w.at->stopped[0] && (!path || waits(&w))) { /* out of step: later commits wait, visibly, until a reset */
+		if (m->ahead)
+			trib_ahead_pass(m->ahead, g->node, c->app, g->oid);
 		rc = put_ledger(c, g, "-", (struct trib_span){0}, "waits-for-reset", err);
 		goto out;
 	}
@@ -308,7 +337,7 @@ static int merge_group(struct trib_merge *m, struct trib_city *c, struct trib_hu
 		trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	if (!path || trib_db_exec(c->db, "SAVEPOINT one", err))
 		goto out;
-	if (open_history(&w, path, &why) || judge_and_apply(&w, &why)) {
+	if (judge_and_apply(&w, &why)) {
 		if (passes(m, g, &why)) {
 			*err = why;
 			trib_ctx(err, "%s/%s", g->node, c->app);
@@ -387,6 +416,42 @@ static int next_groups(struct trib_hubdb *h, const char *app, uint64_t from, uin
 	return 0;
 }
 
+/* ---- what comes next, for other threads ---- */
+
+/* Trouble here is the ordered reading's too, which tells it. */
+static bool next_held(void *ctx, struct trib_ahead_job *ret)
+{
+	struct trib_merge *m = ctx;
+	sqlite3_stmt *st = m->feed.st;
+	const char *app = m->cities[m->feed.city].app;
+	if (sqlite3_step(st) != SQLITE_ROW || sqlite3_column_bytes(st, 1) != TRIB_OID_LEN || !sqlite3_column_text(st, 0))
+		return false;
+	(void)snprintf(ret->node, sizeof(ret->node), "%s", (const char *)sqlite3_column_text(st, 0));
+	(void)snprintf(ret->app, sizeof(ret->app), "%s", app);
+	memcpy(ret->oid, sqlite3_column_blob(st, 1), TRIB_OID_LEN);
+	ret->at = sqlite3_column_int64(st, 2);
+	ret->repo = trib_hub_repo_path(m->hub, ret->node, app);
+	return ret->repo != NULL;
+}
+
+/* One city alone is fed to the end of the log: runs follow each other. Of several, each to the end of its run. */
+static int feed(struct trib_merge *m, size_t city, struct trib_hubdb *h, uint64_t from, uint64_t size, struct trib_err *err)
+{
+	uint64_t upto = m->ncities == 1 ? INT64_MAX : size;
+	if (!m->ahead || (m->feed.on && m->feed.city == city && m->feed.upto == upto))
+		return 0;
+	trib_ahead_from(m->ahead, NULL, NULL);
+	sqlite3_finalize(m->feed.st);
+	m->feed = (struct trib_feed){.city = city, .upto = upto, .on = true};
+	if (trib_db_prepare(h->db, "SELECT node, oid, held_at FROM held WHERE app = ? AND idx >= ? AND idx < ? ORDER BY idx", &m->feed.st, err))
+		return -1;
+	sqlite3_bind_text(m->feed.st, 1, m->cities[city].app, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(m->feed.st, 2, (int64_t)from);
+	sqlite3_bind_int64(m->feed.st, 3, (int64_t)upto);
+	trib_ahead_from(m->ahead, next_held, m);
+	return 0;
+}
+
 static int merge_batch(struct trib_merge *m, struct trib_city *c, struct trib_hubdb *h, uint64_t size, bool *ret_more, struct trib_err *err)
 {
 	struct held groups[BATCH];
@@ -397,6 +462,8 @@ static int merge_batch(struct trib_merge *m, struct trib_city *c, struct trib_hu
 	*ret_more = n == BATCH;
 	if (n == 0 && (uint64_t)from == size)
 		return 0;
+	if (n && feed(m, (size_t)(c - m->cities), h, (uint64_t)from, size, err))
+		return -1;
 	if (trib_db_exec(c->db, "BEGIN IMMEDIATE", err))
 		return -1;
 	if (name_nodes(c, h, err))

@@ -7,6 +7,7 @@
 #define TRIB_MERGE_H
 
 #include "core/base/progress.h"
+#include "core/replay/ahead.h"
 #include "core/replay/mirror.h"
 #include "core/replay/signer.h"
 #include "hub/hubdb.h"
@@ -34,6 +35,8 @@ struct trib_merge {
 	int (*judged)(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err);
 	void *judged_ctx;
 	struct trib_patience *patience; /* may be NULL: none */
+	struct trib_ahead *ahead;       /* threads that look at commits before their turn; the caller's, may be NULL */
+	struct trib_feed { sqlite3_stmt *st; size_t city; uint64_t upto; bool on; } feed; /* where they stand */
 	uint64_t merged, out_of_step, damaged; /* counts of the last run */
 	char damage[256];                      /* last damaged history, for the log */
 };

@@ -270,7 +270,7 @@ int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *re
 	*ret = (struct trib_rebuilt){0};
 	if (!fresh)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) || trib_audit_derive(hub, fresh, quiet, &a, err))
+	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) || trib_audit_derive(hub, fresh, &(struct trib_audit_how){.quiet = quiet}, &a, err))
 		return -1;
 	trib_audit_totals(a, &t);
 	ret->commits = t.commits;

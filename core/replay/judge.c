@@ -7,14 +7,21 @@
 /* Everything one judgement holds. The commit, manifest and so on are built in `j`, which becomes the caller's on success. */
 struct work {
 	struct trib_repo *repo;
+	const uint8_t *oid;
 	const struct trib_trust *trust;
 	const struct trib_tip *tip; /* before this commit */
 	struct trib_judged j;
 	struct trib_buf salt, signer, next, gz;
 	uint8_t signer_spki[TRIB_SHA256_LEN], next_spki[TRIB_SHA256_LEN];
+	struct trib_signer_cache own;  /* when the caller has none */
+	const struct trib_cert *leaf;  /* who signed */
 	bool continues;  /* part 2..m */
 	bool voids;      /* gives up the open group before it */
 	struct trib_lanes lanes;
+	/* What the changeset does to any state. */
+	bool moved;
+	struct trib_lanes moves;
+	struct trib_manifest counts;
 };
 
 void trib_judged_release(struct trib_judged *j)
@@ -34,7 +41,10 @@ static void work_release(struct work *w)
 	trib_buf_release(&w->signer);
 	trib_buf_release(&w->next);
 	trib_buf_release(&w->gz);
+	trib_signer_cache_release(&w->own);
 	trib_lanes_release(&w->lanes);
+	trib_lanes_release(&w->moves);
+	trib_manifest_release(&w->counts);
 }
 
 static bool is_zero(const void *p, size_t n)
@@ -49,7 +59,12 @@ static bool is_zero(const void *p, size_t n)
 
 /* ---- the commit object ---- */
 
-static int check_parent(const struct work *w, struct trib_err *err)
+static int take_commit(struct work *w, struct trib_err *err)
+{
+	return trib_commit_read(w->repo, w->oid, &w->j.commit, err);
+}
+
+static int check_parent(struct work *w, struct trib_err *err)
 {
 	const struct trib_commitraw *c = &w->j.commit.c;
 	char want[TRIB_OID_HEX + 1], have[TRIB_OID_HEX + 1];
@@ -87,7 +102,7 @@ static bool in_tree(const struct work *w, const char *name)
 	return false;
 }
 
-static int check_tree_names(const struct work *w, struct trib_err *err)
+static int check_tree_names(struct work *w, struct trib_err *err)
 {
 	static const char *const always[] = {"manifest", "salt", "schema.sql", "signer.pem"};
 	const struct trib_commit *c = &w->j.commit;
@@ -113,7 +128,7 @@ static int take_manifest(struct work *w, struct trib_err *err)
 }
 
 /* The files that this manifest's kind and counts call for, each named once with its hash, and none else. */
-static int check_blob_list(const struct work *w, struct trib_err *err)
+static int check_blob_list(struct work *w, struct trib_err *err)
 {
 	const struct trib_manifest *m = &w->j.manifest;
 	bool rotate = m->kind == TRIB_KIND_ROTATE, rows = m->gz_len > 0;
@@ -166,7 +181,7 @@ static int take_small_blobs(struct work *w, struct trib_err *err)
 
 /* ---- whose history, and is it its turn ---- */
 
-static int check_identity(const struct work *w, struct trib_err *err)
+static int check_identity(struct work *w, struct trib_err *err)
 {
 	const struct trib_manifest *m = &w->j.manifest;
 	const struct trib_commitraw *c = &w->j.commit.c;
@@ -185,7 +200,7 @@ static int check_identity(const struct work *w, struct trib_err *err)
 	return 0;
 }
 
-static int check_sequence(const struct work *w, struct trib_err *err)
+static int check_sequence(struct work *w, struct trib_err *err)
 {
 	const struct trib_manifest *m = &w->j.manifest;
 	const struct trib_tip *t = w->tip;
@@ -207,7 +222,7 @@ static int check_sequence(const struct work *w, struct trib_err *err)
 }
 
 /* Claims that no commit may make, whatever came before. */
-static int check_claims(const struct work *w, struct trib_err *err)
+static int check_claims(struct work *w, struct trib_err *err)
 {
 	const struct trib_manifest *m = &w->j.manifest;
 	uint8_t empty[TRIB_SHA256_LEN];
@@ -246,7 +261,7 @@ static int check_group(struct work *w, struct trib_err *err)
 	return 0;
 }
 
-static int check_salt(const struct work *w, struct trib_err *err)
+static int check_salt(struct work *w, struct trib_err *err)
 {
 	const struct trib_tip *t = w->tip;
 
@@ -260,7 +275,7 @@ static int check_salt(const struct work *w, struct trib_err *err)
 /* ---- who signed ---- */
 
 /* D5.4: the same key, or the one a rotate named, or the enrolment key of a new incarnation. */
-static int check_turn(const struct work *w, struct trib_err *err)
+static int check_turn(struct work *w, struct trib_err *err)
 {
 	const struct trib_tip *t = w->tip;
 
@@ -274,8 +289,26 @@ static int check_turn(const struct work *w, struct trib_err *err)
 			 (unsigned long long)t->seq);
 }
 
+static struct trib_signer_cache *signers(struct work *w) { return w->trust->signers ? w->trust->signers : &w->own; }
+
+static int take_signer(struct work *w, struct trib_err *err)
+{
+	const struct trib_mf_blob *line = trib_manifest_blob(&w->j.manifest, "signer.pem");
+	const struct trib_signer *s;
+
+	/* take_blob has compared the bytes with the line's hash. */
+	if (!line)
+		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"signer.pem\"");
+	if (trib_signer_judge(signers(w), w->trust, trib_buf_span(&w->signer), line->sha256, &s, err) < 0)
+		return -1;
+	w->j.signer = s->id;
+	w->leaf = s->leaf; /* until the cache is asked again */
+	memcpy(w->signer_spki, s->spki, sizeof(w->signer_spki));
+	return 0;
+}
+
 /* The key that may sign next is judged now, as a signer would be: a history that names a worthless one would be at its end. */
-static int take_next(struct work *w, struct trib_signer_cache *c, struct trib_err *err)
+static int take_next(struct work *w, struct trib_err *err)
 {
 	const struct trib_mf_blob *line = trib_manifest_blob(&w->j.manifest, "next.pem");
 	const struct trib_signer *s;
@@ -284,7 +317,7 @@ static int take_next(struct work *w, struct trib_signer_cache *c, struct trib_er
 		return 0;
 	if (!line)
 		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"next.pem\"");
-	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->next), line->sha256, &s, err) < 0)
+	if (trib_signer_judge(signers(w), w->trust, trib_buf_span(&w->next), line->sha256, &s, err) < 0)
 		return trib_ctx(err, "next.pem");
 	if (memcmp(s->spki, w->signer_spki, TRIB_SHA256_LEN) == 0)
 		return trib_fail(err, TRIB_E_CERT, "next.pem holds the key that signs already");
@@ -292,7 +325,7 @@ static int take_next(struct work *w, struct trib_signer_cache *c, struct trib_er
 	return 0;
 }
 
-static int check_signature(struct work *w, const struct trib_cert *cert, struct trib_err *err)
+static int check_signature(struct work *w, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf payload = TRIB_BUF(TRIB_COMMIT_MAX), pem = TRIB_BUF(TRIB_SIG_MAX);
 	struct trib_commit *c = &w->j.commit;
@@ -303,26 +336,7 @@ static int check_signature(struct work *w, const struct trib_cert *cert, struct 
 	trib_commitraw_pem(&c->c, &pem);
 	if (trib_buf_check(&payload, "signed bytes", err) < 0 || trib_buf_check(&pem, "signature", err) < 0)
 		return -1;
-	return trib_sign_verify(trib_buf_span(&payload), trib_buf_span(&pem), cert, err);
-}
-
-static int check_signer(struct work *w, struct trib_err *err)
-{
-	TRIB_AUTO(trib_signer_cache) struct trib_signer_cache own = {0};
-	struct trib_signer_cache *c = w->trust->signers ? w->trust->signers : &own;
-	const struct trib_mf_blob *line = trib_manifest_blob(&w->j.manifest, "signer.pem");
-
-	/* take_blob has compared the bytes with the line's hash. */
-	if (!line)
-		return trib_fail(err, TRIB_E_TREE, "the manifest does not name \"signer.pem\"");
-	const struct trib_signer *s;
-	if (trib_signer_judge(c, w->trust, trib_buf_span(&w->signer), line->sha256, &s, err) < 0)
-		return -1;
-	w->j.signer = s->id;
-	memcpy(w->signer_spki, s->spki, sizeof(w->signer_spki));
-	if (check_turn(w, err) < 0 || check_signature(w, s->leaf, err) < 0)
-		return -1;
-	return take_next(w, c, err);
+	return trib_sign_verify(trib_buf_span(&payload), trib_buf_span(&pem), w->leaf, err);
 }
 
 /* ---- what changed ---- */
@@ -415,61 +429,103 @@ static int check_table_line(const struct trib_mf_table *line, struct trib_lanes_
 	return 0;
 }
 
-static int check_state(struct work *w, struct trib_err *err)
+static int digest(struct work *w, int (*fn)(struct work *w, struct trib_digester *d, struct trib_err *err), struct trib_err *err)
 {
-	TRIB_AUTO(trib_manifest) struct trib_manifest counts = {0};
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(w->salt.p, w->j.manifest.app);
+
+	if (!d)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
+	return fn(w, d, err);
+}
+
+static int digest_changes(struct work *w, struct trib_digester *d, struct trib_err *err)
+{
+	return trib_digest_changeset(d, &w->lanes, &w->j.schema, trib_buf_span(&w->j.changeset), &w->counts, err);
+}
+
+static int digest_moves(struct work *w, struct trib_digester *d, struct trib_err *err)
+{
+	return trib_digest_moves(d, &w->j.schema, trib_buf_span(&w->j.changeset), &w->moves, &w->counts, err);
+}
+
+static int take_moves(struct work *w, struct trib_err *err)
+{
+	if (w->trust->state_proven_later || !w->j.changeset.len)
+		return 0;
+	w->moved = digest(w, digest_moves, err) == 0;
+	return w->moved ? 0 : -1;
+}
+
+/* Carries w->lanes over the changeset. */
+static int move_lanes(struct work *w, struct trib_err *err)
+{
+	int done = w->moved ? trib_lanes_move(&w->lanes, &w->moves, err) : 0;
+
+	if (done || !w->j.changeset.len)
+		return done < 0 ? -1 : 0;
+	trib_manifest_release(&w->counts); /* what does not fit is told by going through it */
+	return digest(w, digest_changes, err);
+}
+
+static int check_lanes(struct work *w, struct trib_err *err)
+{
 	const struct trib_manifest *m = &w->j.manifest;
 	uint64_t ins = 0, upd = 0, del = 0;
-	uint8_t digest[TRIB_SHA256_LEN];
+	uint8_t sum[TRIB_SHA256_LEN];
 
-	if (w->j.changeset.len) {
-		TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(w->salt.p, m->app);
-
-		if (!d)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
-		if (trib_digest_changeset(d, &w->lanes, &w->j.schema, trib_buf_span(&w->j.changeset), &counts, err) < 0)
-			return -1;
-	}
+	if (move_lanes(w, err) < 0)
+		return -1;
 	if (m->ntables != w->lanes.ntables)
 		return trib_fail(err, TRIB_E_DIGEST, "the manifest counts %zu tables, the schema has %zu", m->ntables, w->lanes.ntables);
 	for (size_t i = 0; i < m->ntables; i++)
-		if (check_table_line(&m->tables[i], w->lanes.tables[i], &counts, err) < 0)
+		if (check_table_line(&m->tables[i], w->lanes.tables[i], &w->counts, err) < 0)
 			return -1;
-	trib_digest_overall(&w->lanes, m->app, digest);
-	if (memcmp(digest, m->digest, sizeof(digest)) != 0)
+	trib_digest_overall(&w->lanes, m->app, sum);
+	if (memcmp(sum, m->digest, sizeof(sum)) != 0)
 		return trib_fail(err, TRIB_E_DIGEST, "the overall digest is not that of its tables");
-	trib_manifest_counts(&counts, &ins, &upd, &del);
+	trib_manifest_counts(&w->counts, &ins, &upd, &del);
 	if (m->kind == TRIB_KIND_RESET && (upd || del))
 		return trib_fail(err, TRIB_E_FORMAT, "a reset starts from nothing, but this one updates or deletes rows");
 	return 0;
 }
 
-static int check_changes(struct work *w, struct trib_err *err)
+static int check_state(struct work *w, struct trib_err *err)
 {
 	static const struct trib_lanes nothing = {0};
 	bool reset = w->j.manifest.kind == TRIB_KIND_RESET && !w->continues;
 
-	if (take_changes(w, err) < 0)
-		return -1;
 	if (w->trust->state_proven_later)
 		return 0;
 	if (carry_lanes(w, reset ? &nothing : w->voids ? &w->tip->group_base : &w->tip->lanes, err) < 0)
 		return -1;
-	return check_state(w, err);
+	return check_lanes(w, err);
 }
 
 /* ---- the whole ---- */
 
-static int judge(struct work *w, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
-{
-	if (trib_commit_read(w->repo, oid, &w->j.commit, err) < 0 || check_parent(w, err) < 0 || check_tree_names(w, err) < 0 ||
-	    take_manifest(w, err) < 0 || check_identity(w, err) < 0 || check_sequence(w, err) < 0 || check_claims(w, err) < 0 ||
-	    check_group(w, err) < 0 || check_blob_list(w, err) < 0 || take_small_blobs(w, err) < 0)
-		return -1;
+enum {
+	ALONE = 1, /* needs nothing but the commit itself, and whose history it is */
+	PLACE = 2, /* needs the tip before it, or the caller's word on a certificate */
+	AHEAD = 4, /* only of use before the tip is known */
+};
+
+static const struct {
+	int (*run)(struct work *w, struct trib_err *err);
+	unsigned when;
+} steps[] = {
+	{take_commit, ALONE}, {check_parent, PLACE}, {check_tree_names, ALONE}, {take_manifest, ALONE}, {check_identity, ALONE}, {check_sequence, PLACE},
+	{check_claims, ALONE}, {check_group, PLACE}, {check_blob_list, ALONE}, {take_small_blobs, ALONE},
+	{take_signer, ALONE | PLACE}, {check_turn, PLACE}, {check_signature, ALONE}, {take_next, ALONE | PLACE},
 	/* From here on the bytes are known to be the node's own: only then is anything inflated. */
-	if (check_signer(w, err) < 0)
-		return -1;
-	return check_salt(w, err) < 0 ? -1 : check_changes(w, err);
+	{check_salt, PLACE}, {take_changes, ALONE}, {take_moves, AHEAD}, {check_state, PLACE},
+};
+
+static int run(struct work *w, unsigned when, struct trib_err *err)
+{
+	for (size_t i = 0; i < TRIB_COUNT(steps); i++)
+		if ((steps[i].when & when) && steps[i].run(w, err) < 0)
+			return -1;
+	return 0;
 }
 
 /* The tip after the judged commit. Takes w->lanes over. */
@@ -496,14 +552,81 @@ static int advance(struct work *w, struct trib_tip *ret, struct trib_err *err)
 	return 0;
 }
 
-int trib_judge(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_tip *tip,
-	       struct trib_judged *ret, struct trib_err *err)
+/* ---- ahead ---- */
+
+struct trib_fore {
+	struct work w;
+	uint8_t oid[TRIB_OID_LEN];
+	char *city, *node, *app;
+	bool self_signed, state_proven_later;
+};
+
+void trib_fore_free(struct trib_fore *f)
 {
-	struct work w = {.repo = repo, .trust = trust, .tip = tip};
+	if (!f)
+		return;
+	work_release(&f->w);
+	free(f->city);
+	free(f->node);
+	free(f->app);
+	free(f);
+}
+
+size_t trib_fore_size(const struct trib_fore *f)
+{
+	const struct work *w = &f->w;
+
+	return sizeof(*f) + w->j.commit.raw.cap + w->j.commit.manifest.cap + w->j.schema_bytes.cap + w->j.changeset.cap + w->signer.cap + w->next.cap +
+	       w->moves.ntables * sizeof(struct trib_lanes_table) + (w->j.manifest.ntables + w->counts.ntables) * sizeof(struct trib_mf_table);
+}
+
+const struct trib_commitraw *trib_fore_commit(const struct trib_fore *f) { return &f->w.j.commit.c; }
+
+int trib_judge_ahead(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_fore **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_fore) struct trib_fore *f = calloc(1, sizeof(*f));
+
+	if (!f || !(f->city = strdup(trust->city)) || !(f->node = strdup(trust->node)) || !(f->app = strdup(trust->app)))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	memcpy(f->oid, oid, sizeof(f->oid));
+	f->self_signed = trust->self_signed;
+	f->state_proven_later = trust->state_proven_later;
+	f->w.repo = repo;
+	f->w.oid = f->oid;
+	f->w.trust = trust;
+	if (run(&f->w, ALONE | AHEAD, err) < 0)
+		return -1;
+	*ret = f;
+	f = NULL;
+	return 0;
+}
+
+/* Was it looked at with these eyes? */
+static bool is_of(const struct trib_fore *f, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *t)
+{
+	return memcmp(f->oid, oid, TRIB_OID_LEN) == 0 && f->self_signed == t->self_signed && f->state_proven_later == t->state_proven_later &&
+	       strcmp(f->city, t->city) == 0 && strcmp(f->node, t->node) == 0 && strcmp(f->app, t->app) == 0;
+}
+
+int trib_judge_fore(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_fore *fore, struct trib_tip *tip,
+		    struct trib_judged *ret, struct trib_err *err)
+{
+	struct work w = {0};
 	struct trib_tip next = {0};
 	char hex[TRIB_OID_HEX + 1];
+	bool known = fore && is_of(fore, oid, trust);
 
-	if (judge(&w, oid, err) < 0 || advance(&w, &next, err) < 0) {
+	if (!known && !repo)
+		return trib_fail(err, TRIB_E_FAILED, "nothing is known of a commit of %s, and it cannot be read", trust->node);
+	if (known) {
+		w = fore->w;
+		fore->w = (struct work){0};
+	}
+	w.repo = repo;
+	w.oid = oid;
+	w.trust = trust;
+	w.tip = tip;
+	if (run(&w, known ? PLACE : ALONE | PLACE, err) < 0 || advance(&w, &next, err) < 0) {
 		trib_hex(hex, oid, TRIB_OID_LEN);
 		work_release(&w);
 		return trib_ctx(err, "verifying commit %.12s of %s", hex, trust->node);
@@ -514,4 +637,10 @@ int trib_judge(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const st
 	w.j = (struct trib_judged){0};
 	work_release(&w);
 	return 0;
+}
+
+int trib_judge(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_tip *tip,
+	       struct trib_judged *ret, struct trib_err *err)
+{
+	return trib_judge_fore(repo, oid, trust, NULL, tip, ret, err);
 }

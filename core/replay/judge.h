@@ -85,4 +85,22 @@ static inline void trib_judged_cleanup(struct trib_judged *j) { trib_judged_rele
 int trib_judge(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_tip *tip,
 	       struct trib_judged *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* ---- ahead: what needs no order ----
+ *
+ * Most of a judgement needs neither the commit before nor the state: objects and their hashes, the form of manifest and changeset, the signature, what the changeset
+ * does to a digest. It may be done earlier, in another thread (core/replay/ahead.h). A failure there means only that nothing is known: the judge then
+ * looks at everything itself, so that what it says never depends on what was done ahead. */
+struct trib_fore;
+void trib_fore_free(struct trib_fore *f);
+static inline void trib_fore_cleanup(struct trib_fore **f) { trib_fore_free(*f); }
+/* Of trust counts: city, node, app, self_signed, root, at, state_proven_later, signers. cert_ok is left to the judge. */
+int trib_judge_ahead(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_fore **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* About how much memory it holds. */
+size_t trib_fore_size(const struct trib_fore *f);
+/* The commit object, read and in form. Until `f` is used up. */
+const struct trib_commitraw *trib_fore_commit(const struct trib_fore *f);
+/* trib_judge with what is known already (NULL: nothing); `fore` is used up, to be freed by the caller. `repo` is not touched then, and may be NULL. */
+int trib_judge_fore(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], const struct trib_trust *trust, struct trib_fore *fore, struct trib_tip *tip,
+		    struct trib_judged *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
 #endif

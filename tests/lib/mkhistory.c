@@ -497,11 +497,37 @@ void mk_seal(struct mk *mk, struct mk_draft *d, uint8_t ret_oid[TRIB_OID_LEN])
 	ok(trib_repo_write(mk->repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), ret_oid, &err), &err);
 }
 
+/* The same verdict, in the same words, with what was found out before the tip was known. */
+static void judge_ahead(struct mk *mk, const uint8_t oid[TRIB_OID_LEN], const struct trib_tip *before, int said, const struct trib_err *why)
+{
+	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	TRIB_AUTO(trib_fore) struct trib_fore *fore = NULL;
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(2 * TRIB_LANES_MAX), want = TRIB_BUF(2 * TRIB_LANES_MAX);
+	struct trib_err err = {0};
+	bool known = trib_judge_ahead(mk->repo, oid, &mk->trust, &fore, &err) == 0;
+
+	if (said == 0 && !known)
+		fail_msg("right, but not ahead: %s", err.msg);
+	assert_int_equal(trib_tip_copy(before, &tip, &err), 0);
+	err = (struct trib_err){0};
+	assert_int_equal(trib_judge_fore(known ? NULL : mk->repo, oid, &mk->trust, fore, &tip, &j, &err), said);
+	if (said < 0 && (err.code != why->code || strcmp(err.msg, why->msg) != 0))
+		fail_msg("ahead: %s; alone: %s", err.msg, why->msg);
+	trib_tip_put(&own, &tip);
+	trib_tip_put(&want, said < 0 ? before : &mk->tip);
+	assert_true(trib_span_eq(trib_buf_span(&own), trib_buf_span(&want)));
+}
+
 int mk_judge(struct mk *mk, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
 
-	if (trib_judge(mk->repo, oid, &mk->trust, &mk->tip, &j, err) < 0)
+	ok(trib_tip_copy(&mk->tip, &before, err), err);
+	int said = trib_judge(mk->repo, oid, &mk->trust, &mk->tip, &j, err);
+	judge_ahead(mk, oid, &before, said, err);
+	if (said < 0)
 		return -1;
 	return trib_repo_ref_set(mk->repo, "refs/heads/main", oid, err);
 }

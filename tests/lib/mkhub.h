@@ -373,16 +373,26 @@ static int mkhub_collect(void *ctx, const struct trib_finding *f, struct trib_er
 	return 0;
 }
 
-TRIB_UNUSED static struct trib_audit_totals mkhub_audit(struct mkhub *h, struct mkhub_found *f)
+static struct trib_audit_totals mkhub_audit_with(struct mkhub *h, unsigned jobs, struct mkhub_found *f)
 {
 	struct trib_audit *a = NULL;
 	struct trib_audit_totals t;
 	*f = (struct mkhub_found){0};
-	HUB_OK(trib_audit_run(&h->hub, true, &a, err));
+	HUB_OK(trib_audit_run(&h->hub, &(struct trib_audit_how){.quiet = true, .jobs = jobs}, &a, err));
 	HUB_OK(trib_audit_findings(a, mkhub_collect, f, err));
 	trib_audit_totals(a, &t);
 	assert_int_equal(t.findings, f->n);
 	trib_audit_free(a);
+	return t;
+}
+
+/* One thread and three find the same, in the same order. */
+TRIB_UNUSED static struct trib_audit_totals mkhub_audit(struct mkhub *h, struct mkhub_found *f)
+{
+	struct mkhub_found alone;
+	struct trib_audit_totals t = mkhub_audit_with(h, 1, &alone), more = mkhub_audit_with(h, 3, f);
+	assert_string_equal(alone.text, f->text);
+	assert_memory_equal(&t, &more, sizeof(t));
 	return t;
 }
 

@@ -54,7 +54,7 @@ static const char *audit(void)
 {
 	struct trib_audit *a = NULL;
 	findings[0] = '\0';
-	HUB_OK(trib_audit_run(&hub.hub, true, &a, err));
+	HUB_OK(trib_audit_run(&hub.hub, &(struct trib_audit_how){.quiet = true}, &a, err));
 	HUB_OK(trib_audit_findings(a, collect, NULL, err));
 	trib_audit_free(a);
 	return findings;
