@@ -201,6 +201,15 @@ static int check_verdicts(struct trib_audit *a, struct trib_city *c, uint64_t up
 	return row < 0 ? -1 : 0;
 }
 
+/* Results lie by leaf and are asked for by commit from here on; trib_audit_seal takes the index away. */
+static int index_results(struct trib_audit *a, struct trib_err *err)
+{
+	for (size_t i = 0; i < a->made.ncities; i++)
+		if (trib_db_exec(a->made.cities[i].db, "CREATE INDEX _t_result_of ON _t_result(node, seq)", err))
+			return -1;
+	return 0;
+}
+
 /* A verdict in the log that nothing derives: of a history that is whole, and from below where all files stand. */
 static int check_unfounded(struct trib_audit *a, struct trib_err *err)
 {
@@ -233,7 +242,7 @@ int trib_audit_city(struct trib_audit *a, struct trib_err *err)
 	for (size_t i = 0; i < a->made.ncities; i++)
 		if (check_verdicts(a, &a->made.cities[i], a->size, err))
 			return -1;
-	return check_unfounded(a, err);
+	return index_results(a, err) || check_unfounded(a, err) ? -1 : 0;
 }
 
 /* ---- the derived files as the real ones ---- */
@@ -248,7 +257,7 @@ static int drop_told(struct trib_audit *a, struct trib_city *c, struct trib_err 
 	while ((row = trib_db_step(a->own, st, err)) > 0)
 		if (trib_audit_exec(c->db, err, "DELETE FROM _t_result WHERE node = ? AND seq = ?", "si", text(st, 0), sqlite3_column_int64(st, 1)))
 			return -1;
-	return row < 0 ? -1 : trib_db_exec(c->db, "COMMIT", err);
+	return row < 0 ? -1 : trib_db_exec(c->db, "DROP INDEX _t_result_of; COMMIT", err);
 }
 
 static int sync_file(const char *path, struct trib_err *err)
