@@ -2,13 +2,14 @@
  *
  *   history make STATE COMMITS ROWS              appends signed commits of ROWS new rows of workload W's table visit to an office's history, without a
  *                                                database behind them; what the agent makes, but for the fsync of each object
- *   history judge REPO HUB NODE APP hashes|digests  judges every commit that the hub's log holds, in its order, in REPO: signatures, hashes and chain, or also
- *                                                the digests derived from every changeset. Prints the number of commits. */
+ *   history judge REPO HUB NODE APP hashes|digests JOBS  judges every commit that the hub's log holds, in its order, in REPO, with JOBS threads: signatures, hashes
+ *                                                and chain, or also the digests derived from every changeset. Prints the number of commits. */
 #include <err.h>
 
 #include "agent/outbox_impl.h"
 #include "core/base/clock.h"
 #include "core/format/gzip.h"
+#include "core/replay/ahead.h"
 #include "core/replay/signer.h"
 #include "core/trust/merkle.h"
 #include "hub/hubdb.h"
@@ -95,7 +96,28 @@ static void make(const char *dir, size_t commits, unsigned rows)
 
 /* ---- judge ---- */
 
-static void judge(const char *path, const char *hub_dir, const char *node, const char *app, bool digests)
+struct feed { sqlite3_stmt *st; const char *repo, *node, *app; };
+
+static bool next(void *ctx, struct trib_ahead_job *ret)
+{
+	struct feed *f = ctx;
+	if (sqlite3_step(f->st) != SQLITE_ROW)
+		return false;
+	snprintf(ret->node, sizeof(ret->node), "%s", f->node);
+	snprintf(ret->app, sizeof(ret->app), "%s", f->app);
+	memcpy(ret->oid, sqlite3_column_blob(f->st, 0), TRIB_OID_LEN);
+	ret->at = trib_now();
+	return (ret->repo = strdup(f->repo)) != NULL;
+}
+
+static void select_held(struct trib_hubdb *db, const char *node, const char *app, sqlite3_stmt **ret)
+{
+	MUST(trib_db_prepare(db->db, "SELECT oid FROM held WHERE node = ? AND app = ? ORDER BY seq", ret, &e));
+	sqlite3_bind_text(*ret, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(*ret, 2, app, -1, SQLITE_STATIC);
+}
+
+static void judge(const char *path, const char *hub_dir, const char *node, const char *app, bool digests, unsigned jobs)
 {
 	TRIB_AUTO(trib_hub) struct trib_hub hub = {0};
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
@@ -103,19 +125,26 @@ static void judge(const char *path, const char *hub_dir, const char *node, const
 	TRIB_AUTO(trib_signer_cache) struct trib_signer_cache signers = {0};
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *ahead_of = NULL;
+	TRIB_AUTO(trib_ahead) struct trib_ahead *ahead = NULL;
 	size_t n = 0;
 	int row;
 	MUST(trib_hub_open(hub_dir, &hub, &e));
 	MUST(trib_repo_open(path, false, &repo, &e));
 	MUST(trib_hubdb_open(&hub, false, &db, &e));
-	MUST(trib_db_prepare(db.db, "SELECT oid FROM held WHERE node = ? AND app = ? ORDER BY seq", &st, &e));
-	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
+	select_held(&db, node, app, &st);
+	select_held(&db, node, app, &ahead_of);
+	struct feed feed = {.st = ahead_of, .repo = path, .node = node, .app = app};
 	struct trib_trust trust = {.city = hub.city, .node = node, .app = app, .root = hub.root, .at = trib_now(), .incarnation = UINT64_MAX,
 				   .state_proven_later = !digests, .signers = &signers};
+	if (jobs > 1) {
+		MUST(trib_ahead_new(jobs, &trust, &ahead, &e));
+		trib_ahead_from(ahead, next, &feed);
+	}
 	for (; (row = trib_db_step(db.db, st, &e)) > 0; n++) {
 		TRIB_AUTO(trib_judged) struct trib_judged j = {0};
-		MUST(trib_judge(repo, sqlite3_column_blob(st, 0), &trust, &tip, &j, &e));
+		TRIB_AUTO(trib_fore) struct trib_fore *fore = ahead ? trib_ahead_take(ahead, node, app, sqlite3_column_blob(st, 0)) : NULL;
+		MUST(trib_judge_fore(repo, sqlite3_column_blob(st, 0), &trust, fore, &tip, &j, &e));
 	}
 	MUST(row);
 	printf("%zu\n", n);
@@ -126,9 +155,9 @@ int main(int argc, char **argv)
 	MUST(trib_repo_lib_init(&e));
 	if (argc == 5 && strcmp(argv[1], "make") == 0)
 		make(argv[2], strtoul(argv[3], NULL, 10), (unsigned)strtoul(argv[4], NULL, 10));
-	else if (argc == 7 && strcmp(argv[1], "judge") == 0)
-		judge(argv[2], argv[3], argv[4], argv[5], strcmp(argv[6], "digests") == 0);
+	else if (argc == 8 && strcmp(argv[1], "judge") == 0)
+		judge(argv[2], argv[3], argv[4], argv[5], strcmp(argv[6], "digests") == 0, (unsigned)strtoul(argv[7], NULL, 10));
 	else
-		errx(2, "usage: history make STATE COMMITS ROWS, or history judge REPO HUB NODE APP hashes|digests");
+		errx(2, "usage: history make STATE COMMITS ROWS, or history judge REPO HUB NODE APP hashes|digests JOBS");
 	return 0;
 }
