@@ -6,7 +6,7 @@
 
 #include "agent/capture/baseline.h"
 #include "agent/capture/digests.h"
-#include "agent/capture/vfs.h"
+#include "agent/capture/kept.h"
 #include "agent/private.h"
 #include "core/trust/hash.h"
 
@@ -156,6 +156,8 @@ int trib_pending_commit_both(struct trib_state *s, struct trib_delta *d, const u
 		return -1;
 	h.page_size = d->page_size;
 	h.page_count = d->page_count;
+	if (trib_kept_flush(d, err))
+		return -1;
 	if (fstat(d->fd, &st))
 		return trib_fail_errno(err, "reading %s", d->path);
 	uint64_t slot = TRIB_SLOT_HEAD + d->page_size, used = st.st_size > TRIB_PENDING_HEAD ? (uint64_t)st.st_size - TRIB_PENDING_HEAD : 0;

@@ -13,7 +13,7 @@
 #include "agent/capture/mark.h"
 #include "agent/state.h"
 
-/* The pages of a new state that differ from the baseline: filled by the snapshot, kept in a file (state/pending.tmp), never whole in memory. */
+/* The pages of a new state that differ from the baseline: filled by the snapshot, kept in memory up to a limit (kept.h), beyond it in a file (state/pending.tmp). */
 struct trib_delta {
 	uint32_t page_size;
 	uint32_t page_count;      /* of the new state */
@@ -22,6 +22,8 @@ struct trib_delta {
 	uint32_t nchanged;        /* pages kept */
 	uint32_t *pgno;           /* rising */
 	uint64_t *offset;         /* place of each page in the pages file */
+	uint8_t **block;          /* the first nmem pages with their slots: not in the file until trib_pending_commit */
+	uint32_t nblocks, nmem;
 	char *path;               /* the pages file: state/pending.tmp, header space reserved; NULL: none (fd means nothing then) */
 	int fd;
 	uint32_t nread;           /* pages read */

@@ -1,6 +1,6 @@
 /* raw.h: the live file's pages compared with the baseline's as they lie on the disk (D4.2); internal to agent/capture.
  *
- * Pages are read through SQLite's own file objects, 1 MiB at a time; those that differ go straight into the pages file. Nothing here
+ * Pages are read through SQLite's own file objects, 1 MiB at a time; those that differ are kept (kept.h). Nothing here
  * locks: the caller holds a read transaction (rollback mode: SHARED; WAL: a read mark), or proves afterwards that nothing moved.
  * A second thread compares while the first one reads: SQLite is called by the caller's thread alone. */
 #ifndef TRIB_RAW_H
@@ -22,7 +22,7 @@ struct trib_raw {
 	sqlite3_file *wal;     /* NULL: every page is in the file */
 	const uint32_t *frame; /* by page number, page_count + 1 of them: the last frame that holds the page, 0 = none */
 };
-/* Fills the delta: rising page numbers and their places in d->fd. *ret is TRIB_RAW_REFUSED when a page is neither in the file nor in the -wal. */
+/* Fills the delta: rising page numbers and their places. *ret is TRIB_RAW_REFUSED when a page is neither in the file nor in the -wal. */
 int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Looks only at the pages that `from->frame` names. */

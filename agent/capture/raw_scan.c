@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "agent/capture/kept.h"
 #include "agent/capture/raw.h"
 
 #define CHUNK TRIB_MIB /* a multiple of every page size */
@@ -18,9 +19,9 @@ struct keeper {
 	const struct trib_base *base;
 	struct trib_delta *d;
 	uint32_t page_size, room; /* of d->pgno and d->offset */
-	uint8_t *out;             /* slots not yet written */
+	uint8_t *out;             /* slots not yet written to the file */
 	size_t nout;
-	uint64_t out_at;          /* place of out in the pages file */
+	uint64_t out_at;          /* their place there */
 };
 
 struct pipe {
@@ -43,7 +44,6 @@ static int flush(struct keeper *k, struct trib_err *err)
 {
 	if (k->nout && trib_fs_pwrite_all(k->d->fd, k->out, k->nout, (off_t)k->out_at, err))
 		return trib_ctx(err, "writing %s", k->d->path);
-	k->out_at += k->nout;
 	k->nout = 0;
 	return 0;
 }
@@ -66,18 +66,35 @@ static int more_room(struct keeper *k, struct trib_err *err)
 	return 0;
 }
 
-static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct trib_err *err)
+/* Room for the next slot among those that go to the file. */
+static uint8_t *slot_of_file(struct keeper *k, uint64_t at, struct trib_err *err)
 {
 	size_t slot = TRIB_SLOT_HEAD + (size_t)k->page_size;
-	if (more_room(k, err) || (k->nout + slot > CHUNK && flush(k, err)))
+	if (k->nout + slot > CHUNK && flush(k, err))
+		return NULL;
+	if (!k->nout)
+		k->out_at = at;
+	k->nout += slot;
+	return k->out + k->nout - slot;
+}
+
+static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct trib_err *err)
+{
+	struct trib_delta *d = k->d;
+	if (more_room(k, err))
 		return -1;
-	uint8_t *to = k->out + k->nout;
+	uint64_t at = TRIB_PENDING_HEAD + (uint64_t)d->nchanged * (TRIB_SLOT_HEAD + k->page_size);
+	bool full;
+	uint8_t *to = trib_kept_slot(d, k->page_size, &full);
+	if (!to && !full)
+		return oom(err);
+	if (!to && !(to = slot_of_file(k, at, err)))
+		return -1;
 	memset(to, 0, TRIB_SLOT_HEAD);
 	trib_put_be32(to, pgno);
 	memcpy(to + TRIB_SLOT_HEAD, page, k->page_size);
-	k->d->pgno[k->d->nchanged] = pgno;
-	k->d->offset[k->d->nchanged++] = k->out_at + k->nout + TRIB_SLOT_HEAD;
-	k->nout += slot;
+	d->pgno[d->nchanged] = pgno;
+	d->offset[d->nchanged++] = at + TRIB_SLOT_HEAD;
 	return 0;
 }
 
@@ -274,11 +291,7 @@ static int read_chunk(const struct trib_raw *from, const struct chunk *c, enum t
 
 static int empty_pages(struct trib_delta *d, struct trib_err *err)
 {
-	free(d->pgno);
-	free(d->offset);
-	d->pgno = NULL;
-	d->offset = NULL;
-	d->nchanged = 0;
+	trib_kept_forget(d);
 	if (ftruncate(d->fd, 0) || ftruncate(d->fd, TRIB_PENDING_HEAD))
 		return trib_fail_errno(err, "emptying %s", d->path);
 	return 0;
@@ -288,7 +301,7 @@ int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, str
 {
 	if (empty_pages(d, err))
 		return -1;
-	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size, .out_at = TRIB_PENDING_HEAD}};
+	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size}};
 	uint32_t step = (uint32_t)(CHUNK / from->page_size);
 	int rc = pipe_start(&p, (uint64_t)from->page_count * from->page_size > ALONE_MAX, err);
 	*ret = TRIB_RAW_DONE;
@@ -311,7 +324,7 @@ int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, str
 	uint32_t lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / from->page_size) + 1, looked = 0;
 	if (empty_pages(d, err))
 		return -1;
-	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size, .out_at = TRIB_PENDING_HEAD}};
+	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size}};
 	int rc = pipe_start(&p, false, err);
 	*ret = TRIB_RAW_DONE;
 	for (uint64_t pgno = 1; pgno <= from->page_count && !rc && *ret == TRIB_RAW_DONE; pgno++) {

@@ -3,6 +3,7 @@
 #include <sys/vfs.h>
 #include <time.h>
 
+#include "agent/capture/kept.h"
 #include "agent/capture/raw.h"
 #include "agent/capture/rows.h"
 #include "core/base/clock.h"
@@ -20,8 +21,7 @@ void trib_delta_release(struct trib_delta *d)
 		(void)unlink(d->path); /* not committed: nothing needs it */
 	}
 	free(d->path);
-	free(d->pgno);
-	free(d->offset);
+	trib_kept_forget(d);
 	*d = (struct trib_delta){.fd = -1};
 }
 
@@ -193,11 +193,7 @@ static int read_by(const struct look *l, enum trib_way way, struct trib_source *
 		if (l->opts->way != TRIB_WAY_AUTO && way != TRIB_WAY_BACKUP)
 			return trib_fail(err, TRIB_E_USAGE, "it cannot be read by the way %s", words[way]);
 		way = TRIB_WAY_BACKUP;
-		free(d->pgno);
-		free(d->offset);
-		d->pgno = NULL;
-		d->offset = NULL;
-		d->nchanged = 0;
+		trib_kept_forget(d);
 		rc = backup(src, l->base, d, err);
 		*ret = TRIB_RAW_DONE;
 	}

@@ -1,4 +1,4 @@
-#include "agent/capture/vfs.h"
+#include "agent/capture/kept.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,7 +224,7 @@ static const sqlite3_io_methods sink_methods = {
 
 /* ---- overlay ---- */
 
-static bool find_kept(const struct trib_delta *d, uint32_t pgno, uint64_t *ret_offset)
+static bool find_kept(const struct trib_delta *d, uint32_t pgno, uint32_t *ret)
 {
 	uint32_t lo = 0, hi = d ? d->nchanged : 0;
 	while (lo < hi) {
@@ -236,7 +236,7 @@ static bool find_kept(const struct trib_delta *d, uint32_t pgno, uint64_t *ret_o
 	}
 	if (!d || lo == d->nchanged || d->pgno[lo] != pgno)
 		return false;
-	*ret_offset = d->offset[lo];
+	*ret = lo;
 	return true;
 }
 
@@ -248,28 +248,29 @@ static void patch_header(uint8_t *page, uint32_t page_count)
 	memcpy(page + 92, page + 24, 4);
 }
 
+static int overlay_bytes(const struct trib_overlay *o, uint32_t pgno, size_t in, size_t n, uint8_t *p)
+{
+	struct trib_err err;
+	uint32_t kept;
+	if (find_kept(o->delta, pgno, &kept))
+		return trib_kept_read(o->delta, kept, in, n, p, &err) ? SQLITE_IOERR_READ : SQLITE_OK;
+	if (o->base.page_size == o->page_size && pgno <= o->base.page_count)
+		return trib_fs_pread_all(o->base.fd, p, n, (off_t)((uint64_t)(pgno - 1) * o->page_size + in), &err) ? SQLITE_IOERR_READ : SQLITE_OK;
+	if ((uint64_t)(pgno - 1) * o->page_size > TRIB_LOCK_BYTE_AT || (uint64_t)pgno * o->page_size <= TRIB_LOCK_BYTE_AT)
+		return SQLITE_IOERR_READ;
+	memset(p, 0, n);
+	return SQLITE_OK;
+}
+
 /* n bytes at `in` of one page. */
 static int overlay_part(const struct trib_overlay *o, uint32_t pgno, size_t in, size_t n, uint8_t *p)
 {
-	struct trib_err err;
-	uint64_t at;
-	int fd;
-	if (find_kept(o->delta, pgno, &at)) {
-		fd = o->delta->fd;
-	} else if (o->base.page_size == o->page_size && pgno <= o->base.page_count) {
-		fd = o->base.fd;
-		at = (uint64_t)(pgno - 1) * o->page_size;
-	} else if ((uint64_t)(pgno - 1) * o->page_size <= TRIB_LOCK_BYTE_AT && (uint64_t)pgno * o->page_size > TRIB_LOCK_BYTE_AT) {
-		memset(p, 0, n);
-		return SQLITE_OK;
-	} else {
-		return SQLITE_IOERR_READ;
-	}
-	if (pgno != 1 || in >= 100)
-		return trib_fs_pread_all(fd, p, n, (off_t)(at + in), &err) ? SQLITE_IOERR_READ : SQLITE_OK;
 	uint8_t head[100];
-	if (trib_fs_pread_all(fd, head, sizeof(head), (off_t)at, &err) || trib_fs_pread_all(fd, p, n, (off_t)(at + in), &err))
-		return SQLITE_IOERR_READ;
+	int rc = overlay_bytes(o, pgno, in, n, p);
+	if (rc || pgno != 1 || in >= sizeof(head))
+		return rc;
+	if ((rc = overlay_bytes(o, pgno, 0, sizeof(head), head)))
+		return rc;
 	patch_header(head, o->page_count);
 	memcpy(p, head + in, n < sizeof(head) - in ? n : sizeof(head) - in);
 	return SQLITE_OK;

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "agent/capture/kept.h"
 #include "agent/capture/raw.h"
 #include "tests/lib/scratch.h"
 
@@ -96,7 +97,7 @@ static struct kept take(struct scratch *x, enum trib_way way)
 	assert_int_equal(pages, d.page_count);
 	for (uint32_t i = 0; i < k.n; i++) {
 		k.pgno[i] = d.pgno[i];
-		OK(trib_fs_pread_all(d.fd, k.pages + (size_t)i * k.page_size, k.page_size, (off_t)d.offset[i], err));
+		OK(trib_kept_read(&d, i, 0, k.page_size, k.pages + (size_t)i * k.page_size, err));
 	}
 	trib_delta_release(&d);
 	return k;
@@ -374,12 +375,35 @@ static void only_an_untouched_file_is_skipped(void **state)
 	assert_string_equal(way_with(x, &m), "wal-raw"); /* without a baseline the mark means nothing */
 }
 
+static void what_memory_does_not_hold_is_in_the_file(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_delta d = {.fd = -1};
+	uint64_t pages;
+	program(x, "CREATE TABLE t(id INTEGER PRIMARY KEY, v);" FILL(40000, 900), false);
+	struct kept a = take(x, TRIB_WAY_LOCKED), b = take(x, TRIB_WAY_BACKUP);
+	same_kept(&a, &b);
+	OK(trib_snapshot(&x->s, &d, &pages, err));
+	assert_true(d.nmem > 0 && d.nmem < d.nchanged);
+	assert_true((size_t)d.nmem * d.page_size <= TRIB_KEPT_MAX);
+	OK(trib_kept_flush(&d, err));
+	for (uint32_t i = 0; i < d.nchanged; i++) {
+		uint8_t slot[TRIB_SLOT_HEAD + 4096];
+		OK(trib_fs_pread_all(d.fd, slot, sizeof(slot), (off_t)d.offset[i] - TRIB_SLOT_HEAD, err));
+		assert_int_equal(trib_be32(slot), d.pgno[i]);
+		assert_memory_equal(slot + TRIB_SLOT_HEAD, a.pages + (size_t)i * a.page_size, a.page_size);
+	}
+	trib_delta_release(&d);
+	kept_free(&a);
+	kept_free(&b);
+}
+
 static void a_full_disk_is_told_by_either_thread(void **state)
 {
 	struct scratch *x = *state;
 	struct rlimit was, small;
 	char tmp[128];
-	program(x, "CREATE TABLE t(id INTEGER PRIMARY KEY, v);" FILL(9000, 900), false);
+	program(x, "CREATE TABLE t(id INTEGER PRIMARY KEY, v);" FILL(40000, 900), false); /* more than is kept in memory */
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
 	small = (struct rlimit){.rlim_cur = 1 << 20, .rlim_max = was.rlim_max};
 	(void)signal(SIGXFSZ, SIG_IGN);
@@ -412,6 +436,7 @@ int main(void)
 		T(a_scan_without_lock_notices_writers),
 		T(a_file_put_in_its_place_is_noticed),
 		T(only_an_untouched_file_is_skipped),
+		T(what_memory_does_not_hold_is_in_the_file),
 		T(a_full_disk_is_told_by_either_thread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
