@@ -68,27 +68,41 @@ static int decode(struct trib_span row, bool partial, struct trib_value *v, size
 	return r.rest.n ? trib_fail(err, TRIB_E_DB, "temporary space gave back another row") : 0;
 }
 
-static int write_row(struct writer *w, const struct trib_hit *h, enum trib_op op, bool bag, struct trib_err *err)
+/* A row that is whole on its only side stands in the changeset as it stands in the store. */
+static int copy_row(struct writer *w, const struct trib_hit *h, enum trib_op op, bool bag, struct trib_err *err)
+{
+	struct trib_value count = {.type = TRIB_INT, .i = op == TRIB_DELETE ? h->was : h->is};
+	if (ready(w, err))
+		return -1;
+	struct trib_buf *b = &w->e->cur->changeset;
+	trib_cs_put_encoded(b, op, op == TRIB_DELETE ? h->old : h->new);
+	if (bag)
+		trib_value_put(b, &count);
+	return trib_buf_check(b, "changeset", err);
+}
+
+static int write_update(struct writer *w, const struct trib_hit *h, bool bag, struct trib_err *err)
 {
 	const struct trib_emit_table *t = w->t;
 	size_t n = bag ? t->ncol - 1 : t->ncol;
-	bool partial = t->partial && op == TRIB_UPDATE;
-	struct trib_buf *b;
-	if ((op != TRIB_INSERT && decode(h->old, partial, w->old, n, err)) || (op != TRIB_DELETE && decode(h->new, partial, w->new, n, err)) || ready(w, err))
+	if (decode(h->old, t->partial, w->old, n, err) || decode(h->new, t->partial, w->new, n, err) || ready(w, err))
 		return -1;
 	if (bag) {
 		w->old[n] = (struct trib_value){.type = TRIB_INT, .i = h->was};
 		w->new[n] = (struct trib_value){.type = TRIB_INT, .i = h->is};
 	}
-	b = &w->e->cur->changeset;
-	if (op == TRIB_DELETE)
-		trib_cs_put_delete(b, t->ncol, w->old);
-	else if (op == TRIB_INSERT)
-		trib_cs_put_insert(b, t->ncol, w->new);
-	else if (!trib_cs_put_update(b, t->ncol, t->pk, w->old, w->new))
+	struct trib_buf *b = &w->e->cur->changeset;
+	if (!trib_cs_put_update(b, t->ncol, t->pk, w->old, w->new))
 		return trib_fail(err, TRIB_E_DB, "an update that changes nothing");
-	w->e->ret->rows_found++;
 	return trib_buf_check(b, "changeset", err);
+}
+
+static int write_row(struct writer *w, const struct trib_hit *h, enum trib_op op, bool bag, struct trib_err *err)
+{
+	if (op == TRIB_UPDATE ? write_update(w, h, bag, err) : copy_row(w, h, op, bag, err))
+		return -1;
+	w->e->ret->rows_found++;
+	return 0;
 }
 
 static int write_all(struct writer *w, struct trib_store *s, enum trib_pass pass, bool bag, struct trib_err *err)

@@ -52,7 +52,7 @@ static const char *const store_sql[NSQL] = {
 
 struct trib_store {
 	struct table t[NTABLES];
-	struct chunk *chunks;
+	struct chunk *chunks, *spare; /* spare: of tables before, CHUNK each */
 	size_t used, memory;    /* bytes in memory, and the most */
 	uint64_t seed;
 	bool spilled;           /* this table's rows are in db */
@@ -68,13 +68,19 @@ static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out 
 
 /* ---- in memory ---- */
 
-static void forget(struct trib_store *s)
+static void free_chunks(struct chunk **list)
 {
-	while (s->chunks) {
-		struct chunk *c = s->chunks;
-		s->chunks = c->before;
+	while (*list) {
+		struct chunk *c = *list;
+		*list = c->before;
 		free(c);
 	}
+}
+
+static void forget(struct trib_store *s)
+{
+	free_chunks(&s->chunks);
+	free_chunks(&s->spare);
 	for (int i = 0; i < NTABLES; i++) {
 		free(s->t[i].rows);
 		free(s->t[i].heads);
@@ -83,12 +89,35 @@ static void forget(struct trib_store *s)
 	s->used = 0;
 }
 
+/* Forgets the rows and keeps their room: what the kernel gave and zeroed once serves the next table. */
+static void forget_rows(struct trib_store *s)
+{
+	while (s->chunks) {
+		struct chunk *c = s->chunks;
+		s->chunks = c->before;
+		c->before = s->spare;
+		if (c->cap == CHUNK)
+			s->spare = c;
+		else
+			free(c);
+	}
+	s->used = 0;
+	for (int i = 0; i < NTABLES; i++) {
+		struct table *t = &s->t[i];
+		free(t->heads);
+		*t = (struct table){.rows = t->rows, .cap = t->cap};
+		s->used += t->cap * sizeof(*t->rows);
+	}
+}
+
 static uint8_t *room_for(struct trib_store *s, size_t n)
 {
 	if (!s->chunks || s->chunks->cap - s->chunks->n < n) {
 		size_t cap = n > CHUNK ? n : CHUNK;
-		struct chunk *c = malloc(sizeof(*c) + cap);
-		if (!c)
+		struct chunk *c = n > CHUNK ? NULL : s->spare;
+		if (c)
+			s->spare = c->before;
+		else if (!(c = malloc(sizeof(*c) + cap)))
 			return NULL;
 		*c = (struct chunk){.before = s->chunks, .cap = cap};
 		s->chunks = c;
@@ -296,7 +325,7 @@ int trib_store_new(size_t memory, struct trib_store **ret, struct trib_err *err)
 
 int trib_store_reset(struct trib_store *s, struct trib_err *err)
 {
-	forget(s);
+	forget_rows(s);
 	for (size_t i = 0; i < NSQL; i++)
 		sqlite3_reset(s->st[i]);
 	bool was = s->spilled;

@@ -68,6 +68,8 @@ int trib_cs_check(struct trib_span bytes, uint64_t *ret_changes, struct trib_err
 void trib_cs_put_table(struct trib_buf *b, struct trib_span name, size_t ncol, const uint8_t *pk);
 void trib_cs_put_delete(struct trib_buf *b, size_t ncol, const struct trib_value *old);
 void trib_cs_put_insert(struct trib_buf *b, size_t ncol, const struct trib_value *new_row);
+/* A delete or an insert whose values are encoded already (F2), ncol of them. */
+void trib_cs_put_encoded(struct trib_buf *b, enum trib_op op, struct trib_span row);
 /* Writes the minimal update: key and differing columns. Returns false (and writes nothing) when no
  * non-key column differs. */
 bool trib_cs_put_update(struct trib_buf *b, size_t ncol, const uint8_t *pk, const struct trib_value *old,
