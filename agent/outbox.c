@@ -396,10 +396,23 @@ static int add_counts(struct trib_manifest *sum, const struct trib_manifest *par
 	return 0;
 }
 
-int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err)
+/* From what the brake saw. */
+static int preview_moved(const struct trib_capture *c, struct trib_manifest *ret, struct trib_err *err)
+{
+	for (size_t i = 0; i < c->nmoved; i++) {
+		const struct trib_moved *m = &c->moved[i];
+		if (m->rows > INT64_MAX)
+			return trib_fail(err, TRIB_E_DIGEST, "table %s: more rows removed than are there", m->table);
+		struct trib_mf_table t = {.name = (char *)m->table, .rows = m->rows, .inserted = m->inserted, .updated = m->updated, .deleted = m->deleted};
+		if (trib_manifest_add_table(ret, &t, err))
+			return -1;
+	}
+	return 0;
+}
+
+static int preview_parts(const struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
-	uint64_t hidden = 0;
 	if (trib_lanes_copy(&s->tip.lanes, &lanes, err))
 		return -1;
 	for (size_t i = 0; i < c->nparts; i++) {
@@ -417,6 +430,14 @@ int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, stru
 		const struct trib_lanes_table *t = trib_lanes_find(&lanes, ret->tables[i].name);
 		ret->tables[i].rows = t ? t->rows : 0;
 	}
+	return 0;
+}
+
+int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err)
+{
+	uint64_t hidden = 0;
+	if (c->nmoved ? preview_moved(c, ret, err) : preview_parts(s, c, ret, err))
+		return -1;
 	for (size_t i = 0; i < c->hidden.nparts; i++) {
 		uint64_t n = 0;
 		if (c->hidden.parts[i].changeset.len && trib_cs_check(trib_buf_span(&c->hidden.parts[i].changeset), &n, err))

@@ -124,42 +124,37 @@ int trib_find_renames(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, 
 	return 0;
 }
 
-/* ---- the brake ---- */
+/* ---- what changed, table by table ---- */
 
-struct moved { /* rows of one table, its bag included */
-	char *folded;
-	uint64_t gone, come;
-};
-
-struct moves {
-	struct moved *m;
-	size_t n;
-};
-static void moves_cleanup(struct moves *v)
+void trib_tally_release(struct trib_tally *v)
 {
-	for (size_t i = 0; i < v->n; i++)
-		free(v->m[i].folded);
-	free(v->m);
+	free(v->t);
+	*v = (struct trib_tally){0};
 }
 
-static struct moved *moved_of(struct moves *v, struct trib_span name)
+/* The place of the table in the list. */
+static int place(struct trib_tally *v, const struct trib_lanes *was, struct trib_span name, size_t *ret, struct trib_err *err)
 {
-	if (trib_is_bag(name))
-		name = trib_span(name.p + strlen(TRIB_BAG_PREFIX), name.n - strlen(TRIB_BAG_PREFIX));
 	for (size_t i = 0; i < v->n; i++)
-		if (trib_fold_cmp(trib_span_str(v->m[i].folded), name) == 0)
-			return &v->m[i];
-	struct moved *grown = reallocarray(v->m, v->n + 1, sizeof(*grown));
+		if (trib_fold_cmp(trib_span_str(v->t[i].m.table), name) == 0) {
+			*ret = i;
+			return 0;
+		}
+	struct trib_touched *grown = name.n <= TRIB_LANES_NAME_MAX ? reallocarray(v->t, v->n + 1, sizeof(*grown)) : NULL;
 	if (!grown)
-		return NULL;
-	v->m = grown;
-	struct moved *m = &grown[v->n];
-	*m = (struct moved){.folded = strndup((const char *)name.p, name.n)};
-	if (!m->folded)
-		return NULL;
-	trib_fold((uint8_t *)m->folded, strlen(m->folded));
-	v->n++;
-	return m;
+		return oom(err);
+	v->t = grown;
+	struct trib_touched *t = &grown[v->n];
+	*t = (struct trib_touched){0};
+	memcpy(t->m.table, name.p, name.n);
+	trib_fold((uint8_t *)t->m.table, name.n);
+	const struct trib_lanes_table *l = trib_lanes_find(was, t->m.table);
+	t->m.rows = l ? l->rows : 0;
+	t->m.was = l != NULL;
+	if (l)
+		trib_digest_table(l, t->m.digest);
+	*ret = v->n++;
+	return 0;
 }
 
 static uint64_t weight(const struct trib_change *ch, const struct trib_value *row)
@@ -167,25 +162,74 @@ static uint64_t weight(const struct trib_change *ch, const struct trib_value *ro
 	return !row ? 0 : !ch->table->bag ? 1 : (uint64_t)row[ch->table->ncol - 1].i;
 }
 
-static int add_part(struct moves *v, const struct trib_part *p, struct trib_err *err)
+static void touch(struct trib_touched *t, const struct trib_change *ch)
 {
+	t->m.inserted += ch->op == TRIB_INSERT;
+	t->m.updated += ch->op == TRIB_UPDATE;
+	t->m.deleted += ch->op == TRIB_DELETE;
+	if (ch->op == TRIB_UPDATE && !ch->table->bag) {
+		t->changed++;
+		return;
+	}
+	uint64_t gone = weight(ch, ch->op == TRIB_INSERT ? NULL : ch->old), come = weight(ch, ch->op == TRIB_DELETE ? NULL : ch->new);
+	t->gone += gone;
+	t->come += come;
+	t->changed += gone > come ? gone - come : come - gone;
+	t->m.rows += come - gone;
+}
+
+static int tally_part(struct trib_tally *v, const struct trib_state *s, const struct trib_part *p, struct trib_err *err)
+{
+	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
+	TRIB_AUTO(trib_mem) struct trib_printer *print = NULL;
 	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = NULL;
+	const uint8_t *header = NULL; /* where the current table's name stands */
 	struct trib_change ch;
+	size_t at = 0;
 	int rc;
-	if (!p->changeset.len)
-		return 0;
-	if (!(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
+	if (!(print = calloc(1, sizeof(*print))) || !(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
 		return oom(err);
+	if (trib_schematext_parse(trib_buf_span(&p->schema), &st, err))
+		return -1;
+	print->seed = trib_print_seed(s);
+	print->schema = &st;
 	while ((rc = trib_cs_next(r, &ch, err)) == 1) {
-		if (ch.op == TRIB_UPDATE && !ch.table->bag)
-			continue;
-		struct moved *m = moved_of(v, ch.table->name);
-		if (!m)
-			return oom(err);
-		m->gone += weight(&ch, ch.op == TRIB_INSERT ? NULL : ch.old);
-		m->come += weight(&ch, ch.op == TRIB_DELETE ? NULL : ch.new);
+		if (ch.table->name.p != header && place(v, &s->tip.lanes, ch.table->name, &at, err))
+			return -1;
+		header = ch.table->name.p;
+		if (s->tip.exists && trib_print_change(print, &ch, &v->t[at].m.sum, err))
+			return -1;
+		touch(&v->t[at], &ch);
 	}
 	return rc;
+}
+
+int trib_tally_parts(const struct trib_state *s, const struct trib_capture *c, struct trib_tally *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_tally) struct trib_tally v = {0};
+	for (size_t i = 0; i < c->nparts; i++)
+		if (c->parts[i].changeset.len && tally_part(&v, s, &c->parts[i], err))
+			return trib_ctx(err, "the captured changes are not in their one form");
+	*ret = v;
+	v = (struct trib_tally){0};
+	return 0;
+}
+
+/* ---- the brake ---- */
+
+/* Rows of a table, its bag included. */
+static void moved_of(const struct trib_tally *v, const char *name, uint64_t *ret_gone, uint64_t *ret_come)
+{
+	*ret_gone = *ret_come = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		const char *table = v->t[i].m.table;
+		if (trib_is_bag(trib_span_str(table)))
+			table += strlen(TRIB_BAG_PREFIX);
+		if (trib_fold_cmp(trib_span_str(table), trib_span_str(name)) == 0) {
+			*ret_gone += v->t[i].gone;
+			*ret_come += v->t[i].come;
+		}
+	}
 }
 
 static int add_braked(struct trib_capture *c, const char *folded, uint64_t lost, struct trib_err *err)
@@ -202,26 +246,23 @@ static int add_braked(struct trib_capture *c, const char *folded, uint64_t lost,
 }
 
 /* Rows that came under the table's new name. */
-static uint64_t come_elsewhere(const struct trib_capture *c, struct moves *v, const struct trib_table *o)
+static uint64_t come_elsewhere(const struct trib_capture *c, const struct trib_tally *v, const struct trib_table *o)
 {
+	uint64_t gone, come;
 	for (size_t i = 0; i < c->nrenamed; i++) {
 		if (c->renamed[i].table || strcmp(c->renamed[i].from, o->name) != 0)
 			continue;
-		struct trib_span to = trib_span_str(c->renamed[i].to);
-		for (size_t j = 0; j < v->n; j++)
-			if (trib_fold_cmp(trib_span_str(v->m[j].folded), to) == 0)
-				return v->m[j].come;
+		moved_of(v, c->renamed[i].to, &gone, &come);
+		return come;
 	}
 	return 0;
 }
 
-static int brake_table(sqlite3 *old_db, struct trib_capture *c, struct moves *v, const struct trib_table *o, bool all, struct trib_err *err)
+static int brake_table(sqlite3 *old_db, struct trib_capture *c, const struct trib_tally *v, const struct trib_table *o, bool all, struct trib_err *err)
 {
-	struct moved *m = moved_of(v, trib_span_str(o->folded));
-	uint64_t had = 0;
-	if (!m)
-		return oom(err);
-	uint64_t back = m->come + come_elsewhere(c, v, o), lost = m->gone > back ? m->gone - back : 0;
+	uint64_t had = 0, gone, come;
+	moved_of(v, o->folded, &gone, &come);
+	uint64_t back = come + come_elsewhere(c, v, o), lost = gone > back ? gone - back : 0;
 	if (all)
 		return add_braked(c, o->folded, lost, err);
 	if (lost <= TRIB_BRAKE_ROWS)
@@ -231,85 +272,16 @@ static int brake_table(sqlite3 *old_db, struct trib_capture *c, struct moves *v,
 	return lost * 100 > had * TRIB_BRAKE_PERCENT ? add_braked(c, o->folded, lost, err) : 0;
 }
 
-int trib_brake(sqlite3 *old_db, struct trib_capture *c, struct trib_err *err)
+int trib_brake(sqlite3 *old_db, struct trib_capture *c, const struct trib_tally *v, struct trib_err *err)
 {
-	TRIB_AUTO(moves) struct moves v = {0};
 	bool all = c->old_schema.ntables && !c->new_schema.ntables; /* not a table is left */
-	for (size_t i = 0; i < c->nparts; i++)
-		if (add_part(&v, &c->parts[i], err))
-			return trib_ctx(err, "weighing the changes");
 	for (size_t i = 0; i < c->old_schema.ntables; i++)
-		if (brake_table(old_db, c, &v, &c->old_schema.tables[i], all, err))
+		if (brake_table(old_db, c, v, &c->old_schema.tables[i], all, err))
 			return -1;
 	return 0;
 }
 
 /* ---- a return to an old state ---- */
-
-struct touched { /* as digests have them: a table and its bag apart */
-	struct trib_moved m;
-	uint64_t changed, rows;
-	bool maybe;
-};
-
-struct touches {
-	struct touched *t;
-	size_t n;
-};
-static void touches_cleanup(struct touches *v) { free(v->t); }
-
-static struct touched *touched_of(struct touches *v, const struct trib_lanes *was, struct trib_span name)
-{
-	for (size_t i = 0; i < v->n; i++)
-		if (trib_fold_cmp(trib_span_str(v->t[i].m.table), name) == 0)
-			return &v->t[i];
-	struct touched *grown = name.n <= TRIB_LANES_NAME_MAX ? reallocarray(v->t, v->n + 1, sizeof(*grown)) : NULL;
-	if (!grown)
-		return NULL;
-	v->t = grown;
-	struct touched *t = &grown[v->n++];
-	*t = (struct touched){0};
-	memcpy(t->m.table, name.p, name.n);
-	trib_fold((uint8_t *)t->m.table, name.n);
-	const struct trib_lanes_table *l = trib_lanes_find(was, t->m.table);
-	t->rows = l ? l->rows : 0;
-	t->m.was = l != NULL;
-	if (l)
-		trib_digest_table(l, t->m.digest);
-	return t;
-}
-
-static int touch_part(struct touches *v, const struct trib_state *s, const struct trib_part *p, struct trib_err *err)
-{
-	TRIB_AUTO(trib_schematext) struct trib_schematext st = {0};
-	TRIB_AUTO(trib_mem) struct trib_printer *print = NULL;
-	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = NULL;
-	struct trib_change ch;
-	int rc;
-	if (!p->changeset.len)
-		return 0;
-	if (!(print = calloc(1, sizeof(*print))) || !(r = trib_cs_reader_new(trib_buf_span(&p->changeset))))
-		return oom(err);
-	if (trib_schematext_parse(trib_buf_span(&p->schema), &st, err))
-		return -1;
-	print->seed = trib_print_seed(s);
-	print->schema = &st;
-	while ((rc = trib_cs_next(r, &ch, err)) == 1) {
-		struct touched *t = touched_of(v, &s->tip.lanes, ch.table->name);
-		if (!t)
-			return oom(err);
-		if (trib_print_change(print, &ch, &t->m.sum, err))
-			return -1;
-		if (ch.op == TRIB_UPDATE && !ch.table->bag) {
-			t->changed++;
-			continue;
-		}
-		uint64_t gone = weight(&ch, ch.op == TRIB_INSERT ? NULL : ch.old), come = weight(&ch, ch.op == TRIB_DELETE ? NULL : ch.new);
-		t->changed += gone > come ? gone - come : come - gone;
-		t->rows += come - gone;
-	}
-	return rc;
-}
 
 static int lanes_after(const struct trib_state *s, const struct trib_capture *c, struct trib_lanes *ret, struct trib_err *err)
 {
@@ -328,7 +300,7 @@ static int lanes_after(const struct trib_state *s, const struct trib_capture *c,
 	return 0;
 }
 
-static int add_returned(struct trib_capture *c, const struct touched *t, uint64_t seq, struct trib_err *err)
+static int add_returned(struct trib_capture *c, const struct trib_touched *t, uint64_t seq, struct trib_err *err)
 {
 	const char *table = t->m.table + (trib_is_bag(trib_span_str(t->m.table)) ? strlen(TRIB_BAG_PREFIX) : 0);
 	bool known = false;
@@ -348,24 +320,24 @@ static int add_returned(struct trib_capture *c, const struct touched *t, uint64_
 	return known ? 0 : add_braked(c, table, t->changed, err);
 }
 
-static int maybe(sqlite3 *db, struct touched *t, struct trib_err *err)
+static int maybe(sqlite3 *db, struct trib_touched *t, struct trib_err *err)
 {
 	struct trib_print print = {0};
 	bool known = false;
 	if (t->m.was && trib_print_find(db, t->m.table, t->m.digest, &print, &known, err))
 		return -1;
 	print.sum += known ? t->m.sum : 0;
-	return trib_digests_maybe(db, t->m.table, t->rows, t->m.digest, known ? &print : NULL, &t->maybe, err);
+	return trib_digests_maybe(db, t->m.table, t->m.rows, t->m.digest, known ? &print : NULL, &t->maybe, err);
 }
 
 /* Digests are only computed when an older commit had as many rows in a table that changed much. */
-static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, struct touches *v, struct trib_err *err)
+static int look_back(struct trib_state *s, struct trib_capture *c, sqlite3 *db, struct trib_tally *v, struct trib_err *err)
 {
 	TRIB_AUTO(trib_lanes) struct trib_lanes after = {0};
 	bool any = false;
 	for (size_t i = 0; i < v->n; i++) {
-		struct touched *t = &v->t[i];
-		if (t->changed > TRIB_BRAKE_ROWS && t->rows && maybe(db, t, err))
+		struct trib_touched *t = &v->t[i];
+		if (t->changed > TRIB_BRAKE_ROWS && t->m.rows && maybe(db, t, err))
 			return -1;
 		any = any || t->maybe;
 	}
@@ -391,26 +363,20 @@ static int by_braked(const void *a, const void *b)
 	return strcmp(((const struct trib_mf_braked *)a)->table, ((const struct trib_mf_braked *)b)->table);
 }
 
-int trib_brake_returned(struct trib_state *s, struct trib_capture *c, struct trib_err *err)
+int trib_brake_returned(struct trib_state *s, struct trib_capture *c, struct trib_tally *v, struct trib_err *err)
 {
-	__attribute__((cleanup(touches_cleanup))) struct touches v = {0};
 	bool much = false;
-	if (!s->tip.exists)
-		return 0;
-	for (size_t i = 0; i < c->nparts; i++)
-		if (touch_part(&v, s, &c->parts[i], err))
-			return trib_ctx(err, "weighing the changes");
-	if (v.n && !(c->moved = calloc(v.n, sizeof(*c->moved))))
+	if (v->n && !(c->moved = calloc(v->n, sizeof(*c->moved))))
 		return oom(err);
-	for (size_t i = 0; i < v.n; i++)
-		c->moved[c->nmoved++] = v.t[i].m;
-	for (size_t i = 0; i < v.n; i++)
-		much = much || (v.t[i].changed > TRIB_BRAKE_ROWS && v.t[i].rows);
+	for (size_t i = 0; i < v->n; i++)
+		c->moved[c->nmoved++] = v->t[i].m;
+	for (size_t i = 0; i < v->n; i++)
+		much = much || (v->t[i].changed > TRIB_BRAKE_ROWS && v->t[i].m.rows);
 	for (int tries = 0; much; tries++) {
 		TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 		if (trib_digests_open(s, &db, err))
 			return -1;
-		if (!look_back(s, c, db, &v, err))
+		if (!look_back(s, c, db, v, err))
 			break;
 		if (tries || (err->code != TRIB_E_DB && err->code != TRIB_E_VERIFY))
 			return trib_ctx(err, "looking for a return to an old state");

@@ -16,10 +16,12 @@ struct trib_part {
 	bool before;               /* it stands under the schema of the old state */
 };
 
-/* What a capture does to a table's print (prints.h). */
+/* What the public half of a capture does to a table. */
 struct trib_moved {
 	char table[TRIB_LANES_NAME_MAX + 1]; /* as digests have them: folded, a table and its bag apart */
-	uint64_t sum;
+	uint64_t inserted, updated, deleted; /* changes */
+	uint64_t rows;                       /* afterwards */
+	uint64_t sum;                        /* what its print gains (prints.h) */
 	bool was;                            /* it is there at the tip, with this digest */
 	uint8_t digest[TRIB_SHA256_LEN];
 };
@@ -48,7 +50,7 @@ struct trib_capture {
 	struct trib_mf_left_out *left_out_before; size_t nleft_out_before; /* what the commit before says */
 	struct trib_mf_braked *braked; size_t nbraked;     /* not empty: D4.9 */
 	bool *bagless;              /* by new_schema's tables: no row without a key differs; NULL: the engine does not know */
-	struct trib_moved *moved; size_t nmoved;
+	struct trib_moved *moved; size_t nmoved; /* none before the first commit, and when `resplit` */
 	struct trib_returned *returned; size_t nreturned;  /* braked tables that are again as an older commit had them */
 	uint64_t pages_read, pages_changed, rows_found, ms, cpu_us;
 	const char *engine;         /* "full", "page", "page+full:REASON": the full engine stepped in for full_tables tables; static */

@@ -438,7 +438,7 @@ static int conclude(struct hide *h, struct list *public, struct list *private, s
 	return 0;
 }
 
-int trib_capture_hide(struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
+int trib_capture_hide(struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_split, struct trib_err *err)
 {
 	__attribute__((cleanup(hide_cleanup))) struct hide *h = calloc(1, sizeof(*h));
 	__attribute__((cleanup(list_cleanup))) struct list public = {0}, private = {0};
@@ -449,6 +449,7 @@ int trib_capture_hide(struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, st
 	h->c = c;
 	if (look(h, &any, err))
 		return -1;
+	*ret_split = any;
 	if (!any)
 		return 0;
 	c->resplit = h->lost || !trib_veil_agree(h->old.whole, &h->old.veil, h->new.whole, &h->new.veil);

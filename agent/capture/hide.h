@@ -8,8 +8,8 @@
 
 #include "agent/capture/capture.h"
 
-/* Nothing private, now or before: c stays as it is. Else c's parts, sequences and left-out lines are split. */
-int trib_capture_hide(struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err) TRIB_MUST_CHECK;
+/* Nothing private, now or before: c stays as it is. Else c's parts, sequences and left-out lines are split: *ret_split. */
+int trib_capture_hide(struct trib_state *s, sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_split, struct trib_err *err) TRIB_MUST_CHECK;
 /* Of run.c. */
 int trib_capture_bag_lines(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_capture_sequences(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, bool *ret_changed, struct trib_err *err) TRIB_MUST_CHECK;

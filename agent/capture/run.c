@@ -248,7 +248,7 @@ static int put_schemas(struct trib_capture *c, struct trib_err *err)
 
 /* ---- the capture ---- */
 
-/* The last word on what the engine made: every part is canonical, and the last one stands under the new schema. */
+/* The last part stands under the new schema. (That every part is canonical is found by the walk that tallies it.) */
 static int finish_parts(struct trib_capture *c, bool changed, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
@@ -256,12 +256,26 @@ static int finish_parts(struct trib_capture *c, bool changed, struct trib_err *e
 	if (trib_buf_check(&text, "schema.sql", err))
 		return -1;
 	for (size_t i = 0; i < c->nparts; i++)
-		if (trib_cs_check(trib_buf_span(&c->parts[i].changeset), NULL, err))
-			return trib_ctx(err, "the captured changes are not in their one form");
+		if (!c->parts[i].changeset.len)
+			return trib_fail(err, TRIB_E_FORMAT, "the captured changes are not in their one form: part %zu is empty", i + 1);
 	struct trib_emit e = {.ret = c, .schema = trib_buf_span(&text)};
 	if (c->nparts ? !trib_span_eq(trib_buf_span(&c->parts[c->nparts - 1].schema), trib_buf_span(&text)) : changed)
 		return trib_emit_empty(&e, err);
 	return 0;
+}
+
+/* What is lost is weighed whole; an old state is known by the digests of the public half. */
+static int brake(struct trib_state *s, struct trib_capture *c, sqlite3 *old_db, sqlite3 *new_db, struct trib_err *err)
+{
+	TRIB_AUTO(trib_tally) struct trib_tally whole = {0}, public = {0};
+	bool split = false;
+	if (trib_tally_parts(s, c, &whole, err) || trib_brake(old_db, c, &whole, err) || trib_capture_hide(s, old_db, new_db, c, &split, err))
+		return -1;
+	if (c->resplit || !s->tip.exists)
+		return 0;
+	if (split && trib_tally_parts(s, c, &public, err))
+		return -1;
+	return trib_brake_returned(s, c, split ? &public : &whole, err);
 }
 
 static int compare_states(struct trib_state *s, const struct trib_engine *engine, struct trib_capture *c, sqlite3 *old_db, sqlite3 *new_db,
@@ -282,10 +296,7 @@ static int compare_states(struct trib_state *s, const struct trib_engine *engine
 	trib_capture_sort_left_out(c);
 	if (finish_parts(c, c->changed, err) || trib_find_renames(old_db, new_db, c, err))
 		return -1;
-	/* What is lost is weighed whole; an old state is known by the digests of the public half. */
-	if (trib_brake(old_db, c, err) || trib_capture_hide(s, old_db, new_db, c, err))
-		return -1;
-	return c->resplit ? 0 : trib_brake_returned(s, c, err);
+	return brake(s, c, old_db, new_db, err);
 }
 
 /* What the last commit left out. A manifest that cannot be read is the commit's to refuse, not the comparison's. */
