@@ -16,7 +16,7 @@ int trib_keeper_fold_ms(const struct trib_keeper_fold *f) { return f->running ? 
 /* Whoever copies the histories holds the lock meanwhile (docs/OPERATIONS.md, Backup). */
 static int fold(const struct trib_hub *hub, const char *path, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *lock = trib_hub_path(hub, "fold.lock");
+	TRIB_AUTO(trib_mem) char *lock = trib_hub_path(hub, "run/fold.lock");
 	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock held = TRIB_LOCK_INIT;
 	struct trib_fold done;
 	if (!lock)

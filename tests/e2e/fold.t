@@ -52,7 +52,7 @@ ok "all is in the city" eventually "$(sqlite3 "$dir/$a/office.db" "SELECT count(
 ok "the audit proves it" hub audit
 ok "stock git agrees at the hub" git -C "$there" fsck --full --strict
 # Whoever copies the histories holds the lock meanwhile.
-exec 9>"$dir/hub/fold.lock"
+exec 9>"$dir/hub/run/fold.lock"
 flock 9
 ok "nights under the lock" sync_nights 17
 held=$(packs "$there")
