@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/store/bundlefile.h"
 
+#define DOWN_REF "refs/heads/down"
 #define CHAIN_MAX ((size_t)16 * 1024 * 1024)
 
 const struct trib_opt agent_opts_bundle_create[] = {
@@ -101,29 +102,57 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 	return 0;
 }
 
+/* The chain that the bundle brings, judged whole before any of it is kept. */
+static int take_word(struct trib_cli *cli, const struct trib_bundle *head, struct trib_pulled *ret)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	const uint8_t *down = NULL;
+	for (size_t i = 0; i < head->nrefs; i++)
+		if (strcmp(head->refs[i].name, DOWN_REF) == 0)
+			down = head->refs[i].oid;
+	if (!down)
+		return trib_fail(&cli->err, TRIB_E_FORMAT, _("%s brings no word of the city (refs/heads/down); at the city: tributary-hub bundle create %s --node %s --app %s"),
+				 cli->argv[0], cli->argv[0], s->node.node, s->node.app);
+	trib_repo_refresh(s->repo);
+	return trib_link_take(s, down, ret, &cli->err);
+}
+
+/* Where the kept chain stands; zeros: there is none. */
+static int down_at(struct trib_state *s, uint8_t ret[TRIB_OID_LEN], struct trib_err *err)
+{
+	memset(ret, 0, TRIB_OID_LEN);
+	return trib_repo_ref(s->repo, DOWN_REF, ret, err) && err->code != TRIB_E_NOT_FOUND ? -1 : 0;
+}
+
+/* Of a refused bundle no object stays; of one that was taken in part before the disk was full, all do. */
+static int take_bundle(struct trib_cli *cli, struct trib_pulled *ret)
+{
+	TRIB_AUTO(trib_bundle_loaded) struct trib_bundle_loaded loaded = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	uint8_t before[TRIB_OID_LEN], after[TRIB_OID_LEN];
+	struct trib_bundle head;
+	struct trib_err none;
+	if (down_at(s, before, &cli->err) || trib_bundle_load(cli->argv[0], s->repo, &head, &loaded, &cli->err))
+		return -1;
+	if (take_word(cli, &head, ret) == 0)
+		return 0;
+	if (down_at(s, after, &none) == 0 && memcmp(before, after, sizeof(after)) == 0 && trib_bundle_unload(s->repo, &loaded, &none))
+		return trib_ctx(&cli->err, "%s", none.msg);
+	return -1;
+}
+
 int agent_cmd_bundle_apply(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	struct trib_bundle head;
 	struct trib_pulled p;
-	const uint8_t *down = NULL;
+	bool old = false;
 	if (!s->node.enrolled)
 		return trib_fail(&cli->err, TRIB_E_CERT, _("this office is not enrolled yet; try: tributary-agent enrol --slip FILE"));
 	if (cli->dry_run) {
 		trib_say(cli, _("would take the city's word from %s\n"), cli->argv[0]);
 		return 0;
 	}
-	if (trib_bundle_load(cli->argv[0], s->repo, &head, &cli->err))
-		return -1;
-	for (size_t i = 0; i < head.nrefs; i++)
-		if (strcmp(head.refs[i].name, "refs/heads/down") == 0)
-			down = head.refs[i].oid;
-	if (!down)
-		return trib_fail(&cli->err, TRIB_E_FORMAT, _("%s brings no word of the city (refs/heads/down); at the city: tributary-hub bundle create %s --node %s --app %s"),
-				 cli->argv[0], cli->argv[0], s->node.node, s->node.app);
-	trib_repo_refresh(s->repo);
-	bool old = false;
-	if (trib_link_take(s, down, &p, &cli->err) || trib_oldlog_write(s, &old, &cli->err))
+	if (take_bundle(cli, &p) || trib_oldlog_write(s, &old, &cli->err))
 		return -1;
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_json(cli, "held_seq", json_integer((json_int_t)p.held_seq));

@@ -380,7 +380,26 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 
 /* ---- pull ---- */
 
-static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN], struct trib_pulled *p, struct trib_err *err)
+/* One commit after the other; kept as they are judged, or with `keep` false only judged. */
+static int follow_chain(struct trib_state *s, struct trib_down_tip tip, const uint8_t (*chain)[TRIB_OID_LEN], size_t n, bool keep, struct trib_pulled *p, struct trib_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		TRIB_AUTO(trib_down_judged) struct trib_down_judged j = {.receipts = TRIB_BUF(TRIB_RECEIPTS_MAX)};
+		if (trib_down_judge(s, &tip, chain[i], &j, err) || (keep && trib_down_keep(s, &tip, &j, p, err)))
+			return -1;
+		tip.exists = true;
+		tip.seq = j.manifest.seq;
+		memcpy(tip.oid, j.oid, TRIB_OID_LEN);
+		memcpy(tip.manifest_sha256, j.manifest_sha256, TRIB_SHA256_LEN);
+		tip.size = j.size;
+		memcpy(tip.root, j.root, TRIB_SHA256_LEN);
+		memcpy(tip.origin, j.origin, sizeof(tip.origin));
+	}
+	return 0;
+}
+
+/* `whole`: nothing is kept unless all of it is right. */
+static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN], bool whole, struct trib_pulled *p, struct trib_err *err)
 {
 	struct trib_down_tip tip;
 	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
@@ -392,20 +411,8 @@ static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN],
 			return trib_down_switch(s, &tip, fetched, p, err);
 		return trib_ctx(err, "the hub's down chain does not continue what this office holds");
 	}
-	int rc = 0;
-	for (size_t i = 0; i < n && !rc; i++) {
-		TRIB_AUTO(trib_down_judged) struct trib_down_judged j = {.receipts = TRIB_BUF(TRIB_RECEIPTS_MAX)};
-		rc = trib_down_judge(s, &tip, chain[i], &j, err) || trib_down_keep(s, &tip, &j, p, err) ? -1 : 0;
-		if (rc)
-			break;
-		tip.exists = true;
-		tip.seq = j.manifest.seq;
-		memcpy(tip.oid, j.oid, TRIB_OID_LEN);
-		memcpy(tip.manifest_sha256, j.manifest_sha256, TRIB_SHA256_LEN);
-		tip.size = j.size;
-		memcpy(tip.root, j.root, TRIB_SHA256_LEN);
-		memcpy(tip.origin, j.origin, sizeof(tip.origin));
-	}
+	const uint8_t(*list)[TRIB_OID_LEN] = (const uint8_t(*)[TRIB_OID_LEN])chain;
+	int rc = (whole && follow_chain(s, tip, list, n, false, p, err)) || follow_chain(s, tip, list, n, true, p, err) ? -1 : 0;
 	free(chain);
 	return rc;
 }
@@ -431,11 +438,11 @@ static int keep_or_learn(struct trib_state *s, const uint8_t fetched[TRIB_OID_LE
 {
 	struct trib_err ignored;
 	bool fresh = false;
-	if (keep_chain(s, fetched, p, err) == 0)
+	if (keep_chain(s, fetched, false, p, err) == 0)
 		return 0;
 	if (err->code != TRIB_E_CERT || learn_roots(s, &fresh, &ignored) || !fresh)
 		return -1;
-	return keep_chain(s, fetched, p, err);
+	return keep_chain(s, fetched, false, p, err);
 }
 
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err)
@@ -469,7 +476,7 @@ int trib_link_take(struct trib_state *s, const uint8_t down[TRIB_OID_LEN], struc
 		return -1;
 	/* A stick that was read before, or left in a drawer, brings nothing new. */
 	bool known = tip.exists && trib_repo_chain(s->repo, tip.oid, down, TRIB_PUSH_COMMITS_MAX * 16, &older, &n, &none) == 0;
-	if (!known && keep_chain(s, down, &p, err))
+	if (!known && keep_chain(s, down, true, &p, err))
 		return -1;
 	*ret = p;
 	return 0;

@@ -27,7 +27,7 @@ struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint6
 		      char new_epoch[TRIB_TITLE_MAX + 32]; /* the log went on under this origin in this run, "" */ };
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The same with a down chain whose objects are in the repository already: brought by hand. */
+/* The same with a down chain whose objects are in the repository already: brought by hand. Of one that is refused nothing is kept. */
 int trib_link_take(struct trib_state *s, const uint8_t down[TRIB_OID_LEN], struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* What the kept receipts say: highest held and merged sequence, 0 when none. */
 int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;

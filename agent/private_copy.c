@@ -118,7 +118,7 @@ int trib_private_copy_open(const struct trib_state *s, const char *bundle, const
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	struct trib_bundle head;
 	uint64_t base;
-	if (base_of(s, oid, &base, err) || trib_repo_create(dir, &repo, err) || trib_bundle_load(bundle, repo, &head, err))
+	if (base_of(s, oid, &base, err) || trib_repo_create(dir, &repo, err) || trib_bundle_load(bundle, repo, &head, NULL, err))
 		return -1;
 	if (head.nrefs != 1 || strcmp(head.refs[0].name, MAIN) != 0)
 		return trib_fail(err, TRIB_E_FORMAT, "%s is no copy of a private half: it does not bring " MAIN " alone", bundle);

@@ -66,7 +66,8 @@ static inline void trib_oldlog_cleanup(struct trib_oldlog **o) { trib_oldlog_fre
 const struct trib_oldlog_totals *trib_oldlog_totals(const struct trib_oldlog *o);
 /* Epochs; histories by node and app; findings; runs of lost leaves (FIRST..LAST) that no receipt proves. A callback that fails ends the walk. */
 int trib_oldlog_epochs(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_epoch *e, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
-int trib_oldlog_histories(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_history *h, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_oldlog_histories(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_history *h, struct trib_err *err), void *ctx,
+			  struct trib_err *err) TRIB_MUST_CHECK;
 int trib_oldlog_findings(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_finding *f, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_oldlog_unproven(struct trib_oldlog *o, const struct trib_oldlog_epoch *e, int (*each)(void *ctx, uint64_t first, uint64_t last, struct trib_err *err), void *ctx,
 			 struct trib_err *err) TRIB_MUST_CHECK;

@@ -166,7 +166,8 @@ static int fact(void *ctx, const struct trib_old_fact *f, struct trib_err *err)
 	bool held = f->leaf->kind == TRIB_LEAF_HELD;
 	trib_merkle_leaf(hash, f->bytes);
 	return trib_audit_exec(o->own, err, "INSERT OR IGNORE INTO f VALUES(?,?,?,?,?,?,?,?,?)", "iibssiibb", (int64_t)f->epoch, (int64_t)f->index, trib_span(hash, sizeof(hash)),
-			       o->file->node, o->file->app, (int64_t)held, (int64_t)f->leaf->seq, trib_span(f->leaf->oid, TRIB_OID_LEN), trib_span(f->leaf->commit, TRIB_SHA256_LEN));
+			       o->file->node, o->file->app, (int64_t)held, (int64_t)f->leaf->seq, trib_span(f->leaf->oid, TRIB_OID_LEN),
+			       trib_span(f->leaf->commit, TRIB_SHA256_LEN));
 }
 
 static int judge_file(struct trib_oldlog *o, const char *path, const char *node, const char *app, const char *name, struct trib_old_receipts *ret, struct trib_buf *b,

@@ -81,30 +81,15 @@ static int put_object(void *ctx, enum trib_pack_type type, struct trib_span byte
 	return write_deflated(w, bytes, err);
 }
 
-/* A base of a thin pack: the type is not known, so all three are tried; trees and blobs are what git makes deltas of. */
+/* Damage in the hub's own repository must not be blamed on the peer. */
 static int read_base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_type *ret_type, struct trib_buf *ret, struct trib_err *err)
 {
-	static const struct {
-		enum trib_obj obj;
-		enum trib_pack_type type;
-	} kinds[] = {{TRIB_OBJ_BLOB, TRIB_PACK_BLOB}, {TRIB_OBJ_TREE, TRIB_PACK_TREE}, {TRIB_OBJ_COMMIT, TRIB_PACK_COMMIT}};
 	struct writer *w = ctx;
-	size_t start = ret->len;
-	bool absent = true;
-	for (size_t i = 0; i < TRIB_COUNT(kinds); i++) {
-		size_t max = trib_pack_type_max(kinds[i].type);
-		if (trib_repo_read(w->base, oid, kinds[i].obj, max < ret->max ? max : ret->max, ret, err) == 0) {
-			*ret_type = kinds[i].type;
-			return 0;
-		}
-		ret->len = start;
-		ret->failed = ret->nomem = false;
-		absent = absent && err->code == TRIB_E_NOT_FOUND;
-		if (trib_passing(err->code) || err->code == TRIB_E_IO)
-			return -1;
-	}
-	/* Damage in the hub's own repository must not be blamed on the peer. */
-	return absent ? trib_fail(err, TRIB_E_NOT_FOUND, "a delta's base is not in the history") : -1;
+	enum trib_obj type;
+	if (trib_repo_read_any(w->base, oid, &type, ret, err))
+		return err->code == TRIB_E_NOT_FOUND ? trib_fail(err, TRIB_E_NOT_FOUND, "a delta's base is not in the history") : -1;
+	*ret_type = (enum trib_pack_type)type;
+	return 0;
 }
 
 static int start(struct writer *w, const char *out, uint64_t objects, struct trib_err *err)

@@ -54,43 +54,6 @@ int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const
 
 /* ---- reading ---- */
 
-/* Bases of a thin pack. */
-static int base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_type *ret_type, struct trib_buf *ret, struct trib_err *err)
-{
-	static const enum trib_obj kinds[] = {TRIB_OBJ_BLOB, TRIB_OBJ_TREE, TRIB_OBJ_COMMIT};
-	size_t start = ret->len;
-	for (size_t i = 0; i < TRIB_COUNT(kinds); i++) {
-		size_t max = trib_pack_type_max((unsigned)kinds[i]);
-		if (trib_repo_read(ctx, oid, kinds[i], max < ret->max ? max : ret->max, ret, err) == 0) {
-			*ret_type = (enum trib_pack_type)kinds[i];
-			return 0;
-		}
-		ret->len = start;
-		ret->failed = ret->nomem = false;
-		if (err->code == TRIB_E_NOMEM)
-			return -1;
-	}
-	return trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that is not here; make a whole one");
-}
-
-static int look(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
-{
-	(void)ctx;
-	(void)type;
-	(void)bytes;
-	(void)oid;
-	(void)err;
-	return 0;
-}
-
-static int keep(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
-{
-	uint8_t written[TRIB_OID_LEN];
-	if (trib_repo_write(ctx, (enum trib_obj)type, bytes, written, err))
-		return -1;
-	return memcmp(written, oid, TRIB_OID_LEN) == 0 ? 0 : trib_fail(err, TRIB_E_VERIFY, "an object was written under another id");
-}
-
 static int scan(struct trib_span pack, struct trib_err *err)
 {
 	TRIB_AUTO(trib_packscan) struct trib_packscan *s = trib_packscan_new();
@@ -103,26 +66,32 @@ static int scan(struct trib_span pack, struct trib_err *err)
 	return trib_packscan_end(s, &objects, err);
 }
 
-static int load(struct trib_span file, struct trib_repo *into, struct trib_bundle *ret, struct trib_err *err)
+/* The pack is judged to its end before the first object is wanted. */
+static int look(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	(void)ctx;
+	(void)type;
+	(void)bytes;
+	(void)oid;
+	(void)err;
+	return 0;
+}
+
+static int read_file(struct trib_span file, const struct trib_bundle_reader *r, struct trib_bundle *ret, struct trib_err *err)
 {
 	struct trib_bundle b = {0};
-	if (trib_bundle_parse(trib_span(file.p, file.n < HEAD_MAX ? file.n : HEAD_MAX), &b, err))
+	if (trib_bundle_parse(trib_span(file.p, file.n < HEAD_MAX ? file.n : HEAD_MAX), &b, err) || (r->head && r->head(r->ctx, &b, err)))
 		return -1;
-	for (size_t i = 0; i < b.nprerequisites; i++) {
-		TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
-		if (trib_repo_read(into, b.prerequisites[i], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &raw, err))
-			return trib_ctx(err, "a commit that the bundle builds on");
-	}
 	struct trib_span pack = trib_span(file.p + b.head_len, file.n - b.head_len);
 	if (pack.n > TRIB_PACK_MAX)
-		return trib_fail(err, TRIB_E_LIMIT, "its pack has %zu bytes, at most %zu are taken", pack.n, TRIB_PACK_MAX);
-	if (scan(pack, err) || trib_unpack(pack, base, into, look, NULL, NULL, err) || trib_unpack(pack, base, into, keep, into, NULL, err))
+		return trib_fail(err, TRIB_E_LIMIT, "its pack has %zu bytes, at most %zu are taken; bundle fewer commits: git bundle create FILE main~1000..main", pack.n, TRIB_PACK_MAX);
+	if (scan(pack, err) || (r->rehearse && trib_unpack(pack, r->base, r->ctx, look, NULL, NULL, err)) || trib_unpack(pack, r->base, r->ctx, r->put, r->ctx, NULL, err))
 		return -1;
 	*ret = b;
 	return 0;
 }
 
-int trib_bundle_load(const char *path, struct trib_repo *into, struct trib_bundle *ret, struct trib_err *err)
+int trib_bundle_read(const char *path, const struct trib_bundle_reader *r, struct trib_bundle *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -134,7 +103,87 @@ int trib_bundle_load(const char *path, struct trib_repo *into, struct trib_bundl
 	void *map = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
 		return trib_fail_errno(err, "mapping %s", path);
-	int rc = load(trib_span(map, n), into, ret, err);
+	int rc = read_file(trib_span(map, n), r, ret, err);
 	(void)munmap(map, n);
 	return rc ? trib_ctx(err, "reading the bundle %s (nothing was changed)", path) : 0;
+}
+
+/* ---- into a repository ---- */
+
+struct load { struct trib_repo *into; struct trib_bundle_loaded *list; size_t room; };
+
+static int load_head(void *ctx, const struct trib_bundle *b, struct trib_err *err)
+{
+	struct load *l = ctx;
+	for (size_t i = 0; i < b->nprerequisites; i++) {
+		TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
+		if (trib_repo_read(l->into, b->prerequisites[i], TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &raw, err))
+			return trib_ctx(err, "a commit that the bundle builds on");
+	}
+	return 0;
+}
+
+static int load_base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_type *ret_type, struct trib_buf *ret, struct trib_err *err)
+{
+	struct load *l = ctx;
+	enum trib_obj type;
+	if (trib_repo_read_any(l->into, oid, &type, ret, err))
+		return err->code == TRIB_E_NOT_FOUND ? trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that is not here; make a whole one") : -1;
+	*ret_type = (enum trib_pack_type)type;
+	return 0;
+}
+
+static int remember(struct load *l, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	struct trib_bundle_loaded *list = l->list;
+	if (list->n == l->room) {
+		size_t room = l->room ? 2 * l->room : 64;
+		void *more = reallocarray(list->oid, room, TRIB_OID_LEN);
+		if (!more)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		list->oid = more;
+		l->room = room;
+	}
+	memcpy(list->oid[list->n++], oid, TRIB_OID_LEN);
+	return 0;
+}
+
+static int load_put(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	struct load *l = ctx;
+	uint8_t written[TRIB_OID_LEN];
+	if ((!trib_repo_has(l->into, oid) && remember(l, oid, err)) || trib_repo_write(l->into, (enum trib_obj)type, bytes, written, err))
+		return -1;
+	return memcmp(written, oid, TRIB_OID_LEN) == 0 ? 0 : trib_fail(err, TRIB_E_VERIFY, "an object was written under another id");
+}
+
+void trib_bundle_loaded_release(struct trib_bundle_loaded *l)
+{
+	free(l->oid);
+	*l = (struct trib_bundle_loaded){0};
+}
+
+int trib_bundle_unload(struct trib_repo *from, const struct trib_bundle_loaded *l, struct trib_err *err)
+{
+	for (size_t i = 0; i < l->n; i++)
+		if (trib_repo_drop(from, l->oid[i], err))
+			return trib_ctx(err, "taking the objects of a refused bundle away again");
+	return 0;
+}
+
+int trib_bundle_load(const char *path, struct trib_repo *into, struct trib_bundle *ret, struct trib_bundle_loaded *ret_loaded, struct trib_err *err)
+{
+	__attribute__((cleanup(trib_bundle_loaded_release))) struct trib_bundle_loaded list = {0};
+	struct load l = {.into = into, .list = &list};
+	const struct trib_bundle_reader r = {.head = load_head, .base = load_base, .put = load_put, .ctx = &l, .rehearse = true};
+	struct trib_err ignored;
+	if (trib_bundle_read(path, &r, ret, err)) {
+		(void)!trib_bundle_unload(into, &list, &ignored); /* the first error says why */
+		return -1;
+	}
+	if (ret_loaded) {
+		*ret_loaded = list;
+		list = (struct trib_bundle_loaded){0};
+	}
+	return 0;
 }

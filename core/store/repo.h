@@ -27,6 +27,12 @@ const char *trib_repo_path(const struct trib_repo *r);
  * TRIB_E_VERIFY when the bytes do not hash to the id or the object is torn. */
 enum trib_obj { TRIB_OBJ_COMMIT = 1, TRIB_OBJ_TREE = 2, TRIB_OBJ_BLOB = 3 };
 int trib_repo_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, size_t max, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same when the type is not known. TRIB_E_NOT_FOUND when there is no such object; what is damaged is another error. */
+int trib_repo_read_any(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj *ret_type, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Whether there is an object of this id, whole or not. A pack that appeared meanwhile may be missed. */
+bool trib_repo_has(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN]);
+/* Takes a loose object away that was written for nothing; no ref may lead to it. */
+int trib_repo_drop(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* Writes a loose object, fsynced; existing is fine when it reads back right, a damaged loose one is replaced. */
 int trib_repo_write(struct trib_repo *r, enum trib_obj type, struct trib_span bytes, uint8_t ret_oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* From now on objects are written into the group: they are there for readers after trib_syncs_files, durable after trib_syncs_end. NULL: each by itself. */

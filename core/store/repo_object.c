@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "core/format/packscan.h"
 #include "core/trust/hash.h"
 
 #define CHUNK 65536
@@ -244,6 +245,25 @@ int trib_repo_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum tr
 	return rc;
 }
 
+int trib_repo_read_any(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], enum trib_obj *ret_type, struct trib_buf *ret, struct trib_err *err)
+{
+	/* Trees and blobs are what git makes deltas of. */
+	static const enum trib_obj kinds[] = {TRIB_OBJ_BLOB, TRIB_OBJ_TREE, TRIB_OBJ_COMMIT};
+	bool absent = true;
+	for (size_t i = 0; i < TRIB_COUNT(kinds); i++) {
+		size_t max = trib_pack_type_max((unsigned)kinds[i]);
+		if (trib_repo_read(r, oid, kinds[i], max < ret->max ? max : ret->max, ret, err) == 0) {
+			*ret_type = kinds[i];
+			return 0;
+		}
+		ret->failed = ret->nomem = false;
+		absent = absent && err->code == TRIB_E_NOT_FOUND;
+		if (trib_passing(err->code) || err->code == TRIB_E_IO)
+			return -1;
+	}
+	return absent ? trib_fail(err, TRIB_E_NOT_FOUND, "there is no such object") : -1;
+}
+
 /* Deflates "TYPE SIZE NUL" and the content into fd. */
 static int write_loose_fd(int fd, const char *type, struct trib_span bytes, struct trib_err *err)
 {
@@ -307,13 +327,41 @@ static int write_loose(struct trib_repo *r, const char *hex, const char *type, s
 
 void trib_repo_group(struct trib_repo *r, struct trib_syncs *g) { r->group = g; }
 
-/* Whether the object is there already and reads back right. A pack that appeared meanwhile may be missed: a second copy is harmless. */
-static bool have(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t n)
+static bool exists(struct trib_repo *r, const uint8_t *oid, const char *hex)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/%.2s/%s", r->objects[0], hex, hex + 2);
 	git_oid id;
 	memcpy(id.id, oid, TRIB_OID_LEN);
-	if (!path || (!trib_fs_exists(path) && !git_odb_exists_ext(r->packs, &id, GIT_ODB_LOOKUP_NO_REFRESH)))
+	return path && (trib_fs_exists(path) || git_odb_exists_ext(r->packs, &id, GIT_ODB_LOOKUP_NO_REFRESH));
+}
+
+bool trib_repo_has(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN])
+{
+	char hex[TRIB_OID_HEX + 1];
+	trib_hex(hex, oid, TRIB_OID_LEN);
+	return exists(r, oid, hex);
+}
+
+int trib_repo_drop(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	char hex[TRIB_OID_HEX + 1];
+	trib_hex(hex, oid, TRIB_OID_LEN);
+	TRIB_AUTO(trib_mem) char *dir = trib_pathf("%s/%.2s", r->objects[0], hex);
+	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/%.2s/%s", r->objects[0], hex, hex + 2);
+	if (!dir || !path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (r->read_only)
+		return trib_fail(err, TRIB_E_USAGE, "a quarantine view is read-only");
+	if (trib_fs_remove(path, err))
+		return -1;
+	(void)rmdir(dir); /* when it was the last one there */
+	return 0;
+}
+
+/* Whether the object is there already and reads back right. A pack that appeared meanwhile may be missed: a second copy is harmless. */
+static bool have(struct trib_repo *r, const uint8_t *oid, const char *hex, enum trib_obj type, size_t n)
+{
+	if (!exists(r, oid, hex))
 		return false;
 	struct trib_err ignored;
 	TRIB_AUTO(trib_buf) struct trib_buf copy = TRIB_BUF(n + 1);

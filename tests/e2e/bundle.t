@@ -30,9 +30,14 @@ ok "without a line, A takes it from the stick" apply_says "held up to #1, in the
 in_city() { agent $a status | grep -q "city's database"; }
 ok "and knows that all is in the city" in_city
 ok "the same stick again brings nothing new" apply_says "^0 new receipts" $a bundle apply "$dir/down.bundle"
+objects() { find "$dir/${1:-$a}/state/repo.git/objects" -type f | sort | sha256sum; }
+before_b=$(objects $b)
 refuses 15 "for $a/community\|another\|is for" "B does not take A's" agent $b bundle apply "$dir/down.bundle"
-refuses 15 "brings no word of the city" "a history is no word of the city" agent $a bundle apply "$dir/a.bundle"
-objects() { find "$dir/$a/state/repo.git/objects" -type f | sort | sha256sum; }
+nothing_of_it() { same "$(objects $b)" "$before_b"; }
+ok "and no object of it stays there" nothing_of_it
+refuses 15 "brings no word of the city" "a history is no word of the city" agent $b bundle apply "$dir/a.bundle"
+ok "and no object of that stays either" nothing_of_it
+refuses 15 "brings no word of the city" "nor is its own" agent $a bundle apply "$dir/a.bundle"
 before=$(objects)
 size=$(wc -c <"$dir/down.bundle")
 bad_sticks() {

@@ -6,6 +6,7 @@
 
 #include "core/base/fs.h"
 #include "core/format/bundle.h"
+#include "core/store/bundlefile.h"
 
 #define A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -98,12 +99,66 @@ static void git_reads_ours_and_we_read_gits(void **state)
 	assert_int_equal(trib_fs_remove_tree(dir, &err), 0);
 }
 
+/* ---- into a repository ---- */
+
+static size_t objects(const char *repo)
+{
+	TRIB_AUTO(trib_mem) char *cmd = trib_pathf("exit $(find '%s/objects' -type f | wc -l)", repo);
+	return (size_t)(system(cmd) >> 8);
+}
+
+static void shell(const char *dir, const char *script)
+{
+	TRIB_AUTO(trib_mem) char *cmd = trib_pathf("cd '%s' && export HOME=\"$PWD\" GIT_CONFIG_NOSYSTEM=1 && exec >/dev/null 2>&1 && %s", dir, script);
+	assert_int_equal(system(cmd), 0);
+}
+
+/* What a refused bundle brought goes again; what was there before stays, though the bundle brings it too. */
+static void a_loaded_bundle_can_be_taken_away_again(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	struct trib_bundle h;
+	char dir[] = "/tmp/trib-bundle-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(trib_repo_lib_init(&err), 0);
+	shell(dir, "git init -q -b main src && cd src && git config user.name n && git config user.email e && for i in 1 2 3; do echo $i > f && git add f && git commit -qm $i; done && "
+		   "git branch b main~1 && git bundle create -q --version=2 ../first.bundle b && "
+		   "git bundle create -q --version=2 ../all.bundle main && git bundle create -q --version=2 ../thin.bundle b..main && head -c -30 ../all.bundle > ../cut.bundle");
+	TRIB_AUTO(trib_mem) char *path = trib_path(dir, "into.git"), *first = trib_path(dir, "first.bundle"), *all = trib_path(dir, "all.bundle"), *thin = trib_path(dir, "thin.bundle"),
+				       *cut = trib_path(dir, "cut.bundle");
+	TRIB_AUTO(trib_repo) struct trib_repo *into = NULL;
+	TRIB_AUTO(trib_bundle_loaded) struct trib_bundle_loaded one = {0}, two = {0}, three = {0};
+	assert_int_equal(trib_repo_create(path, &into, &err), 0);
+	assert_int_equal(trib_bundle_load(cut, into, &h, &one, &err), -1);
+	assert_int_equal(trib_bundle_load(thin, into, &h, &one, &err), -1);
+	assert_int_equal(err.code, TRIB_E_NOT_FOUND);
+	assert_int_equal(objects(path), 0);
+	assert_int_equal(trib_bundle_load(first, into, &h, &one, &err), 0);
+	assert_int_equal(one.n, 6);
+	assert_int_equal(trib_bundle_load(all, into, &h, &two, &err), 0);
+	assert_int_equal(two.n, 3);
+	assert_int_equal(objects(path), 9);
+	assert_int_equal(trib_bundle_unload(into, &two, &err), 0);
+	assert_int_equal(objects(path), 6);
+	for (size_t i = 0; i < one.n; i++)
+		assert_true(trib_repo_has(into, one.oid[i]));
+	for (size_t i = 0; i < two.n; i++)
+		assert_false(trib_repo_has(into, two.oid[i]));
+	assert_int_equal(trib_bundle_load(thin, into, &h, &three, &err), 0);
+	assert_int_equal(three.n, 3);
+	assert_int_equal(trib_bundle_unload(into, &three, &err) || trib_bundle_unload(into, &one, &err), 0);
+	assert_int_equal(objects(path), 0);
+	assert_int_equal(trib_fs_remove_tree(dir, &err), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers_round_trip),
 		cmocka_unit_test(other_headers_are_refused),
 		cmocka_unit_test(git_reads_ours_and_we_read_gits),
+		cmocka_unit_test(a_loaded_bundle_can_be_taken_away_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
