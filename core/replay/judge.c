@@ -14,7 +14,7 @@ struct work {
 	struct trib_buf salt, signer, next, gz;
 	uint8_t signer_spki[TRIB_SHA256_LEN], next_spki[TRIB_SHA256_LEN];
 	struct trib_signer_cache own;  /* when the caller has none */
-	const struct trib_cert *leaf;  /* who signed */
+	const struct trib_signer *who; /* signed */
 	bool continues;  /* part 2..m */
 	bool voids;      /* gives up the open group before it */
 	struct trib_lanes lanes;
@@ -302,7 +302,7 @@ static int take_signer(struct work *w, struct trib_err *err)
 	if (trib_signer_judge(signers(w), w->trust, trib_buf_span(&w->signer), line->sha256, &s, err) < 0)
 		return -1;
 	w->j.signer = s->id;
-	w->leaf = s->leaf; /* until the cache is asked again */
+	w->who = s; /* until the cache is asked again */
 	memcpy(w->signer_spki, s->spki, sizeof(w->signer_spki));
 	return 0;
 }
@@ -336,7 +336,7 @@ static int check_signature(struct work *w, struct trib_err *err)
 	trib_commitraw_pem(&c->c, &pem);
 	if (trib_buf_check(&payload, "signed bytes", err) < 0 || trib_buf_check(&pem, "signature", err) < 0)
 		return -1;
-	return trib_sign_verify(trib_buf_span(&payload), trib_buf_span(&pem), w->leaf, err);
+	return trib_signer_verify(signers(w), w->who, trib_buf_span(&payload), trib_buf_span(&pem), err);
 }
 
 /* ---- what changed ---- */

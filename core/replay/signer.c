@@ -1,9 +1,12 @@
 #include "core/replay/signer.h"
 
-static void forget(struct trib_signer **s)
+static void forget(struct trib_signer_cache *c, struct trib_signer **s)
 {
-	if (*s)
+	if (*s) {
 		trib_cert_free((*s)->leaf);
+		c->nfast -= (*s)->fast != NULL;
+		trib_p256_free((*s)->fast);
+	}
 	free(*s);
 	*s = NULL;
 }
@@ -11,7 +14,7 @@ static void forget(struct trib_signer **s)
 void trib_signer_cache_release(struct trib_signer_cache *c)
 {
 	for (size_t i = 0; c->slots && i < TRIB_SIGNERS; i++)
-		forget(&c->slots[i]);
+		forget(c, &c->slots[i]);
 	free(c->slots);
 	*c = (struct trib_signer_cache){0};
 }
@@ -88,7 +91,7 @@ int trib_signer_judge(struct trib_signer_cache *c, const struct trib_trust *t, s
 		     t->at >= s->from && t->at <= s->to;
 
 	if (!known) {
-		forget(slot);
+		forget(c, slot);
 		s = calloc(1, sizeof(*s));
 		if (!s)
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
@@ -103,4 +106,13 @@ int trib_signer_judge(struct trib_signer_cache *c, const struct trib_trust *t, s
 	if (trib_signer_owner(t, &s->id, err) < 0)
 		return -1;
 	return t->cert_ok ? t->cert_ok(t->ctx, &s->id, err) : 0;
+}
+
+int trib_signer_verify(struct trib_signer_cache *c, const struct trib_signer *who, struct trib_span payload, struct trib_span pem, struct trib_err *err)
+{
+	struct trib_signer *s = c->slots[(who->pem_sha256[0] << 8 | who->pem_sha256[1]) % TRIB_SIGNERS];
+
+	if (s->seen < TRIB_SIGNER_FAST_AFTER && ++s->seen == TRIB_SIGNER_FAST_AFTER && c->nfast < TRIB_SIGNER_FAST_MAX)
+		c->nfast += (s->fast = trib_p256_new(s->leaf)) != NULL;
+	return trib_sign_verify_fast(payload, pem, s->leaf, s->fast, err);
 }

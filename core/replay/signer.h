@@ -7,6 +7,8 @@
 
 #include "core/replay/judge.h"
 
+#define TRIB_SIGNER_FAST_AFTER 1024 /* signatures of one signer: then a table pays (core/trust/p256.h) */
+#define TRIB_SIGNER_FAST_MAX 16     /* tables in one cache, 150 KiB each */
 #define TRIB_SIGNERS 2048 /* remembered at once, by the first bits of the hash: about 8 KiB each; a city has as many communities */
 
 struct trib_signer {
@@ -17,10 +19,13 @@ struct trib_signer {
 	const struct trib_cert *root;
 	bool self_signed;
 	int64_t from, to;       /* times for which the chain holds */
+	unsigned seen;          /* signatures */
+	struct trib_p256 *fast; /* once there were many */
 };
 
 struct trib_signer_cache { /* zeroed: empty */
 	struct trib_signer **slots; /* TRIB_SIGNERS of them, or NULL */
+	unsigned nfast;
 };
 
 void trib_signer_cache_release(struct trib_signer_cache *c);
@@ -29,6 +34,8 @@ static inline void trib_signer_cache_cleanup(struct trib_signer_cache *c) { trib
  * is good until the next call. TRIB_E_CERT. */
 int trib_signer_judge(struct trib_signer_cache *c, const struct trib_trust *trust, struct trib_span pem, const uint8_t pem_sha256[TRIB_SHA256_LEN],
 		      const struct trib_signer **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Verifies one more of this signer's signatures (trib_sign_verify). */
+int trib_signer_verify(struct trib_signer_cache *c, const struct trib_signer *who, struct trib_span payload, struct trib_span pem, struct trib_err *err) TRIB_MUST_CHECK;
 /* 0 when the certificate's owner is the trust's node and app. */
 int trib_signer_owner(const struct trib_trust *trust, const struct trib_cert_id *who, struct trib_err *err) TRIB_MUST_CHECK;
 
