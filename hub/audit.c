@@ -273,6 +273,7 @@ void trib_audit_free(struct trib_audit *a)
 	trib_merge_close(&a->made);
 	trib_ahead_free(a->ahead);
 	trib_signer_cache_release(&a->signers);
+	trib_cert_free(a->hub_signer.leaf);
 	for (size_t i = 0; i < a->nfiles; i++) {
 		trib_mirror_free(a->files[i].mirror);
 		sqlite3_close_v2(a->files[i].db);

@@ -87,7 +87,7 @@ static int judge(struct down *w, const uint8_t oid[TRIB_OID_LEN], struct trib_er
 		return trib_fail(err, TRIB_E_CHAIN, "it does not follow down commit #%llu", (unsigned long long)w->seq);
 	if (strcmp(m.city, w->a->hub->city) != 0 || strcmp(m.node, w->node) != 0 || strcmp(m.app, w->app) != 0)
 		return trib_fail(err, TRIB_E_CHAIN, "it is for %s/%s of %s", m.node, m.app, m.city);
-	if (trib_audit_hub_signed(w->a->hub, &c, trib_buf_span(&pem), m.time, err) || check_blobs(w, &c, &m, err) || check_receipts(w, &c, err))
+	if (trib_audit_hub_signed(w->a, &c, trib_buf_span(&pem), m.time, err) || check_blobs(w, &c, &m, err) || check_receipts(w, &c, err))
 		return -1;
 	w->seq = m.seq;
 	memcpy(w->oid, oid, TRIB_OID_LEN);

@@ -13,6 +13,12 @@ struct trib_audit_file { /* one real city file, read-only, held at one moment */
 	bool compared;
 };
 
+struct trib_audit_signer { /* the hub's signer.pem that was judged last, and the times for which its chain holds */
+	struct trib_cert *leaf;
+	uint8_t pem_sha256[TRIB_SHA256_LEN];
+	int64_t from, to;
+};
+
 struct trib_audit {
 	const struct trib_hub *hub;
 	struct trib_hubdb db;     /* the snapshot */
@@ -22,6 +28,7 @@ struct trib_audit {
 	struct trib_merge made;   /* the scratch city */
 	struct trib_ahead *ahead; /* threads that look at its commits before their turn; NULL: none */
 	struct trib_signer_cache signers;
+	struct trib_audit_signer hub_signer;
 	struct trib_audit_file *files;
 	size_t nfiles;
 	struct trib_buf note;     /* DIR/checkpoint as it was before the snapshot */
@@ -72,7 +79,7 @@ int trib_audit_rest(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_judged(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_down(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_down.c: what the communities were told */
 /* The hub's signature on a commit of its own chains, as of `at`. */
-int trib_audit_hub_signed(const struct trib_hub *hub, const struct trib_commit *c, struct trib_span signer_pem, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_hub_signed(struct trib_audit *a, const struct trib_commit *c, struct trib_span signer_pem, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;
 /* Walks one history and records how much of it is proven. */
 int trib_audit_history(struct trib_audit *a, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
 /* Compares one real file with its derivation (audit_rows.c). */
