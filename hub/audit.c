@@ -35,6 +35,10 @@ static const char own_schema[] =
 	/* lists of revoked certificates; certificates that leaves revoke */
 	"CREATE TABLE rl(number INTEGER PRIMARY KEY, idx INTEGER, sha256 BLOB);"
 	"CREATE TABLE rv(sha256 BLOB PRIMARY KEY, idx INTEGER) WITHOUT ROWID;"
+	/* what leaves say of people and of names of communities; who issues certificates */
+	"CREATE TABLE pe(sha256 BLOB PRIMARY KEY, name TEXT, role TEXT, usage TEXT, revoked_at INTEGER) WITHOUT ROWID;"
+	"CREATE TABLE nm(node TEXT, app TEXT, name TEXT, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	"CREATE TABLE ia(name TEXT PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
 
 /* ---- small SQL ---- */
@@ -217,8 +221,11 @@ static int snapshot(struct trib_audit *a, struct trib_err *err)
 	struct trib_err why;
 	if (!note)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_read(note, &a->note, &why)) {
+	int rc = trib_fs_read(note, &a->note, &why);
+	if (rc || !a->note.len) {
 		struct trib_where w = {0};
+		if (!rc)
+			(void)trib_fail(&why, TRIB_E_FORMAT, "the file is empty");
 		trib_buf_reset(&a->note);
 		if (trib_audit_find(a, &w, err, "the signed checkpoint: %s", why.msg))
 			return -1;
@@ -321,8 +328,9 @@ static int run(const struct trib_hub *hub, const char *city_dir, const struct tr
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (start_threads(a, how->jobs, err))
 		return trib_ctx(err, "auditing");
-	if (open_own(a, err) || snapshot(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_held(a, err) ||
-	    trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
+	if (open_own(a, err) || snapshot(a, err) || trib_audit_own(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) ||
+	    trib_audit_held(a, err) || trib_audit_lists(a, err) || trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) ||
+	    trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
 	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err))) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;

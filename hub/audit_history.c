@@ -70,7 +70,7 @@ int trib_audit_judged(void *ctx, const char *node, const char *app, const struct
 		return trib_fail(err, TRIB_E_VERIFY, "its %s is not the one that the log holds", what);
 	if (!a->counts && trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &a->counts, err))
 		return -1;
-	return mark(a, &at, &j->manifest, err) || check_counts(a, a->counts, &at, &j->manifest, err) ? -1 : 0;
+	return mark(a, &at, &j->manifest, err) || check_counts(a, a->counts, &at, &j->manifest, err) || trib_audit_signer(a, &at, &j->signer, err) ? -1 : 0;
 }
 
 /* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged. 0 proven, 1 not (named), -1. */
@@ -158,28 +158,38 @@ static int check_walked_tip(struct walk *w, struct trib_err *err)
 	return trib_buf_check(&tip, "tip", err) ? -1 : check_tip(w, &at, trib_buf_span(&tip), err);
 }
 
-/* Outside of the snapshot: a ref may run ahead of it, but hub.db and ref must meet. `sql` gives the commit that hub.db says; NULL: no ref is due. */
+/* 1 the ref points to the commit that hub.db says, or none is due; 0 not, for `why`; -1. */
+static int ref_is(struct walk *w, sqlite3 *db, const char *ref_name, const char *sql, struct trib_err *why, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	uint8_t ref[TRIB_OID_LEN], oid[TRIB_OID_LEN];
+	if (trib_audit_sql(db, &st, err, sql, "ss", w->node, w->app))
+		return -1;
+	int row = trib_db_step(db, st, err);
+	if (row <= 0 || !trib_audit_bytes(st, 0, oid, sizeof(oid)))
+		return row < 0 ? -1 : 1; /* a missing row is named by check_tip */
+	if (trib_repo_ref(w->repo, ref_name, ref, why))
+		return 0;
+	return memcmp(ref, oid, sizeof(ref)) == 0 || trib_fail(why, TRIB_E_CHAIN, "it points to another commit than the published one") == 0;
+}
+
+/* A ref may run ahead of the snapshot, or come after it: then the present hub.db and the ref must meet. `sql` gives the commit that hub.db says; NULL: no
+ * ref is due. */
 static int check_ref(struct walk *w, const char *ref_name, const char *sql, struct trib_err *err)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb now = {0};
 	struct trib_where at = {.node = w->node, .app = w->app};
 	struct trib_err why = {0};
+	int is = ref_is(w, w->a->db.db, ref_name, sql, &why, err);
+	if (is)
+		return is < 0 ? -1 : 0;
 	if (trib_hubdb_open(w->a->hub, false, &now, err))
 		return -1;
 	for (int i = 0; i < REF_TRIES; i++) {
-		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 		struct timespec t = {.tv_nsec = 50 * 1000 * 1000};
-		uint8_t ref[TRIB_OID_LEN], oid[TRIB_OID_LEN];
-		if (trib_audit_sql(now.db, &st, err, sql, "ss", w->node, w->app))
-			return -1;
-		int row = trib_db_step(now.db, st, err);
-		if (row <= 0 || !trib_audit_bytes(st, 0, oid, sizeof(oid)))
-			return row < 0 ? -1 : 0; /* a missing row is named by check_tip */
-		if (trib_repo_ref(w->repo, ref_name, ref, &why) == 0) {
-			if (memcmp(ref, oid, sizeof(oid)) == 0)
-				return 0;
-			(void)trib_fail(&why, TRIB_E_CHAIN, "it points to another commit than the published one");
-		}
+		is = ref_is(w, now.db, ref_name, sql, &why, err);
+		if (is)
+			return is < 0 ? -1 : 0;
 		nanosleep(&t, NULL);
 	}
 	return trib_audit_find(w->a, &at, err, "%s: %s; it is set again when `serve` starts", ref_name, why.msg);

@@ -29,6 +29,7 @@ struct trib_audit {
 	struct trib_ahead *ahead; /* threads that look at its commits before their turn; NULL: none */
 	struct trib_signer_cache signers;
 	struct trib_audit_signer hub_signer;
+	uint8_t signer_seen[TRIB_SHA256_LEN]; /* the signing certificate that trib_audit_signer looked up last */
 	struct trib_audit_file *files;
 	size_t nfiles;
 	struct trib_buf note;     /* DIR/checkpoint as it was before the snapshot */
@@ -41,6 +42,8 @@ struct trib_audit {
 	char first_origin[TRIB_TITLE_MAX + 32], origin[TRIB_TITLE_MAX + 32]; /* of the first leaf, and of the newest epoch */
 	int64_t opened; /* time of the log's first leaf */
 	uint64_t crl_number; /* of the last list of revoked certificates so far */
+	uint64_t policy;     /* the last policy so far, and its text's hash; 0: none */
+	uint8_t policy_sha256[TRIB_SHA256_LEN];
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };
@@ -58,7 +61,11 @@ bool trib_audit_bytes(sqlite3_stmt *st, int col, uint8_t *ret, size_t n);
 /* Root of the first `size` leaves, from the audit's own hashes. */
 int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 
+/* What SQLite itself finds wrong with the pages, indexes and rules of a database; `what` names it in findings (audit_own.c). */
+int trib_audit_pages(struct trib_audit *a, sqlite3 *db, const struct trib_where *w, const char *what, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* The steps, in this order. */
+int trib_audit_own(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_own.c: hub.db in itself, the hub's certificates */
 int trib_audit_log(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_log.c */
 /* audit_epoch.c: a leaf that opens an epoch; a signed checkpoint under the origin that its size had; the checkpoints that held commits name: states of this
  * log, not of the future, never falling within one incarnation. */
@@ -72,6 +79,11 @@ int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_le
 int trib_audit_held_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_crls(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
+/* audit_lists.c: leaves about people and names; the lists that repeat leaves; what is repeated of the certificate that a judged commit was signed with. */
+int trib_audit_keep_person(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_keep_name(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_lists(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_signer(struct trib_audit *a, const struct trib_where *at, const struct trib_cert_id *id, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c: which there are */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */
 int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_city.c: derive, compare */

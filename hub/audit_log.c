@@ -110,7 +110,9 @@ static int keep_act(struct trib_audit *a, uint64_t idx, const struct trib_leaf *
 {
 	if (strcmp(l->word, "ca-root") == 0)
 		return keep_root(a, l->sha256, err);
-	return strcmp(l->word, "node-add") == 0 && l->node[0] && l->app[0] ? keep_expected(a, idx, l, err) : 0;
+	if (strcmp(l->word, "node-add") != 0 || !l->node[0] || !l->app[0])
+		return 0;
+	return keep_expected(a, idx, l, err) || trib_audit_keep_name(a, l, err) ? -1 : 0;
 }
 
 static int keep_night(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
@@ -151,11 +153,17 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 	case TRIB_LEAF_LOG_OPEN:
 		return keep_open(a, idx, l, err);
 	case TRIB_LEAF_ENROLLED:
-		return keep_expected(a, idx, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
+		return keep_expected(a, idx, l, err) || trib_audit_keep_name(a, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
 	case TRIB_LEAF_CRL:
 		return trib_audit_keep_crl(a, idx, l, err);
+	case TRIB_LEAF_POLICY:
+		a->policy = l->number;
+		memcpy(a->policy_sha256, l->sha256, sizeof(a->policy_sha256));
+		return 0;
+	case TRIB_LEAF_PERSON:
+		return trib_audit_keep_person(a, l, err);
 	case TRIB_LEAF_PERSON_REVOKED:
-		return keep_revoked(a, idx, l, err);
+		return keep_revoked(a, idx, l, err) || trib_audit_keep_person(a, l, err) ? -1 : 0;
 	case TRIB_LEAF_REVOKED:
 		if (keep_revoked(a, idx, l, err))
 			return -1;

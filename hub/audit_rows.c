@@ -278,6 +278,7 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		int nkey, node_col;
 	} fixed[] = {
 		/* An index holds no rows: more of them do no harm. */
+		{"-", "SELECT user_version, application_id, upto FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
 		{"sqlite_schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'index' ORDER BY type, name", 2, -1},
 		{"_t_mirror", "SELECT mirror, name, tbl, shape FROM _t_mirror ORDER BY mirror", 1, -1},
 		{"_t_column", "SELECT mirror, col, city_col, pk, place FROM _t_column ORDER BY mirror, col", 2, -1},
@@ -406,10 +407,32 @@ static int scan_nodes(struct cmp *c, struct trib_err *err)
 	return row;
 }
 
+/* Names of communities are for screens and may be older than hub.db's; but no other community is named. */
+static int check_names(struct cmp *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_err why;
+	struct trib_where w = {.app = c->real->app, .table = "_t_node"};
+	int row;
+	if (trib_db_prepare(c->real->db, "SELECT node FROM _t_node ORDER BY node", &st, &why))
+		return trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg);
+	while ((row = trib_db_step(c->real->db, st, &why)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *known = NULL;
+		w.node = text(st, 0);
+		if (trib_audit_sql(c->a->own, &known, err, "SELECT 1 FROM x WHERE node = ? AND app = ?", "ss", w.node, w.app))
+			return -1;
+		int is = trib_db_step(c->a->own, known, err);
+		if (is < 0 || (!is && trib_audit_find(c->a, &w, err, "the city names a community that the log does not know")))
+			return -1;
+	}
+	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
+}
+
 int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struct trib_city *made, struct trib_err *err)
 {
 	struct cmp c = {.a = a, .real = real, .made = made};
-	if (compare_fixed(&c, err) || compare_mirrors(&c, err) || scan_nodes(&c, err))
+	struct trib_where w = {.app = real->app};
+	if (trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || compare_mirrors(&c, err) || check_names(&c, err) || scan_nodes(&c, err))
 		return trib_ctx(err, "comparing the city database of %s", real->app);
 	return 0;
 }

@@ -3,6 +3,25 @@
 #include "core/base/clock.h"
 #include "core/base/embed.h"
 
+static int migrate(sqlite3 *db, struct trib_err *err)
+{
+	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
+			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p};
+	return trib_db_migrate(db, sql, TRIB_COUNT(sql), err) ? trib_ctx(err, "hub.db") : 0;
+}
+
+int trib_hubdb_empty(sqlite3 **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
+		return trib_db_fail(err, db, "opening an empty database");
+	if (migrate(db, err))
+		return -1;
+	*ret = db;
+	db = NULL;
+	return 0;
+}
+
 int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "hub.db");
@@ -11,10 +30,8 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
 		return trib_ctx(err, "opening hub.db");
-	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
-			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p};
-	if (write && trib_db_migrate(db, sql, TRIB_COUNT(sql), err))
-		return trib_ctx(err, "hub.db");
+	if (write && migrate(db, err))
+		return -1;
 	ret->db = db;
 	ret->hub = hub;
 	db = NULL;

@@ -51,6 +51,8 @@ static int open_cities(struct trib_merge *m, struct trib_hubdb *h, struct trib_e
 	int row;
 	while ((row = trib_db_step(h->db, st, err)) > 0) {
 		const char *app = (const char *)sqlite3_column_text(st, 0);
+		if (!app)
+			return trib_fail(err, TRIB_E_VERIFY, "hub.db is damaged: a community without an application; nothing was changed; bring hub.db back from a backup");
 		if (!find_city(m, app) && open_city(m, app, err))
 			return -1;
 	}

@@ -42,6 +42,8 @@ TRIB_UNUSED static void mkhub_keys(struct mkhub *h)
 	HUB_OK(trib_key_make(TRIB_KEY_P256, &h->signer.sign_key, err));
 	HUB_OK(trib_key_make(TRIB_KEY_ED25519, &h->signer.log_key, err));
 	HUB_OK(trib_cert_issue(&spec, NULL, h->signer.sign_key, city->issuing_key, city->issuing, &h->hub.sign_cert, err));
+	spec.use = TRIB_USE_TLS_SERVER;
+	HUB_OK(trib_cert_issue(&spec, NULL, h->signer.sign_key, city->issuing_key, city->issuing, &h->hub.tls_cert, err));
 	h->signer.signer_pem = TRIB_BUF(TRIB_SIGNER_MAX);
 	HUB_OK(trib_cert_pem(h->hub.sign_cert, &h->signer.signer_pem, err));
 	HUB_OK(trib_cert_pem(h->hub.issuing, &h->signer.signer_pem, err));
@@ -148,6 +150,7 @@ TRIB_UNUSED static void mkhub_free(struct mkhub *h)
 	trib_hubdb_close(&h->db);
 	trib_hub_signer_release(&h->signer);
 	trib_cert_free(h->hub.sign_cert);
+	trib_cert_free(h->hub.tls_cert);
 	free(h->hub.dir);
 	for (size_t i = 0; i < MKHUB_NODES; i++)
 		mk_free(&h->node[i]);
@@ -209,6 +212,13 @@ TRIB_UNUSED static void mkhub_publish(struct mkhub *h, size_t i, const uint8_t o
 	sqlite3_bind_blob(st, 3, oid, TRIB_OID_LEN, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 4, (int64_t)leaf.seq);
 	sqlite3_bind_blob(st, 5, tip.p, (int)tip.len, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+	sqlite3_finalize(st);
+	HUB_OK(trib_db_prepare(h->db.db, "UPDATE node SET reported_at = ?3, braked = ?4 WHERE node = ?1 AND app = ?2", &st, err));
+	sqlite3_bind_text(st, 1, h->id[i], -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, MK_APP, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, h->now);
+	sqlite3_bind_int64(st, 4, (int64_t)j.manifest.nbraked);
 	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
 	sqlite3_finalize(st);
 	HUB_OK(trib_hubdb_commit(&h->db, err));

@@ -1,0 +1,206 @@
+/* What rots in hub.db and in the hub's own files, though no leaf and no history is touched: each is named. (tests/attack/every-bit.t tries every bit.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "core/trust/hash.h"
+#include "hub/audit.h"
+#include "tests/lib/mkhub.h"
+
+static struct mkhub hub;
+
+static int start(void **state)
+{
+	(void)state;
+	mkhub_two(&hub);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	mkhub_free(&hub);
+	return 0;
+}
+
+static void append(struct trib_leaf leaf)
+{
+	HUB_OK(trib_hubdb_begin(&hub.db, err));
+	mkhub_append(&hub, &leaf, NULL);
+	HUB_OK(trib_hubdb_commit(&hub.db, err));
+	mkhub_checkpoint(&hub);
+}
+
+static void lists_that_repeat_leaves_are_compared(void **state)
+{
+	(void)state;
+	static const struct { const char *sql, *finds; } cases[] = {
+		{"UPDATE node SET name = 'Ximb' WHERE node = 'N2'", "N2/" MK_APP " #0 - [-] hub.db: name in the list of communities is not what the log says"},
+		{"UPDATE node SET status = 'expected' WHERE node = 'N2'", "N2/" MK_APP " #0 - [-] hub.db: status in the list of communities"},
+		{"UPDATE node SET reported_at = reported_at + 1 WHERE node = 'N2'", "N2/" MK_APP " #0 - [-] hub.db: when it reported is not that of its last held commit"},
+		{"UPDATE node SET braked = 4 WHERE node = 'N2'", "N2/" MK_APP " #0 - [-] hub.db: what the brake held back"},
+		{"UPDATE cert SET not_after = not_after - 64 WHERE node = 'N2' AND usage = 'sign'", "hub.db: serial number or end of the signing certificate"},
+		{"UPDATE cert SET serial = '77', issuer = 'nobody' WHERE node = 'N2'", "N2/" MK_APP " #0 - [-] hub.db: no certificate of this hub issues as 'nobody'"},
+		{"INSERT INTO person(sha256, name, role, usage, not_after) VALUES(zeroblob(32), 'li', 'auditor', 'tls', 1)", "hub.db: the list of people has what no leaf of the log says"},
+		{"INSERT INTO night VALUES(1, 0, 1, 0, 0, 0, zeroblob(32))", "hub.db: the list of nightly lists has what no leaf of the log says"},
+		{"INSERT INTO meta VALUES('crl-number', x'31')", "hub.db: crl-number is not what the log says"},
+		{"INSERT INTO meta VALUES('crl-numbes', x'31')", "hub.db: no program of ours writes a value called 'crl-numbes'"},
+		{"INSERT INTO meta VALUES('origin', x'31')", "hub.db: origin is not what the log says"},
+	};
+	assert_audit_proves(&hub);
+	for (size_t i = 0; i < TRIB_COUNT(cases); i++) {
+		struct mkhub_found f;
+		char *keep = mkhub_path(&hub, "keep.db"), *sql = sqlite3_mprintf("VACUUM INTO %Q", keep);
+		mkhub_sql(hub.db.db, sql);
+		mkhub_sql(hub.db.db, cases[i].sql);
+		mkhub_audit(&hub, &f);
+		assert_found(f, cases[i].finds);
+		/* As it was, row by row: hub.db stays open. */
+		sqlite3_free(sql);
+		sql = sqlite3_mprintf("ATTACH %Q AS k; BEGIN; DELETE FROM node; INSERT INTO node SELECT * FROM k.node; DELETE FROM cert; INSERT INTO cert SELECT * FROM k.cert; DELETE FROM person; "
+				      "DELETE FROM night; DELETE FROM meta; COMMIT; DETACH k", keep);
+		mkhub_sql(hub.db.db, sql);
+		sqlite3_free(sql);
+		assert_int_equal(unlink(keep), 0);
+		free(keep);
+	}
+	assert_audit_proves(&hub);
+}
+
+static void a_person_is_as_the_log_says(void **state)
+{
+	(void)state;
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_PERSON, .time = hub.now, .word = "auditor", .usage = "tls", .name = "li"};
+	memset(leaf.cert, 7, sizeof(leaf.cert));
+	append(leaf);
+	assert_audit_finds(&hub, "hub.db: the list of people lacks what a leaf of the log says");
+	mkhub_sql(hub.db.db, "INSERT INTO person(sha256, name, role, usage, not_after) VALUES(x'0707070707070707070707070707070707070707070707070707070707070707', 'li', 'auditor', 'tls', 1)");
+	assert_audit_proves(&hub);
+	mkhub_sql(hub.db.db, "UPDATE person SET role = 'administrator'");
+	assert_audit_finds(&hub, "hub.db: role in the list of people is not what the log says");
+	mkhub_sql(hub.db.db, "UPDATE person SET role = 'auditor', revoked_at = 5");
+	assert_audit_finds(&hub, "hub.db: revoked_at in the list of people is not what the log says");
+}
+
+/* A rule of the schema that is gone lets in what no rule would. */
+static void another_schema_is_named(void **state)
+{
+	(void)state;
+	struct mkhub_found f;
+	mkhub_sql(hub.db.db, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'CHECK(length(sha256) = 32)', 'CHECK(length(sha256) = 22)') WHERE name = 'night'; "
+			     "PRAGMA writable_schema=RESET");
+	mkhub_audit(&hub, &f);
+	assert_found(f, "hub.db: the schema is not the one that this program makes, from night on");
+	assert_int_equal(f.n, 1);
+}
+
+static void another_files_mark_is_named(void **state)
+{
+	(void)state;
+	mkhub_sql(hub.db.db, "PRAGMA application_id=7");
+	assert_audit_finds(&hub, "hub.db is marked as the file of another application");
+	mkhub_sql(hub.db.db, "PRAGMA application_id=0; PRAGMA user_version=68");
+	assert_audit_finds(&hub, "hub.db is of version 68");
+	mkhub_sql(hub.merge.cities[0].db, "PRAGMA user_version=3");
+	assert_audit_finds(&hub, "column user_version is 3 in the city");
+}
+
+/* A community without an application: what damaged pages look like. It crashed the audit once. */
+static void a_null_where_none_may_be_is_told(void **state)
+{
+	(void)state;
+	struct trib_audit *a = NULL;
+	struct trib_err e;
+	sqlite3 *other = NULL;
+	char *path = mkhub_path(&hub, "hub.db");
+	mkhub_sql(hub.db.db, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = 'CREATE TABLE node(node TEXT, app TEXT, name TEXT, incarnation INTEGER, status TEXT, added_at INTEGER, "
+			     "seen_at INTEGER, reported_at INTEGER, braked INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID' WHERE name = 'node'; PRAGMA writable_schema=RESET");
+	assert_audit_finds(&hub, "hub.db: the schema is not the one that this program makes, from node on");
+	/* WITHOUT ROWID keys are never NULL: a rowid table in its place lets one in. */
+	HUB_OK(trib_db_open_own(path, true, &other, err));
+	mkhub_sql(other, "CREATE TABLE n2(node TEXT, app TEXT, name TEXT, incarnation INTEGER, status TEXT, added_at INTEGER, seen_at INTEGER, reported_at INTEGER, braked INTEGER);"
+			 "INSERT INTO n2 SELECT * FROM node; DROP TABLE node; ALTER TABLE n2 RENAME TO node; UPDATE node SET app = NULL WHERE node = 'N2'");
+	sqlite3_close(other);
+	assert_int_equal(trib_audit_run(&hub.hub, true, &a, &e), -1);
+	assert_int_equal(e.code, TRIB_E_VERIFY);
+	assert_non_null(strstr(e.msg, "a community without an application"));
+	free(path);
+}
+
+static void a_false_certificate_of_the_hub_is_named(void **state)
+{
+	(void)state;
+	struct trib_cert *mine = hub.hub.tls_cert;
+	hub.hub.tls_cert = hub.hub.sign_cert; /* for signing, not for connections */
+	assert_audit_finds(&hub, "keys/hub-tls.crt: ");
+	hub.hub.tls_cert = mine;
+	mine = hub.hub.sign_cert;
+	hub.hub.sign_cert = hub.node[0].cert; /* an office's */
+	assert_audit_finds(&hub, "keys/hub-sign.crt: it is not a hub's");
+	hub.hub.sign_cert = mine;
+	assert_audit_proves(&hub);
+}
+
+static void another_policy_is_named(void **state)
+{
+	(void)state;
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_POLICY, .time = hub.now, .number = 1};
+	char *path = mkhub_path(&hub, "policy.conf");
+	trib_sha256(leaf.sha256, trib_span_str("# one\n"));
+	HUB_OK(trib_fs_write(path, trib_span_str("# one\n"), 0644, err));
+	append(leaf);
+	assert_audit_proves(&hub);
+	HUB_OK(trib_fs_write(path, trib_span_str("# two\n"), 0644, err));
+	assert_audit_finds(&hub, "policy.conf is not the text of policy 1 that the log names");
+	hub.hub.policy_version = 3;
+	assert_audit_finds(&hub, "hub.conf says policy 3, the log 1");
+	free(path);
+}
+
+/* Cut at its beginning it was taken for one that is named already. */
+static void an_empty_checkpoint_is_named(void **state)
+{
+	(void)state;
+	char *path = mkhub_path(&hub, "checkpoint");
+	HUB_OK(trib_fs_write(path, trib_span_str(""), 0644, err));
+	assert_audit_finds(&hub, "the signed checkpoint: the file is empty");
+	free(path);
+}
+
+static void a_stranger_in_the_citys_names_is_named(void **state)
+{
+	(void)state;
+	mkhub_sql(hub.merge.cities[0].db, "UPDATE _t_node SET node = 'N3' WHERE node = 'N2'");
+	assert_audit_finds(&hub, "the city names a community that the log does not know");
+}
+
+/* The index alone is damaged: no row is another one, but what is asked through it is not found. */
+static void a_damaged_index_is_named(void **state)
+{
+	(void)state;
+	mkhub_sql(hub.db.db, "PRAGMA writable_schema=ON");
+	/* Both automatic indexes of `held` change places: of the same table, of other columns. */
+	mkhub_sql(hub.db.db, "UPDATE sqlite_schema SET rootpage = (SELECT sum(rootpage) FROM sqlite_schema WHERE name LIKE 'sqlite_autoindex_held%') - rootpage WHERE name LIKE "
+			     "'sqlite_autoindex_held%'; PRAGMA writable_schema=RESET");
+	struct mkhub_found f;
+	mkhub_audit(&hub, &f);
+	assert_found(f, "hub.db is damaged: ");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(lists_that_repeat_leaves_are_compared, start, stop),
+		cmocka_unit_test_setup_teardown(a_person_is_as_the_log_says, start, stop),
+		cmocka_unit_test_setup_teardown(another_schema_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(another_files_mark_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_null_where_none_may_be_is_told, start, stop),
+		cmocka_unit_test_setup_teardown(a_false_certificate_of_the_hub_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(another_policy_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(an_empty_checkpoint_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_stranger_in_the_citys_names_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_damaged_index_is_named, start, stop),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
