@@ -56,11 +56,10 @@ int trib_audit_published(struct trib_audit *a, struct trib_err *err)
 		return 0;
 	if (trib_fs_read(path, &note, &why) || trib_checkpoint_parse(trib_buf_span(&note), &cp, &why))
 		return trib_audit_find(a, &w, err, "the published checkpoint: %s; try: tributary-hub rebuild", why.msg);
-	if (cp.size > a->size) { /* `serve` went on after the snapshot, or hub.db is older: the signed checkpoint tells which */
-		return check_tiles(a, a->size, err);
-	}
 	if (trib_audit_note(a, trib_buf_span(&note), &cp, &why))
 		return trib_audit_find(a, &w, err, "the published checkpoint: %s", why.msg);
+	if (cp.size > a->size) /* `serve` went on after the snapshot, or hub.db is older: the signed checkpoint tells which */
+		return check_tiles(a, a->size, err);
 	if (trib_audit_root(a, cp.size, root, err))
 		return -1;
 	if (memcmp(root, cp.root, sizeof(root)) != 0)

@@ -122,7 +122,7 @@ static void a_null_where_none_may_be_is_told(void **state)
 	mkhub_sql(other, "CREATE TABLE n2(node TEXT, app TEXT, name TEXT, incarnation INTEGER, status TEXT, added_at INTEGER, seen_at INTEGER, reported_at INTEGER, braked INTEGER);"
 			 "INSERT INTO n2 SELECT * FROM node; DROP TABLE node; ALTER TABLE n2 RENAME TO node; UPDATE node SET app = NULL WHERE node = 'N2'");
 	sqlite3_close(other);
-	assert_int_equal(trib_audit_run(&hub.hub, true, &a, &e), -1);
+	assert_int_equal(trib_audit_run(&hub.hub, &(struct trib_audit_how){.quiet = true, .jobs = 1}, &a, &e), -1);
 	assert_int_equal(e.code, TRIB_E_VERIFY);
 	assert_non_null(strstr(e.msg, "a community without an application"));
 	free(path);
@@ -168,6 +168,25 @@ static void an_empty_checkpoint_is_named(void **state)
 	free(path);
 }
 
+/* More leaves than there are, and not signed: it was taken for one that `serve` had just written. */
+static void a_published_checkpoint_of_more_leaves_must_be_signed(void **state)
+{
+	(void)state;
+	char *from = mkhub_path(&hub, "checkpoint"), *dir = mkhub_path(&hub, "log"), *to = mkhub_path(&hub, "log/checkpoint");
+	struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	HUB_OK(trib_fs_read(from, &note, err));
+	char *size = memchr(note.p, '\n', note.len);
+	assert_non_null(size);
+	size[1] = '9'; /* of two digits the first */
+	HUB_OK(trib_fs_mkdirs(dir, 0755, err));
+	HUB_OK(trib_fs_write(to, trib_buf_span(&note), 0644, err));
+	assert_audit_finds(&hub, "the published checkpoint: ");
+	trib_buf_release(&note);
+	free(from);
+	free(dir);
+	free(to);
+}
+
 static void a_stranger_in_the_citys_names_is_named(void **state)
 {
 	(void)state;
@@ -199,6 +218,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_false_certificate_of_the_hub_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(another_policy_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(an_empty_checkpoint_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_published_checkpoint_of_more_leaves_must_be_signed, start, stop),
 		cmocka_unit_test_setup_teardown(a_stranger_in_the_citys_names_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_damaged_index_is_named, start, stop),
 	};
