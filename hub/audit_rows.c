@@ -278,7 +278,7 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		int nkey, node_col;
 	} fixed[] = {
 		/* An index holds no rows: more of them do no harm. */
-		{"-", "SELECT user_version, application_id, upto FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
+		{"-", "SELECT user_version, application_id, one, upto FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
 		{"sqlite_schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'index' ORDER BY type, name", 2, -1},
 		{"_t_mirror", "SELECT mirror, name, tbl, shape FROM _t_mirror ORDER BY mirror", 1, -1},
 		{"_t_column", "SELECT mirror, col, city_col, pk, place FROM _t_column ORDER BY mirror, col", 2, -1},
