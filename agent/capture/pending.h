@@ -24,6 +24,7 @@ struct trib_delta {
 	uint64_t *offset;         /* place of each page in the pages file */
 	uint8_t **block;          /* the first nmem pages with their slots: not in the file until trib_pending_commit */
 	uint32_t nblocks, nmem;
+	uint32_t nslots;          /* of pages kept one by one, those that became void with them */
 	char *path;               /* the pages file: state/pending.tmp, header space reserved; NULL: none (fd means nothing then) */
 	int fd;
 	uint32_t nread;           /* pages read */
@@ -38,10 +39,13 @@ static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release
  * and "trib-overlay" (read-only: baseline + kept pages). Idempotent. */
 int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
 /* How the live file is read (D4.1, D4.2). AUTO: in WAL mode raw under the read mark; in rollback mode, and for a WAL database that no program has
- * open, without a lock and checked afterwards, after some tries raw under SHARED; through the backup API when SQLite grants none of these. */
+ * open, without a lock and checked afterwards, begun in a pause of the program (60 ms without a write). A program that never pauses is waited for: 20 s cost
+ * a nightly run nothing, and a lock costs the program a wait or, without a busy timeout, SQLITE_BUSY. Only then raw under SHARED, for one reading of the
+ * file from the page cache (raw.h). Through the backup API when SQLite grants none of these. */
 enum trib_way { TRIB_WAY_AUTO, TRIB_WAY_WAL, TRIB_WAY_OPTIMISTIC, TRIB_WAY_LOCKED, TRIB_WAY_BACKUP };
 struct trib_snapshot_opts {
 	enum trib_way way;             /* one that does not fit the file is TRIB_E_USAGE */
+	int64_t patience_ms;           /* rollback mode: how long to wait for a pause of the program before it is read under SHARED; 0: 20 s */
 	const struct trib_known *known; /* "skipped": nothing was written; "wal-list": only pages that new frames of the -wal list were read; NULL: read all */
 };
 /* Finds the pages of the live database that differ from the baseline, with every rule of D4.1: the live file and its side files are left byte for

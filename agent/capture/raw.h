@@ -21,9 +21,24 @@ struct trib_raw {
 	uint32_t page_size, page_count;
 	sqlite3_file *wal;     /* NULL: every page is in the file */
 	const uint32_t *frame; /* by page number, page_count + 1 of them: the last frame that holds the page, 0 = none */
+	const char *path;              /* with `still`: ends as MOVED when the time of the file at this path is another than the mark's */
+	const struct trib_mark *still; /* NULL: read to the end */
 };
 /* Fills the delta: rising page numbers and their places. *ret is TRIB_RAW_REFUSED when a page is neither in the file nor in the -wal. */
 int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* A delta of the file's shape that keeps no page: what trib_raw_again begins with when there was no first look. */
+int trib_raw_nothing(const struct trib_raw *from, struct trib_delta *d, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Between begin and end nobody writes. begin fills *ret_from, or *ret (MOVED, REFUSED); end follows also then. */
+struct trib_raw_window {
+	int (*begin)(void *ctx, struct trib_raw *ret_from, enum trib_raw_end *ret, struct trib_err *err);
+	void (*end)(void *ctx);
+	void *ctx;
+};
+/* A second look at what trib_raw_scan read without a lock: inside the window the file is read once and compared with what the first look saw, page for
+ * page, so *d is then the state of the window whatever was written in between. All that takes longer (memory, a thread, the pages kept) is outside. */
+int trib_raw_again(const struct trib_raw_window *w, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Looks only at the pages that `from->frame` names. */
 int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
@@ -46,7 +61,8 @@ int trib_raw_wal(struct trib_source *src, const struct trib_walhdr *h, const str
 int trib_raw_wal_list(struct trib_source *src, const struct trib_walhdr *h, const struct trib_mark *known, const struct trib_base *base, struct trib_delta *d,
 		      enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Rollback mode, inside the source's read transaction: a commit of the program waits until the end. */
+/* Rollback mode beside a program that gives no time to read: a first look without a lock, a second one under SHARED, begun just after a transaction of the
+ * program ended (a commit waits until the second look is over). Takes d->mark in the second one. Leaves the source outside a read transaction. */
 int trib_raw_locked(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Rollback mode without a lock: *m was taken under SHARED, which is released here; afterwards a second short SHARED shows whether anything was
  * written meanwhile. Also for an immutable source, which holds no lock at all. Leaves the source inside a read transaction when done. */

@@ -17,14 +17,50 @@ static bool shape(sqlite3_file *f, struct trib_raw *ret)
 	return count != 0;
 }
 
+struct locked {
+	struct trib_source *src;
+	struct trib_delta *d;
+};
+
+static int lock(void *ctx, struct trib_raw *ret_from, enum trib_raw_end *ret, struct trib_err *err)
+{
+	struct locked *l = ctx;
+	uint8_t format[2];
+	sqlite3_file *f = trib_source_file(l->src);
+	trib_source_await_end(l->src->path);
+	if (trib_source_resume(l->src, err))
+		return -1;
+	trib_source_mark(l->src, NULL, 0, &l->d->mark);
+	if (!f || !shape(f, ret_from))
+		*ret = TRIB_RAW_REFUSED;
+	else if (f->pMethods->xRead(f, format, sizeof(format), 18) || format[0] == 2 || format[1] == 2)
+		*ret = TRIB_RAW_MOVED; /* to WAL mode, where the file is not all */
+	return 0;
+}
+
+static void unlock(void *ctx)
+{
+	struct locked *l = ctx;
+	trib_source_pause(l->src);
+}
+
 int trib_raw_locked(struct trib_source *src, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
 {
 	struct trib_raw from;
+	struct locked l = {src, d};
+	const struct trib_raw_window w = {lock, unlock, &l};
+	struct trib_err first;
 	sqlite3_file *f = trib_source_file(src);
 	*ret = TRIB_RAW_REFUSED;
 	if (!f || !shape(f, &from))
 		return 0;
-	return trib_raw_scan(&from, base, d, ret, err);
+	trib_source_pause(src);
+	/* The first look may find a page half written, or the end of a file that becomes shorter: then the second one sees all pages for the first time. */
+	if (trib_raw_scan(&from, base, d, ret, &first) || *ret != TRIB_RAW_DONE) {
+		if (trib_raw_nothing(&from, d, err))
+			return -1;
+	}
+	return trib_raw_again(&w, base, d, ret, err);
 }
 
 int trib_raw_optimistic(struct trib_source *src, const struct trib_mark *m, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret,
@@ -37,6 +73,8 @@ int trib_raw_optimistic(struct trib_source *src, const struct trib_mark *m, cons
 	if (!f || !m->set || !shape(f, &from))
 		return 0;
 	trib_source_pause(src);
+	from.path = src->path;
+	from.still = m;
 	trib_source_leave_tick(m->mtime_s, m->mtime_ns);
 	int rc = trib_raw_scan(&from, base, d, ret, err);
 	struct trib_err scan = *err;

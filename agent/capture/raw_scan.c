@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "agent/capture/kept.h"
 #include "agent/capture/raw.h"
@@ -22,6 +23,10 @@ struct keeper {
 	uint8_t *out;             /* slots not yet written to the file */
 	size_t nout;
 	uint64_t out_at;          /* their place there */
+	/* A second look: pages kept by the first one, and how far into them we are. What differs from the first look is kept. */
+	const struct trib_delta *seen;
+	uint32_t seen_at;
+	uint8_t *slot;            /* one page */
 };
 
 struct pipe {
@@ -83,7 +88,7 @@ static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct tri
 	struct trib_delta *d = k->d;
 	if (more_room(k, err))
 		return -1;
-	uint64_t at = TRIB_PENDING_HEAD + (uint64_t)d->nchanged * (TRIB_SLOT_HEAD + k->page_size);
+	uint64_t at = TRIB_PENDING_HEAD + (uint64_t)d->nslots * (TRIB_SLOT_HEAD + k->page_size);
 	bool full;
 	uint8_t *to = trib_kept_slot(d, k->page_size, &full);
 	if (!to && !full)
@@ -95,6 +100,7 @@ static int keep(struct keeper *k, uint32_t pgno, const uint8_t *page, struct tri
 	memcpy(to + TRIB_SLOT_HEAD, page, k->page_size);
 	d->pgno[d->nchanged] = pgno;
 	d->offset[d->nchanged++] = at + TRIB_SLOT_HEAD;
+	d->nslots++;
 	return 0;
 }
 
@@ -115,17 +121,35 @@ static int read_base(const struct keeper *k, const struct chunk *c, struct trib_
 	return 0;
 }
 
+/* Is the page as the first look found it? Without one: as the baseline has it. */
+static int is_same(struct keeper *k, const struct chunk *c, uint32_t i, bool *ret, struct trib_err *err)
+{
+	size_t at = (size_t)i * k->page_size;
+	uint32_t pgno = c->first + i;
+	const struct trib_delta *s = k->seen;
+	while (s && k->seen_at < s->nchanged && s->pgno[k->seen_at] < pgno)
+		k->seen_at++;
+	if (!s || k->seen_at == s->nchanged || s->pgno[k->seen_at] != pgno) {
+		*ret = i < c->known && trib_same_page(pgno, c->was + at, c->p + at, k->page_size);
+		return 0;
+	}
+	if (trib_kept_at(k->d, s->offset[k->seen_at], k->page_size, k->slot, err))
+		return trib_ctx(err, "reading %s", k->d->path);
+	*ret = memcmp(k->slot, c->p + at, k->page_size) == 0;
+	return 0;
+}
+
 static int compare(struct keeper *k, const struct chunk *c, bool read, struct trib_err *err)
 {
 	uint32_t lock_page = (uint32_t)(TRIB_LOCK_BYTE_AT / k->page_size) + 1;
 	if (read && read_base(k, c, err))
 		return -1;
 	for (uint32_t i = 0; i < c->n; i++) {
-		size_t at = (size_t)i * k->page_size;
 		uint32_t pgno = c->first + i;
-		if (pgno == lock_page || (i < c->known && trib_same_page(pgno, c->was + at, c->p + at, k->page_size)))
-			continue;
-		if (keep(k, pgno, c->p + at, err))
+		bool same = pgno == lock_page;
+		if (!same && is_same(k, c, i, &same, err))
+			return -1;
+		if (!same && keep(k, pgno, c->p + (size_t)i * k->page_size, err))
 			return -1;
 	}
 	return 0;
@@ -210,7 +234,8 @@ static int hand_over(struct pipe *p, struct trib_err *err)
 static int pipe_start(struct pipe *p, bool two, struct trib_err *err)
 {
 	p->k.out = malloc(CHUNK + TRIB_SLOT_HEAD);
-	bool ok = p->k.out;
+	p->k.slot = p->k.seen ? malloc(p->k.page_size) : NULL;
+	bool ok = p->k.out && (p->k.slot || !p->k.seen);
 	/* The kernel copies fastest to where a page begins, and to large pages. */
 	for (int i = 0; i < (two ? RING : 1) && ok; i++) {
 		ok = (p->ring[i].p = aligned_alloc(2 * CHUNK, 2 * CHUNK)) != NULL;
@@ -245,6 +270,7 @@ static int pipe_end(struct pipe *p, int rc, struct trib_err *err)
 	for (int i = 0; i < RING; i++)
 		free(p->ring[i].p);
 	free(p->k.out);
+	free(p->k.slot);
 	return rc;
 }
 
@@ -289,6 +315,30 @@ static int read_chunk(const struct trib_raw *from, const struct chunk *c, enum t
 	return 0;
 }
 
+/* A reading that is overtaken need not go on. */
+static bool moved(const struct trib_raw *from)
+{
+	struct stat st;
+	return from->still && (stat(from->path, &st) || st.st_mtim.tv_sec != from->still->mtime_s || st.st_mtim.tv_nsec != from->still->mtime_ns);
+}
+
+/* The whole file, through the pipe. */
+static int read_all(struct pipe *p, const struct trib_raw *from, enum trib_raw_end *ret, struct trib_err *err)
+{
+	uint32_t step = (uint32_t)(CHUNK / from->page_size);
+	int rc = 0;
+	for (uint64_t first = 1; first <= from->page_count && !rc && *ret == TRIB_RAW_DONE; first += step) {
+		struct chunk *c = next_chunk(p);
+		set_chunk(c, p->k.base, from->page_size, first, from->page_count - first + 1 < step ? (uint32_t)(from->page_count - first + 1) : step);
+		rc = read_chunk(from, c, ret, err);
+		if (!rc && moved(from))
+			*ret = TRIB_RAW_MOVED;
+		if (!rc && *ret == TRIB_RAW_DONE)
+			rc = hand_over(p, err);
+	}
+	return rc;
+}
+
 static int empty_pages(struct trib_delta *d, struct trib_err *err)
 {
 	trib_kept_forget(d);
@@ -297,26 +347,94 @@ static int empty_pages(struct trib_delta *d, struct trib_err *err)
 	return 0;
 }
 
+int trib_raw_nothing(const struct trib_raw *from, struct trib_delta *d, struct trib_err *err)
+{
+	struct keeper k = {.d = d};
+	d->page_size = from->page_size;
+	d->page_count = from->page_count;
+	return empty_pages(d, err) || more_room(&k, err) ? -1 : 0;
+}
+
 int trib_raw_scan(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
 {
 	if (empty_pages(d, err))
 		return -1;
 	struct pipe p = {.k = {.base = base, .d = d, .page_size = from->page_size}};
-	uint32_t step = (uint32_t)(CHUNK / from->page_size);
 	int rc = pipe_start(&p, (uint64_t)from->page_count * from->page_size > ALONE_MAX, err);
 	*ret = TRIB_RAW_DONE;
-	for (uint64_t first = 1; first <= from->page_count && !rc && *ret == TRIB_RAW_DONE; first += step) {
-		struct chunk *c = next_chunk(&p);
-		set_chunk(c, base, from->page_size, first, from->page_count - first + 1 < step ? (uint32_t)(from->page_count - first + 1) : step);
-		rc = read_chunk(from, c, ret, err);
-		if (!rc && *ret == TRIB_RAW_DONE)
-			rc = hand_over(&p, err);
-	}
+	if (!rc)
+		rc = read_all(&p, from, ret, err);
 	if (pipe_end(&p, rc, err))
 		return -1;
 	d->page_size = from->page_size;
 	d->page_count = d->nread = from->page_count;
 	return more_room(&p.k, err); /* never NULL arrays */
+}
+
+/* ---- the second look ---- */
+
+/* *d holds what the second look kept, *seen what the first one did: together, the second one where both have a page. */
+static int merge(struct trib_delta *d, const struct trib_delta *seen, struct trib_err *err)
+{
+	size_t room = (size_t)d->nchanged + seen->nchanged + 1;
+	uint32_t *pgno = calloc(room, sizeof(*pgno)), n = 0, j = 0;
+	uint64_t *offset = calloc(room, sizeof(*offset));
+	int rc = pgno && offset ? 0 : oom(err);
+	for (uint32_t i = 0; !rc && (i < d->nchanged || j < seen->nchanged);) {
+		bool old = i == d->nchanged || (j < seen->nchanged && seen->pgno[j] < d->pgno[i]);
+		if (!old && j < seen->nchanged && seen->pgno[j] == d->pgno[i])
+			rc = trib_kept_void(d, seen->offset[j++], err);
+		else if (old && seen->pgno[j] > d->page_count) { /* the file has become shorter */
+			rc = trib_kept_void(d, seen->offset[j++], err);
+			continue;
+		}
+		pgno[n] = old ? seen->pgno[j] : d->pgno[i];
+		offset[n++] = old ? seen->offset[j++] : d->offset[i++];
+	}
+	free(d->pgno);
+	free(d->offset);
+	d->pgno = pgno;
+	d->offset = offset;
+	d->nchanged = n;
+	return rc;
+}
+
+static int look_again(const struct trib_raw_window *w, struct trib_delta *d, struct pipe *p, enum trib_raw_end *ret, struct trib_err *err)
+{
+	struct trib_raw from;
+	*ret = TRIB_RAW_DONE;
+	if (w->begin(w->ctx, &from, ret, err))
+		return -1;
+	int rc = 0;
+	if (*ret == TRIB_RAW_DONE && from.page_size != p->k.page_size)
+		*ret = TRIB_RAW_MOVED;
+	if (*ret == TRIB_RAW_DONE)
+		rc = read_all(p, &from, ret, err);
+	w->end(w->ctx); /* the other thread may still compare, and write */
+	if (*ret == TRIB_RAW_DONE)
+		d->page_count = from.page_count;
+	return rc;
+}
+
+int trib_raw_again(const struct trib_raw_window *w, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)
+{
+	struct trib_delta seen = *d;
+	d->pgno = NULL;
+	d->offset = NULL;
+	d->nchanged = 0;
+	struct pipe p = {.k = {.base = base, .d = d, .page_size = d->page_size, .seen = &seen}};
+	int rc = pipe_start(&p, (uint64_t)d->page_count * d->page_size > ALONE_MAX, err);
+	/* A first touch of memory takes longer than what is read into it. */
+	for (int i = 0; i < RING && p.ring[i].p && !rc; i++)
+		memset(p.ring[i].p, 0, 2 * CHUNK);
+	if (!rc)
+		rc = look_again(w, d, &p, ret, err);
+	if (pipe_end(&p, rc, err) || (*ret == TRIB_RAW_DONE && merge(d, &seen, err)))
+		rc = -1;
+	free(seen.pgno);
+	free(seen.offset);
+	d->nread = d->page_count;
+	return rc;
 }
 
 int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err)

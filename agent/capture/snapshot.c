@@ -9,9 +9,8 @@
 #include "core/base/clock.h"
 #include "core/base/i18n.h"
 
-#define TRIES 20           /* of a read that was overtaken by a writer */
-#define OPTIMISTIC_TRIES 5 /* without a lock */
-#define OPTIMISTIC_MS 60000
+#define TRIES 20          /* of a read that was overtaken by a writer, when no time is left for more */
+#define PATIENCE_MS 20000 /* waiting for a pause of the program; less than another run waits for this one (TRIB_LOCK_WAIT_MS) */
 #define PAUSE_MS 10
 
 void trib_delta_release(struct trib_delta *d)
@@ -131,7 +130,6 @@ struct look {
 	struct trib_state *s;
 	const struct trib_base *base;
 	const struct trib_snapshot_opts *opts;
-	unsigned moved;       /* scans that a writer overtook */
 	int64_t locked_after; /* no scan without a lock begins later */
 };
 
@@ -157,7 +155,7 @@ static enum trib_way choose(const struct look *l, const struct trib_source *src,
 		return TRIB_WAY_WAL;
 	if (src->immutable)
 		return TRIB_WAY_OPTIMISTIC; /* a lock would not keep writers out */
-	if (!m->set || !times_are_true(src->path) || l->moved >= OPTIMISTIC_TRIES || trib_mono_ms() >= l->locked_after)
+	if (!m->set || !times_are_true(src->path) || trib_mono_ms() >= l->locked_after)
 		return TRIB_WAY_LOCKED;
 	return TRIB_WAY_OPTIMISTIC;
 }
@@ -239,10 +237,16 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 	if (trib_capture_vfs_register(err) || trib_base_open(s, &base, err))
 		return -1;
 	int64_t start = trib_mono_ms();
-	struct look l = {.s = s, .base = &base, .opts = opts ? opts : &any, .locked_after = start + OPTIMISTIC_MS};
-	for (int i = 0; i < TRIES; i++) {
+	struct look l = {.s = s, .base = &base, .opts = opts ? opts : &any};
+	l.locked_after = start + (l.opts->patience_ms ? l.opts->patience_ms : PATIENCE_MS);
+	TRIB_AUTO(trib_mem) char *real = realpath(s->node.db_path, NULL); /* the -journal is beside the file that a link means */
+	bool wait = real && l.opts->way == TRIB_WAY_AUTO && times_are_true(real);
+	for (int i = 0, late = 0; late < TRIES; i++) {
+		late += trib_mono_ms() >= l.locked_after || !wait;
 		if (i > 0) /* programs often write in bursts */
 			pause_ms(PAUSE_MS << (i < 5 ? i - 1 : 4));
+		if (wait)
+			trib_source_await_pause(real, l.locked_after);
 		/* The pages file is made before the source is read, and goes after it: both may wait for the disk, and a lock must not. Nor is one held in the pause. */
 		TRIB_AUTO(trib_delta) struct trib_delta d = {.fd = -1};
 		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
@@ -250,10 +254,8 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 		if (open_pages(s, &base, &d, err) || trib_source_open(s->node.db_path, TRIB_SOURCE_BUSY_MS, &src, err))
 			return -1;
 		int rc = attempt(&l, &src, &d, &end, err);
-		if (trib_source_moved(&src) || (!rc && end == TRIB_RAW_MOVED)) {
-			l.moved++; /* also when it failed: a file in motion may look damaged */
-			continue;
-		}
+		if (trib_source_moved(&src) || (!rc && end == TRIB_RAW_MOVED))
+			continue; /* also when it failed: a file in motion may look damaged */
 		if (rc)
 			return trib_ctx(err, _("database %s"), s->node.db_path);
 		*ret = d;

@@ -9,6 +9,8 @@
 
 #define PAUSE_MS 20
 #define TICK_MS 20     /* longer than a tick of file times (4 or 10 ms) */
+#define QUIET_MS 60    /* a program that was silent so long will mostly be so for as long as a reading takes; a tick or a full processor is shorter */
+#define END_MS 30      /* a transaction that is not over by then is a long one, or has no -journal that comes and goes */
 #define WHOLE_MS 2100  /* file systems that keep whole seconds (ext4 with small inodes), or even ones (FAT) */
 #define CLOSING_MS 200 /* a program that is just closing removes -wal and -shm */
 
@@ -84,6 +86,41 @@ void trib_source_leave_tick(int64_t mtime_s, int64_t mtime_ns)
 	int64_t age = (now.tv_sec - mtime_s) * 1000 + (now.tv_nsec - mtime_ns) / 1000000;
 	if (age < tick)
 		pause_ms(age > 0 ? tick - age : tick);
+}
+
+static int64_t age_ms(const struct timespec *t)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (now.tv_sec - t->tv_sec) * 1000 + (now.tv_nsec - t->tv_nsec) / 1000000;
+}
+
+void trib_source_await_pause(const char *path, int64_t deadline)
+{
+	TRIB_AUTO(trib_mem) char *journal = trib_pathf("%s-journal", path);
+	struct stat st;
+	off_t wal = 0;
+	while (journal && trib_mono_ms() < deadline && !side(path, "-wal", &wal) && !stat(path, &st)) {
+		int64_t age = age_ms(&st.st_mtim), other = stat(journal, &st) ? INT64_MAX : age_ms(&st.st_mtim);
+		age = other < age ? other : age;
+		if (age < 0 || age >= QUIET_MS) /* or a time to come, which says nothing */
+			return;
+		pause_ms(QUIET_MS + 1 - age);
+	}
+}
+
+void trib_source_await_end(const char *path)
+{
+	const struct timespec nap = {.tv_nsec = 200000};
+	int64_t start = trib_mono_ms();
+	off_t size;
+	for (bool seen = false; trib_mono_ms() < start + END_MS; nanosleep(&nap, NULL)) {
+		size = 0;
+		bool now = side(path, "-journal", &size) && size > 0;
+		if (seen && !now)
+			return;
+		seen = seen || now;
+	}
 }
 
 static bool same_stat(const struct stat *a, const struct stat *b)

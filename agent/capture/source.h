@@ -35,6 +35,11 @@ int trib_source_resume(struct trib_source *s, struct trib_err *err) TRIB_MUST_CH
 void trib_source_mark(const struct trib_source *s, const uint8_t *salts, uint32_t frames, struct trib_mark *ret);
 /* Waits until a write would give the file another time than this one: the kernel's tick is some milliseconds, that of old file systems up to 2 s. */
 void trib_source_leave_tick(int64_t mtime_s, int64_t mtime_ns);
+/* Waits until no program has written the file or its -journal for a moment, at most until `deadline` (trib_mono_ms). Takes no lock; returns at once when
+ * there is a -wal, which readers do not disturb. */
+void trib_source_await_pause(const char *path, int64_t deadline);
+/* Waits for the end of a transaction under way, some milliseconds at most: the longest time until a program's next one. */
+void trib_source_await_end(const char *path);
 void trib_source_close(struct trib_source *s);
 static inline void trib_source_cleanup(struct trib_source *s) { trib_source_close(s); }
 

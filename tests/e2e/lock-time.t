@@ -17,7 +17,7 @@ begin() { # large enough that a program's next transaction overtakes the reading
 write_on() {
 	while [ ! -e "$dir/stop" ]; do
 		echo "BEGIN IMMEDIATE; UPDATE points SET points = points + 1 WHERE id = 101; COMMIT;"
-		sleep 0.015
+		sleep 0.07
 	done | sqlite3 -cmd '.timeout 10000' -cmd 'PRAGMA synchronous=OFF' "$db"
 }
 one_commit() { # beside the program; LeakSanitizer cannot run under ptrace

@@ -26,12 +26,15 @@ struct setting {
 	const char *pragma;
 	bool wal;
 	unsigned pause_us, rest_ms; /* after each transaction; at random after one in twenty */
+	int64_t patience_ms;        /* of the capture; 0: the usual one */
 };
 static const struct setting settings[] = {
-	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=1000", true, 500, 0},
-	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=50", true, 0, 0},
-	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=5; PRAGMA journal_size_limit=0", true, 200, 0},
-	{"PRAGMA journal_mode=DELETE", false, 1000, 150},
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=1000", true, 500, 0, 0},
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=50", true, 0, 0, 0},
+	{"PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=5; PRAGMA journal_size_limit=0", true, 200, 0, 0},
+	{"PRAGMA journal_mode=DELETE", false, 1000, 150, 0},
+	{"PRAGMA journal_mode=DELETE", false, 300, 0, 5},
+	{"PRAGMA journal_mode=PERSIST", false, 1000, 0, 5},
 };
 
 /* ---- the program ---- */
@@ -130,11 +133,26 @@ static void count_way(struct ways *w, const char *way)
 	++*n;
 }
 
-/* Every other capture is committed, so that the baseline advances by the differing pages alone. */
-static void capture(struct scratch *x, bool commit, struct ways *w)
+/* The pages become the baseline, under a commit that says nothing. */
+static void commit_pages(struct scratch *x, struct trib_delta *d)
 {
+	uint8_t oid[TRIB_OID_LEN], was[TRIB_OID_LEN];
+	struct trib_tip tip = {0};
+	bool had = x->s.tip.exists;
+	memcpy(was, x->s.tip.oid, sizeof(was));
+	scratch_commit_object(x, (unsigned)x->s.tip.seq + 1, oid);
+	scratch_next_tip(x, NULL, oid, &tip);
+	OK(trib_pending_commit(&x->s, d, had ? was : NULL, oid, &tip, err));
+	OK(trib_pending_recover(&x->s, err));
+	trib_tip_release(&tip);
+}
+
+/* Every other capture is committed, so that the baseline advances by the differing pages alone. */
+static void capture(struct scratch *x, bool commit, int64_t patience_ms, struct ways *w)
+{
+	const struct trib_snapshot_opts opts = {.patience_ms = patience_ms};
 	sqlite3 *db = NULL;
-	if (commit) {
+	if (commit && !patience_ms) {
 		struct trib_capture c = {.delta.fd = -1};
 		(void)scratch_commit(x, &c);
 		count_way(w, c.snapshot);
@@ -145,10 +163,15 @@ static void capture(struct scratch *x, bool commit, struct ways *w)
 	}
 	struct trib_delta d = {.fd = -1};
 	uint64_t pages;
-	OK(trib_snapshot(&x->s, &d, &pages, err));
+	OK(trib_snapshot_by(&x->s, &opts, &d, &pages, err));
 	count_way(w, d.way);
 	OK(trib_delta_open_new(&x->s, &d, &db, err));
 	is_a_state(db);
+	if (commit) {
+		commit_pages(x, &d);
+		OK(trib_delta_open_old(&x->s, &db, err));
+		is_a_state(db);
+	}
 	trib_delta_release(&d);
 }
 
@@ -185,8 +208,10 @@ static void beside(const struct setting *set, bool patient, unsigned captures, s
 	double alone = c->tries > tries ? (double)(c->busy - busy) * 100 / (double)(c->tries - tries) : 0;
 	tries = c->tries, busy = c->busy;
 	for (unsigned i = 0; i < captures; i++) {
-		capture(&x, i % 2, &w);
-		nap(2000);
+		uint64_t seen = c->tries;
+		capture(&x, i % 2, set->patience_ms, &w);
+		for (int j = 0; j < 1000 && c->tries == seen; j++) /* a new state for the next one */
+			nap(2000);
 	}
 	tries = c->tries - tries;
 	busy = c->busy - busy;
@@ -205,6 +230,8 @@ static void beside(const struct setting *set, bool patient, unsigned captures, s
 		assert_int_equal(w.locked, 0);
 	else
 		assert_int_equal(w.wal + w.backup, 0);
+	if (set->patience_ms) /* this program gives no time to read */
+		assert_true(w.locked > 0);
 	scratch_free(&x);
 }
 

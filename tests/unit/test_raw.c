@@ -271,6 +271,124 @@ static void a_wal_begun_anew_under_the_reader(void **state)
 		     "INSERT INTO t VALUES('later'); CREATE TABLE u(v); UPDATE t SET v='z' WHERE v='a'", "a,b");
 }
 
+/* ---- the second look ---- */
+
+/* Every page of the live file is the one kept, or the baseline's; and the pages file has one slot for each page kept. */
+static void is_the_file(struct scratch *x, const struct trib_base *base, struct trib_delta *d)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf file = TRIB_BUF(64 * TRIB_MIB);
+	uint8_t page[65536], head[4];
+	uint32_t k = 0, slots = 0;
+	OK(trib_fs_read(x->db, &file, err));
+	assert_int_equal(file.len, (size_t)d->page_size * d->page_count);
+	for (uint32_t pgno = 1; pgno <= d->page_count; pgno++) {
+		bool kept = k < d->nchanged && d->pgno[k] == pgno;
+		assert_true(kept || pgno <= base->page_count);
+		OK(kept ? trib_kept_read(d, k, 0, d->page_size, page, err) :
+			  trib_fs_pread_all(base->fd, page, d->page_size, (off_t)((uint64_t)(pgno - 1) * d->page_size), err));
+		k += kept;
+		assert_true(trib_same_page(pgno, page, file.p + (size_t)(pgno - 1) * d->page_size, d->page_size));
+	}
+	assert_int_equal(k, d->nchanged);
+	OK(trib_kept_flush(d, err));
+	off_t end = lseek(d->fd, 0, SEEK_END), step = (off_t)(TRIB_SLOT_HEAD + d->page_size);
+	for (off_t at = TRIB_PENDING_HEAD; at < end; at += step) {
+		OK(trib_fs_pread_all(d->fd, head, sizeof(head), at, err));
+		slots += trib_be32(head) != 0;
+	}
+	assert_int_equal(slots, d->nchanged);
+}
+
+struct interrupted {
+	struct scratch *x;
+	struct trib_source *src;
+	const char *sql;
+};
+
+/* A program writes between the two looks. */
+static int write_then_look(void *ctx, struct trib_raw *ret_from, enum trib_raw_end *ret, struct trib_err *ret_err)
+{
+	struct interrupted *i = ctx;
+	uint8_t head[100];
+	(void)ret;
+	program(i->x, i->sql, false);
+	if (trib_source_resume(i->src, ret_err))
+		return -1;
+	*ret_from = (struct trib_raw){.file = trib_source_file(i->src)};
+	assert_int_equal(ret_from->file->pMethods->xRead(ret_from->file, head, sizeof(head), 0), SQLITE_OK);
+	ret_from->page_size = trib_be16(head + 16) == 1 ? 65536 : trib_be16(head + 16);
+	ret_from->page_count = trib_be32(head + 28);
+	return 0;
+}
+
+static void look_over(void *ctx)
+{
+	struct interrupted *i = ctx;
+	trib_source_pause(i->src);
+}
+
+static enum trib_raw_end two_looks(struct scratch *x, const char *make, const char *night, const char *between)
+{
+	struct trib_base base = {.fd = -1};
+	enum trib_raw_end end;
+	program(x, make, false);
+	commit(x);
+	program(x, night, false);
+	OK(trib_base_open(&x->s, &base, err));
+	struct trib_source src = opened(x);
+	struct interrupted i = {x, &src, between};
+	const struct trib_raw_window w = {write_then_look, look_over, &i};
+	uint8_t head[100];
+	struct trib_raw from = {.file = trib_source_file(&src)};
+	assert_int_equal(from.file->pMethods->xRead(from.file, head, sizeof(head), 0), SQLITE_OK);
+	from.page_size = trib_be16(head + 16) == 1 ? 65536 : trib_be16(head + 16);
+	from.page_count = trib_be32(head + 28);
+	trib_source_pause(&src);
+	struct trib_delta d = pages_file(x);
+	OK(trib_raw_scan(&from, &base, &d, &end, err));
+	assert_int_equal(end, TRIB_RAW_DONE);
+	assert_true(d.nchanged > 0);
+	OK(trib_raw_again(&w, &base, &d, &end, err));
+	if (end == TRIB_RAW_DONE)
+		is_the_file(x, &base, &d);
+	trib_delta_release(&d);
+	trib_source_close(&src);
+	trib_base_cleanup(&base);
+	return end;
+}
+
+#define MANY "CREATE TABLE t(id INTEGER PRIMARY KEY, v);" /* then FILL */
+
+static void a_second_look_has_what_came_between(void **state)
+{
+	assert_int_equal(two_looks(*state, MANY FILL(300, 900), "UPDATE t SET v=zeroblob(900) WHERE id % 3 = 0",
+				   "UPDATE t SET v=randomblob(900) WHERE id % 7 = 0; INSERT INTO t(v) SELECT randomblob(900) FROM t LIMIT 90"), TRIB_RAW_DONE);
+}
+
+static void a_second_look_at_a_file_for_two_threads(void **state)
+{
+	assert_int_equal(two_looks(*state, MANY FILL(9000, 900), "UPDATE t SET v=zeroblob(900) WHERE id % 30 = 0",
+				   "UPDATE t SET v=randomblob(900) WHERE id % 70 = 0; DELETE FROM t WHERE id BETWEEN 200 AND 300"), TRIB_RAW_DONE);
+}
+
+static void a_second_look_takes_back_what_was_taken_back(void **state)
+{
+	assert_int_equal(two_looks(*state, MANY FILL(300, 900), "UPDATE t SET v=zeroblob(900) WHERE id=7; INSERT INTO t(v) SELECT zeroblob(900) FROM t",
+				   "UPDATE t SET v=zeroblob(901) WHERE id=7; DELETE FROM t WHERE id > 20; VACUUM"), TRIB_RAW_DONE);
+}
+
+/* More pages than memory keeps: the slots of both looks go on in the file. */
+static void a_second_look_at_much(void **state)
+{
+	assert_int_equal(two_looks(*state, "PRAGMA page_size=65536; CREATE TABLE t(id INTEGER PRIMARY KEY, v);", FILL(600, 60000),
+				   "UPDATE t SET v=randomblob(60000) WHERE id % 50 = 0; INSERT INTO t(v) VALUES(randomblob(60000))"), TRIB_RAW_DONE);
+}
+
+static void a_second_look_at_other_pages_is_none(void **state)
+{
+	assert_int_equal(two_looks(*state, MANY FILL(300, 900), "UPDATE t SET v=zeroblob(900) WHERE id=7", "PRAGMA page_size=2048; VACUUM"), TRIB_RAW_MOVED);
+}
+
 /* ---- every writer is noticed ---- */
 
 static enum trib_raw_end overtaken_by(struct scratch *x, const char *sql, bool *ret_counter_stands)
@@ -433,6 +551,11 @@ int main(void)
 		T(ways_that_do_not_fit_are_refused),
 		T(later_frames_do_not_count),
 		T(a_wal_begun_anew_under_the_reader),
+		T(a_second_look_has_what_came_between),
+		T(a_second_look_at_a_file_for_two_threads),
+		T(a_second_look_takes_back_what_was_taken_back),
+		T(a_second_look_at_much),
+		T(a_second_look_at_other_pages_is_none),
 		T(a_scan_without_lock_notices_writers),
 		T(a_file_put_in_its_place_is_noticed),
 		T(only_an_untouched_file_is_skipped),

@@ -346,7 +346,8 @@ static void captures_beside_a_busy_writer_are_consistent(void **state)
 			struct trib_delta d = {.fd = -1};
 			uint64_t pages;
 			sqlite3 *db = NULL;
-			OK(trib_snapshot(&x->s, &d, &pages, err));
+			const struct trib_snapshot_opts opts = {.patience_ms = 20}; /* this program never rests */
+			OK(trib_snapshot_by(&x->s, &opts, &d, &pages, err));
 			OK(trib_delta_open_new(&x->s, &d, &db, err));
 			assert_int_equal(sqlite3_prepare_v2(db, "SELECT sum(v) FROM t", -1, &st, NULL), SQLITE_OK);
 			assert_int_equal(sqlite3_step(st), SQLITE_ROW);
