@@ -28,6 +28,11 @@ int trib_anew_make_one(struct trib_anew *a, const uint8_t oid[TRIB_OID_LEN], boo
 /* `after`: the commit that the new ones follow, NULL = none. */
 int trib_anew_finish(struct trib_anew *a, const uint8_t *after, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* apart.c: would the commits after `base` show what is private by now? */
+int trib_anew_shows(struct trib_anew *a, bool *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* One group with the last state takes the place of all commits after `base`. */
+int trib_anew_take_apart(struct trib_anew *a, struct trib_err *err) TRIB_MUST_CHECK;
+
 int trib_anew_read(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m,
 		   struct trib_err *err) TRIB_MUST_CHECK;
 /* The text between subject and trailer, as a malloc'd string. */

@@ -60,6 +60,17 @@ static int create_private(struct trib_cli *cli, const char *path)
 	return 0;
 }
 
+/* As before a push. What an earlier bundle took along may be at the city. */
+static int take_apart(struct trib_cli *cli)
+{
+	size_t n = 0;
+	if (trib_outbox_take_apart(trib_cli_state(cli), NULL, true, &n, &cli->err))
+		return -1;
+	if (n)
+		trib_say(cli, _("%zu unsent commits became one: they held what is private by now\n"), n);
+	return 0;
+}
+
 int agent_cmd_bundle_create(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
@@ -78,6 +89,8 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 		return trib_fail(&cli->err, TRIB_E_NOT_INIT, _("there is no commit yet; try: tributary-agent commit"));
 	if (trib_fs_exists(path))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name"), path);
+	if (!cli->dry_run && take_apart(cli))
+		return -1;
 	if (find_since(cli, since, &has) || trib_repo_chain(s->repo, s->tip.oid, has ? since : NULL, CHAIN_MAX, &chain, &n, &cli->err))
 		return -1;
 	trib_json(cli, "commits", json_integer((json_int_t)n));

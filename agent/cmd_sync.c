@@ -140,6 +140,9 @@ static void say_epoch(struct trib_cli *cli, const char *origin)
 
 static void say_squashed(struct trib_cli *cli, const struct trib_pushed *p)
 {
+	trib_json(cli, "made_anew", json_integer((json_int_t)p->apart));
+	if (p->apart)
+		trib_say(cli, _("%zu unsent commits became one: they held what is private by now\n"), p->apart);
 	trib_json(cli, "squashed", json_integer((json_int_t)p->squashed.captures));
 	if (p->squashed.captures)
 		trib_say(cli, _("%zu captures of `watch` became %zu commits\n"), p->squashed.captures, p->squashed.commits);

@@ -329,6 +329,18 @@ static void squash(struct link *l, const struct hub_refs *refs, struct trib_push
 		(void)snprintf(out->not_squashed, sizeof(out->not_squashed), "%s", err.msg);
 }
 
+/* The last look before anything leaves. */
+static int take_apart(struct link *l, const struct hub_refs *refs, uint8_t (**chain)[TRIB_OID_LEN], size_t *n, struct trib_pushed *out, struct trib_err *err)
+{
+	if (trib_outbox_take_apart(l->s, refs->has_main ? refs->main : NULL, false, &out->apart, err))
+		return -1;
+	if (!out->apart)
+		return 0;
+	free(*chain);
+	*chain = NULL;
+	return find_new(l, refs, chain, n, err);
+}
+
 static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 {
 	struct hub_refs refs = {0};
@@ -344,6 +356,10 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 		found = succeed(l, &refs, err) || find_new(l, &refs, &chain, &n, err) ? -1 : 0;
 	if (found)
 		return -1;
+	if (n && take_apart(l, &refs, &chain, &n, out, err)) {
+		free(chain);
+		return -1;
+	}
 	out->up_to_date = n == 0;
 	int rc = check_held(l, n, err) ? -1 : push_chain(l, (const uint8_t(*)[TRIB_OID_LEN])chain, n, out, err);
 	free(chain);

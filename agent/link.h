@@ -12,6 +12,7 @@ int trib_link_request_sum(struct trib_state *s, char ret[20], struct trib_err *e
 struct trib_pushed {
 	uint64_t commits, bytes;
 	bool up_to_date;
+	size_t apart; /* commits that were made anew because they held what is private by now */
 	struct trib_squashed squashed;
 	char not_squashed[TRIB_ERR_MSG]; /* why captures of `watch` went one by one; "" */
 	char new_epoch[TRIB_TITLE_MAX + 32];

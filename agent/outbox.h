@@ -39,6 +39,9 @@ int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], s
 #define TRIB_WATCH_TEXT "captured by watch"
 struct trib_squashed { size_t captures, commits; }; /* so many captures became so many commits */
 int trib_outbox_squash(struct trib_state *s, const uint8_t *hub_tip, struct trib_squashed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Commits that were not sent and show what became private since then are made anew without it: as one group with the last state, after a held commit
+ * of kind `reset`. `hub_tip`: as above; with `by_hand` nobody was asked, and what was ever offered stays. *ret_n: commits whose place it takes, 0 = none. */
+int trib_outbox_take_apart(struct trib_state *s, const uint8_t *hub_tip, bool by_hand, size_t *ret_n, struct trib_err *err) TRIB_MUST_CHECK;
 /* Keeps the state of the tip, which the hub holds by now: the next squashing starts from it. A cache: without it the history is judged up to there. */
 int trib_outbox_note_held(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 /* True when the last commit has no receipt and was made under another certificate, city, incarnation or policy than those of now: an enrolment

@@ -116,7 +116,9 @@ int trib_private_base(const struct trib_state *s, uint64_t *ret, struct trib_err
 static int load_names(const struct trib_state *s, const char *file, struct trib_private_list *l, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, file);
-	return path ? trib_private_load(path, l, err) : oom(err);
+	if (!path)
+		return oom(err);
+	return trib_private_load(path, l, err) ? trib_ctx(err, _("nothing was captured, so that nothing private leaves")) : 0;
 }
 
 int trib_private_names(const struct trib_state *s, struct trib_private_list *ret, struct trib_err *err)

@@ -204,53 +204,6 @@ int trib_anew_all_current(struct trib_anew *a, bool *ret, struct trib_err *err)
 	return 0;
 }
 
-/* ---- what became private before anybody held it ---- */
-
-static bool line_shows(const struct trib_st_table *line, const struct trib_private_list *l)
-{
-	if (trib_private_has(l, line->name, NULL))
-		return true;
-	for (size_t i = 0; i < line->ncols; i++)
-		if (trib_private_has(l, line->name, line->cols[i].name))
-			return true;
-	return false;
-}
-
-/* Would these commits, once sent, show what is private by now? */
-static int shows(struct trib_anew *a, bool *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
-	*ret = false;
-	if (trib_private_names(a->s, &l, err))
-		return -1;
-	for (size_t i = a->base; l.n && i < a->n && !*ret; i++) {
-		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
-		TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
-		TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
-		if (trib_commit_read(a->s->repo, a->chain[i], &c, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) ||
-		    trib_schematext_parse(trib_buf_span(&text), &lines, err))
-			return -1;
-		for (size_t t = 0; t < lines.ntables && !*ret; t++)
-			*ret = line_shows(&lines.tables[t], &l);
-	}
-	return 0;
-}
-
-/* One group with the last state takes the place of all commits: the values in between cannot be told apart any more. */
-static int squash(struct trib_anew *a, struct trib_err *err)
-{
-	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
-	TRIB_AUTO(trib_tip) struct trib_tip none = {0};
-	struct trib_committed done = {0};
-	const char *why = NULL;
-	if (trib_baseline_pages(a->s, NULL, &why, err) || (why && trib_baseline_rebuild(a->s, why, err)) || trib_capture_afresh(a->s, &c, err) ||
-	    trib_maker_init(&a->k, a->s, &none, err) || trib_maker_parts(&a->k, &c, NULL, &done, err))
-		return -1;
-	if (c.hidden.changed && (trib_maker_init_private(&a->p, a->s, err) || trib_maker_hidden(&a->p, &c, a->k.tip.seq, &done, err)))
-		return -1;
-	return trib_anew_finish(a, NULL, err);
-}
-
 int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
@@ -263,11 +216,11 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		return -1;
 	if (current)
 		return 0;
-	if (a.base == 0 && shows(&a, &show, err))
+	if (a.base == 0 && trib_anew_shows(&a, &show, err))
 		return -1;
 	if (show) {
 		*ret_n = a.n;
-		return squash(&a, err) ? trib_ctx(err, "taking apart what is private by the city's policy (nothing was sent)") : 0;
+		return trib_anew_take_apart(&a, err);
 	}
 	if (trib_anew_judge_base(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err))
 		return -1;

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include "core/base/clock.h"
+#include "core/store/veil.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
 #include "hub/tiles.h"
@@ -181,6 +182,13 @@ int hub_cmd_serve(struct trib_cli *cli)
 {
 	struct trib_hub_conf c;
 	const char *listen = trib_cli_opt(cli, "listen");
+	TRIB_AUTO(trib_private_list) struct trib_private_list private = {0};
+	TRIB_AUTO(trib_mem) char *policy = trib_hub_path(trib_cli_hub(cli), "policy.conf");
+	if (!policy)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	/* Each worker reads it; here it is only tried. */
+	if (trib_private_load(policy, &private, &cli->err))
+		return trib_ctx(&cli->err, _("the hub was not started, for it could not tell what is private; mend that file"));
 	if (trib_hub_conf_load(cli->state, &c, &cli->err))
 		return -1;
 	return trib_supervise(trib_cli_hub(cli), listen ? listen : c.listen, &cli->err);

@@ -335,6 +335,17 @@ static void name_object(struct push *p, struct trib_repo *repo, const uint8_t oi
 		trib_sha256(p->object, trib_span(hex, TRIB_OID_HEX));
 }
 
+/* A right commit, but it brings what must not leave its office: its own list is shorter than the city's. */
+static int keep_private(struct push *p, const struct trib_judged *j, struct trib_err *err)
+{
+	char name[2 * TRIB_NAME_MAX + 2];
+	int found = trib_private_shown(&p->w->private, &j->schema, trib_buf_span(&j->changeset), j->manifest.part == j->manifest.parts, name, sizeof(name), err);
+	if (found > 0)
+		return trib_fail(err, TRIB_E_REFUSED, "commit #%llu shows %.200s, which is private by the city's policy; the hub took nothing of it; at the office: tributary-agent "
+				 "config set private %.200s, then sync", (unsigned long long)j->manifest.seq, name, name);
+	return found;
+}
+
 static int judge_one(struct push *p, struct trib_repo *view, const struct trib_trust *trust, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
@@ -342,6 +353,10 @@ static int judge_one(struct push *p, struct trib_repo *view, const struct trib_t
 		name_object(p, view, oid);
 		if (err->code == TRIB_E_NOT_FOUND)
 			return trib_fail(err, TRIB_E_TREE, "a commit names an object that neither the push nor the hub has");
+		return -1;
+	}
+	if (keep_private(p, &j, err)) {
+		name_object(p, view, oid);
 		return -1;
 	}
 	return add_held(p, &j, err);

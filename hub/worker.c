@@ -242,6 +242,15 @@ static int enter_sandbox(struct trib_worker *w, struct trib_err *err)
 	return 0;
 }
 
+/* Read before the door is shut; an office's pushes wait rather than be judged without it. */
+static int load_policy(struct trib_worker *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(w->hub, "policy.conf");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return w->who.known ? trib_private_load(path, &w->private, err) : 0;
+}
+
 static void take_certificate(struct trib_worker *w, struct trib_err *err)
 {
 	struct trib_cert_id id;
@@ -262,7 +271,7 @@ static int run(struct trib_worker *w, struct trib_tls_ctx *tls, int conn_fd, str
 	}
 	trib_tls_ctx_wipe_key(tls);
 	take_certificate(w, err);
-	if (hello(w, err) || make_quarantine(w, err) || trib_repo_lib_init(err) || enter_sandbox(w, err))
+	if (hello(w, err) || make_quarantine(w, err) || trib_repo_lib_init(err) || load_policy(w, err) || enter_sandbox(w, err))
 		return -1;
 	if (w->who.known) /* best effort: untold, it is ended like a stranger's */
 		(void)!write(w->known_fd, "1", 1);
@@ -287,6 +296,7 @@ int trib_worker_main(const struct trib_hub *h, struct trib_tls_ctx *tls, int con
 		trib_log(TRIB_LOG_INFO, "connection ended: %s", err.msg);
 	trib_http_free(w.http);
 	trib_tls_free(w.tls);
+	trib_private_release(&w.private);
 	/* The directory itself is the supervisor's to remove: the sandbox lets us empty it only. */
 	if (w.quarantine && trib_fs_remove_tree(w.quarantine, &later))
 		trib_log(TRIB_LOG_DEBUG, "%s", later.msg);
@@ -303,7 +313,7 @@ static int push_by_hand(struct trib_worker *w, struct trib_http_io io, struct tr
 		return -1;
 	if (!w->who.known)
 		return trib_fail(err, w->who.busy ? TRIB_E_LOCKED : TRIB_E_CERT, "%s", w->who.reason);
-	if (make_quarantine(w, err) || trib_repo_lib_init(err) || enter_sandbox(w, err))
+	if (make_quarantine(w, err) || trib_repo_lib_init(err) || load_policy(w, err) || enter_sandbox(w, err))
 		return -1;
 	w->http = trib_http_new(io, TRIB_REQUEST_MS);
 	if (!w->http)

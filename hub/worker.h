@@ -6,6 +6,7 @@
 #define TRIB_HUB_WORKER_H
 
 #include "core/format/tile.h"
+#include "core/store/veil.h"
 #include "hub/http.h"
 #include "hub/hub.h"
 #include "hub/ipc.h"
@@ -17,6 +18,7 @@ struct trib_worker {
 	struct trib_tls *tls;
 	struct trib_http *http;
 	struct trib_ipc_hello hello;
+	struct trib_private_list private; /* what the city's policy keeps out: no commit may bring it (D4.8) */
 	struct trib_ipc_who who;      /* the keeper's word about the peer, asked again before each request */
 	char quarantine_name[32];     /* "wPID" below STATE/quarantine: the only place a worker may write */
 	char *quarantine;             /* its path */

@@ -483,17 +483,25 @@ static int fill_public(struct hide *h, sqlite3 *db, struct list *public, struct 
 	return move_parts(&out, &h->new.public_text, public, err);
 }
 
-/* All is private: still one commit, which says so by its schema. */
-static int finish_empty(struct trib_capture *c, const struct trib_buf *text, struct trib_err *err)
+/* No row, still one commit: it says so by its schema. */
+static int finish_empty(struct trib_part **parts, size_t *n, const struct trib_buf *text, struct trib_err *err)
 {
 	__attribute__((cleanup(list_cleanup))) struct list l = {0};
 	if (finish(&l, true, text, err))
 		return -1;
-	parts_release(c->parts, c->nparts);
-	c->parts = l.parts;
-	c->nparts = l.n;
+	parts_release(*parts, *n);
+	*parts = l.parts;
+	*n = l.n;
 	l = (struct list){0};
 	return 0;
+}
+
+/* The private half is as it was, but the public commits that it went with are made anew and have other numbers: it says which one it goes with now. */
+static int keep_private(struct hide *h, struct trib_err *err)
+{
+	struct trib_hidden *d = &h->c->hidden;
+	d->changed = true;
+	return finish_empty(&d->parts, &d->nparts, &h->new.private_text, err);
 }
 
 /* Nothing is private: the public half is the whole. */
@@ -520,7 +528,7 @@ static int afresh(struct hide *h, sqlite3 *db, struct trib_err *err)
 		return -1;
 	c->changed = true;
 	trib_capture_sort_left_out(c);
-	return c->nparts ? 0 : finish_empty(c, &h->new.public_text, err);
+	return (!c->nparts && finish_empty(&c->parts, &c->nparts, &h->new.public_text, err)) || (!c->hidden.nparts && h->s->private_tip.exists && keep_private(h, err)) ? -1 : 0;
 }
 
 int trib_capture_afresh(struct trib_state *s, struct trib_capture *ret, struct trib_err *err)

@@ -140,7 +140,61 @@ int trib_private_load(const char *path, struct trib_private_list *l, struct trib
 	if (!rc)
 		rc = take_all(cfg, l, err);
 	git_config_free(cfg);
-	return rc ? trib_ctx(err, "policy file %s (nothing was captured, so that nothing private leaves)", path) : 0;
+	return rc ? trib_ctx(err, "policy file %s", path) : 0;
+}
+
+/* ---- what a commit shows ---- */
+
+/* The table as a whole: by its name, because it has no key of which a part could stay, or because its key is named. */
+static bool whole_line(const struct trib_private_list *l, const struct trib_st_table *t)
+{
+	bool any = false, key = trib_private_has(l, t->name, NULL);
+	for (size_t i = 0; i < t->ncols; i++) {
+		bool named = trib_private_has(l, t->name, t->cols[i].name);
+		any = any || named;
+		key = key || (named && t->cols[i].pk);
+	}
+	return key || (t->bag && any);
+}
+
+static const char *named_column(const struct trib_private_list *l, const struct trib_st_table *t, const struct trib_change *ch)
+{
+	for (size_t i = 0; i < t->ncols; i++)
+		if (trib_private_has(l, t->name, t->cols[i].name) && (!ch || (ch->new[i].type != TRIB_UNDEF && ch->new[i].type != TRIB_NULL)))
+			return t->cols[i].name;
+	return NULL;
+}
+
+static int shown(char *ret, size_t size, const struct trib_st_table *t, const char *column)
+{
+	(void)snprintf(ret, size, "%s%s%s", t->name, column ? "." : "", column ? column : "");
+	return 1;
+}
+
+int trib_private_shown(const struct trib_private_list *l, const struct trib_schematext *lines, struct trib_span changeset, bool stays, char *ret, size_t size,
+		       struct trib_err *err)
+{
+	struct trib_change ch;
+	const char *column;
+	int row = 0;
+	for (size_t i = 0; l->n && stays && i < lines->ntables; i++) {
+		const struct trib_st_table *t = &lines->tables[i];
+		if (whole_line(l, t) || (column = named_column(l, t, NULL)))
+			return shown(ret, size, t, whole_line(l, t) ? NULL : column);
+	}
+	if (!l->n || !changeset.n)
+		return 0;
+	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = trib_cs_reader_new(changeset);
+	if (!r)
+		return oom(err);
+	while ((row = trib_cs_next(r, &ch, err)) == 1) {
+		const struct trib_st_table *t = ch.op == TRIB_DELETE ? NULL : trib_schematext_find(lines, ch.table->name);
+		if (!t || (t->bag && ch.op == TRIB_UPDATE)) /* a count of what was there */
+			continue;
+		if (whole_line(l, t) || (column = named_column(l, t, &ch)))
+			return shown(ret, size, t, whole_line(l, t) ? NULL : column);
+	}
+	return row;
 }
 
 static void put_quoted(struct trib_buf *b, const char *text)

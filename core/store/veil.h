@@ -17,6 +17,10 @@ int trib_private_add(struct trib_private_list *l, const char *table, const char 
 bool trib_private_has(const struct trib_private_list *l, const char *table, const char *column);
 /* Adds what a policy file names; a file that is not there names nothing. trib_repo_lib_init was called. TRIB_E_FORMAT with the line. */
 int trib_private_load(const char *path, struct trib_private_list *l, struct trib_err *err) TRIB_MUST_CHECK;
+/* Would a commit with these lines and this changeset (n == 0: none) show what the list names? With `stays`, the lines are of the state that stays after
+ * it and may not name it at all; otherwise values may still be taken away. 1 and the name as people write it, 0, -1. */
+int trib_private_shown(const struct trib_private_list *l, const struct trib_schematext *lines, struct trib_span changeset, bool stays, char *ret, size_t size,
+		       struct trib_err *err) TRIB_MUST_CHECK;
 /* Appends the list as such a file. */
 void trib_private_put(struct trib_buf *b, const struct trib_private_list *l);
 
