@@ -90,23 +90,58 @@ static int log_ingest(struct trib_cli *cli, const struct trib_ingest *in)
 	return trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) ? -1 : 0;
 }
 
+/* A running hub takes new commits itself; what is damaged is mended only while nobody reads it. */
+static int look_first(struct trib_cli *cli, struct trib_ingest *in)
+{
+	for (int turn = 0; turn < 2; turn++) { /* once more: the hub may have put files in other places meanwhile */
+		struct trib_ingest fresh = {.dry_run = true};
+		memcpy(fresh.node, in->node, sizeof(fresh.node));
+		memcpy(fresh.app, in->app, sizeof(fresh.app));
+		if (trib_ingest_run(trib_cli_hub(cli), cli->argv[0], &fresh, &cli->err))
+			return -1;
+		if (turn == 0 && !fresh.whole)
+			continue;
+		*in = fresh;
+		break;
+	}
+	if (in->whole)
+		return 0;
+	return trib_fail(&cli->err, TRIB_E_LOCKED, _("the history of %s/%s is damaged here (%s), and is mended only while the hub is stopped; nothing was changed; stop the hub first"), in->node,
+			 in->app, in->why);
+}
+
+/* *ret_running: the hub is, and takes the new commits. */
+static int begin(struct trib_cli *cli, struct trib_lock *lock, struct trib_ingest *in, bool *ret_running)
+{
+	*ret_running = false;
+	if (cli->dry_run)
+		return 0;
+	if (trib_hub_stopped(trib_cli_hub(cli), lock, &cli->err)) {
+		if (cli->err.code != TRIB_E_LOCKED || look_first(cli, in))
+			return -1;
+		*ret_running = true;
+	}
+	return log_ingest(cli, in);
+}
+
 int hub_cmd_ingest(struct trib_cli *cli)
 {
 	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock lock = TRIB_LOCK_INIT;
 	struct out o = {.cli = cli, .list = json_array()};
-	struct trib_ingest in = {.dry_run = cli->dry_run, .item = say_item, .ctx = &o};
-	int rc = take_ids(cli, &in);
-	if (!rc && !cli->dry_run)
-		rc = trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err);
-	if (!rc && !cli->dry_run)
-		rc = log_ingest(cli, &in);
-	if (!rc)
+	struct trib_ingest in = {0};
+	bool running = false;
+	int rc = take_ids(cli, &in) || begin(cli, &lock, &in, &running) ? -1 : 0;
+	if (!rc && !running) {
+		in.dry_run = cli->dry_run;
+		in.item = say_item;
+		in.ctx = &o;
 		rc = trib_ingest_run(trib_cli_hub(cli), cli->argv[0], &in, &cli->err);
+	}
 	trib_json(cli, "items", o.list);
 	if (rc)
 		return -1;
 	say_result(cli, &in);
 	if (!in.whole)
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
-	return in.whole && in.has_new && !cli->dry_run ? take_new(cli, &lock, &in) : 0;
+	return in.whole && in.has_new && !cli->dry_run ? take_new(cli, running ? NULL : &lock, &in) : 0;
 }

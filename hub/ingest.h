@@ -35,7 +35,7 @@ struct trib_ingest {
 int trib_ingest_run(const struct trib_hub *hub, const char *bundle, struct trib_ingest *in, struct trib_err *err) TRIB_MUST_CHECK;
 /* After trib_ingest_run said has_new and whole: publishes the new commits, or none. Who speaks is the signing certificate that the hub holds for the
  * history; an office without a line cannot renew the one for TLS. What is refused is logged as a refused push is. The caller holds `lock` and has neither
- * hub.db nor a repository open: it forks. */
+ * hub.db nor a repository open: it forks. NULL: a running hub does it (hand.h). */
 int trib_ingest_push(const struct trib_hub *hub, const char *bundle, const struct trib_lock *lock, struct trib_ingest *in, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "core/base/log.h"
 #include "core/format/pktline.h"
+#include "hub/hand.h"
 #include "hub/ingest.h"
 #include "hub/supervise.h"
 #include "hub/worker.h"
@@ -161,6 +162,14 @@ static int start(struct run *r, struct trib_err *err)
 	return rc;
 }
 
+static int verdict(const struct trib_ipc_result *res, struct trib_err *err)
+{
+	if (res->code == TRIB_OK)
+		return 0;
+	return trib_fail(err, res->code > 0 && res->code < TRIB_CODE_COUNT ? (enum trib_code)res->code : TRIB_E_FAILED, "the bundle's new commits were refused, none was taken: %s",
+			 res->msg);
+}
+
 /* The worker's word; a worker that says nothing was ended by a limit of its sandbox. */
 static int hear(struct run *r, struct trib_err *err)
 {
@@ -175,32 +184,48 @@ static int hear(struct run *r, struct trib_err *err)
 		have += (size_t)n;
 	}
 	res.msg[sizeof(res.msg) - 1] = '\0';
-	if (res.code == TRIB_OK)
-		return 0;
-	return trib_fail(err, res.code > 0 && res.code < TRIB_CODE_COUNT ? (enum trib_code)res.code : TRIB_E_FAILED, "the bundle's new commits were refused, none was taken: %s", res.msg);
+	return verdict(&res, err);
 }
 
+/* In a running hub the office may have sent more since: what counts is the bundle's last commit. */
 static int count_taken(const struct trib_hub *hub, struct trib_ingest *in, struct trib_err *err)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
-	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
-	if (trib_hubdb_open(hub, false, &db, err))
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_hubdb_open(hub, false, &db, err) || trib_db_prepare(db.db, "SELECT seq FROM held WHERE node = ? AND app = ? AND oid = ?", &st, err))
 		return -1;
-	int known = trib_hubdb_tip(&db, in->node, in->app, &tip, err);
-	if (known <= 0 || memcmp(tip.oid, in->new_tip, TRIB_OID_LEN) != 0)
-		return known < 0 ? -1 : trib_fail(err, TRIB_E_FAILED, "the commits were taken and are not published; try: tributary-hub audit");
-	in->last_seq = tip.seq;
-	in->taken = tip.seq - in->old_seq;
+	sqlite3_bind_text(st, 1, in->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, in->app, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, in->new_tip, TRIB_OID_LEN, SQLITE_STATIC);
+	int row = trib_db_step(db.db, st, err);
+	if (row <= 0)
+		return row < 0 ? -1 : trib_fail(err, TRIB_E_FAILED, "the commits were taken and are not published; try: tributary-hub audit");
+	in->last_seq = (uint64_t)sqlite3_column_int64(st, 0);
+	in->taken = in->last_seq - in->old_seq;
 	return 0;
+}
+
+/* By the running hub's own processes. */
+static int push_to_running(struct run *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_fd) int fd = -1;
+	struct trib_ipc_result res;
+	if (trib_hand_connect(r->hub, &fd, err) || trib_hand_push(fd, &r->hello, trib_buf_span(&r->feed.head), r->feed.fd, &res, err))
+		return -1;
+	return verdict(&res, err);
 }
 
 int trib_ingest_push(const struct trib_hub *hub, const char *bundle, const struct trib_lock *lock, struct trib_ingest *in, struct trib_err *err)
 {
-	__attribute__((cleanup(run_cleanup))) struct run r = {.hub = hub, .lock_fd = lock->fd, .control = {-1, -1}, .line = {-1, -1}, .said = {-1, -1}};
+	__attribute__((cleanup(run_cleanup))) struct run r = {.hub = hub, .lock_fd = lock ? lock->fd : -1, .control = {-1, -1}, .line = {-1, -1}, .said = {-1, -1}};
 	struct trib_err ignored;
 	r.feed = (struct feed){.head = TRIB_BUF(HEAD_ROOM), .fd = -1};
 	r.hello.has_cert = 1;
-	if (find_cert(hub, in, r.hello.cert_sha256, err) || feed_open(&r.feed, bundle, in, err) || start(&r, err))
+	if (find_cert(hub, in, r.hello.cert_sha256, err) || feed_open(&r.feed, bundle, in, err))
+		return -1;
+	if (!lock)
+		return push_to_running(&r, err) || count_taken(hub, in, err) ? -1 : 0;
+	if (start(&r, err))
 		return -1;
 	int rc = hear(&r, err);
 	(void)waitpid(r.worker, NULL, 0);

@@ -533,6 +533,8 @@ static int send_history(struct keeper *k, const char *node, const char *app, str
 		int row = trib_db_step(k->db.db, st, err);
 		if (row <= 0)
 			return row;
+		/* A statement that is still reading holds a snapshot: after a commit of another process no write could follow it. */
+		sqlite3_reset(st);
 		if (trib_chain_down(&k->db, &k->signer, node, app, err))
 			return -1;
 	}
@@ -554,6 +556,7 @@ static int send_due(struct keeper *k, struct trib_err *err)
 			return row;
 		(void)snprintf(node, sizeof(node), "%s", (const char *)sqlite3_column_text(st, 0));
 		(void)snprintf(app, sizeof(app), "%s", (const char *)sqlite3_column_text(st, 1));
+		sqlite3_reset(st);
 		struct trib_err later;
 		if (send_history(k, node, app, &later)) {
 			k->refs_behind = true;

@@ -14,6 +14,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/log.h"
+#include "hub/hand.h"
 #include "hub/ipc.h"
 #include "hub/sandbox.h"
 #include "hub/slots.h"
@@ -23,12 +24,13 @@
 #define RESTART_MS 300
 #define DEATHS_MAX 5
 #define DEATHS_MS 10000
+#define FIXED 3              /* descriptors that are waited for besides the workers' */
 
 struct super {
 	const struct trib_hub *h;
 	struct trib_tls_ctx *tls;
 	struct trib_lock lock;
-	int listen_fd, signal_fd;
+	int listen_fd, hand_fd, signal_fd;
 	struct trib_core core;
 	bool core_up, stopping;
 	int64_t restart_at, drain_until;
@@ -111,8 +113,22 @@ static void run_worker(struct super *s, int conn, int keeper, int enrol, int kno
 	_exit(status);
 }
 
-/* A worker with a line of its own to the keeper and to enrolment. */
-static int start_worker(struct super *s, const struct trib_queued *q, struct trib_err *err)
+/* A bundle instead of a peer: nothing of TLS is wanted. */
+static void run_hand_worker(struct super *s, int conn, int keeper)
+{
+	const int keep[] = {conn, keeper};
+	forget_tls(s);
+	trib_child_clean(keep, TRIB_COUNT(keep));
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGTERM, SIG_IGN); /* it has one request, and ends after it, or with the time for that */
+	trib_log_as("hub/worker");
+	int status = trib_hand_worker_main(s->h, conn, keeper);
+	(void)fflush(NULL);
+	_exit(status);
+}
+
+/* A worker with a line of its own to the keeper and to enrolment. `hand`: a connection of run/by-hand. */
+static int start_worker(struct super *s, const struct trib_queued *q, bool hand, struct trib_err *err)
 {
 	int keeper[2] = {-1, -1}, enrol[2] = {-1, -1}, said[2] = {-1, -1};
 	int rc = trib_ipc_pair(keeper, err);
@@ -124,13 +140,15 @@ static int start_worker(struct super *s, const struct trib_queued *q, struct tri
 	if (!rc) {
 		(void)fflush(NULL);
 		pid = fork();
+		if (pid == 0 && hand)
+			run_hand_worker(s, q->fd, keeper[1]);
 		if (pid == 0)
 			run_worker(s, q->fd, keeper[1], enrol[1], said[1]);
 		if (pid < 0)
 			rc = trib_fail_errno(err, "starting a worker");
 	}
 	if (!rc) {
-		s->slots.at[s->slots.n++] = (struct trib_slot){.pid = pid, .said = said[0], .from = q->from, .started = trib_mono_ms()};
+		s->slots.at[s->slots.n++] = (struct trib_slot){.pid = pid, .said = said[0], .from = q->from, .started = trib_mono_ms(), .known = hand};
 		said[0] = -1;
 		/* Whose line it is they hear from here, not from the worker. One that they never hear of finds its line closed and ends. */
 		rc = trib_ipc_send_fd(s->core.keeper_ctl, keeper[0], pid, err);
@@ -155,7 +173,7 @@ static void serve_queue(struct super *s)
 	for (int fd; (fd = trib_slots_stale(&s->slots, now)) >= 0;)
 		close(fd);
 	while (trib_slots_next(&s->slots, now, &q, &end)) {
-		if (start_worker(s, &q, &err))
+		if (start_worker(s, &q, false, &err))
 			trib_log(TRIB_LOG_ERROR, "a connection was dropped: %s", err.msg);
 		close(q.fd);
 	}
@@ -184,6 +202,20 @@ static void accept_one(struct super *s)
 	(void)setsockopt(conn, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	int closed = trib_slots_arrive(&s->slots, conn, trib_from_address(&sa), trib_mono_ms());
 	trib_fd_cleanup(&closed);
+}
+
+/* By hand there is one at a time, and it waits for nobody: the queue is the network's. */
+static void accept_hand(struct super *s)
+{
+	struct trib_err err;
+	struct trib_queued q = {.fd = trib_hand_accept(s->hand_fd), .since = trib_mono_ms()};
+	if (q.fd < 0)
+		return;
+	if (s->slots.n >= TRIB_WORKERS_MAX)
+		trib_log(TRIB_LOG_WARN, "a bundle was sent away: all workers are busy");
+	else if (start_worker(s, &q, true, &err))
+		trib_log(TRIB_LOG_ERROR, "a bundle was sent away: %s", err.msg);
+	close(q.fd);
 }
 
 /* A worker has said that its peer is known, or has closed its end. */
@@ -263,6 +295,7 @@ static void begin_drain(struct super *s)
 	s->stopping = true;
 	s->drain_until = trib_mono_ms() + DRAIN_MS;
 	trib_fd_cleanup(&s->listen_fd);
+	trib_fd_cleanup(&s->hand_fd);
 	while (s->slots.nqueue)
 		close(s->slots.queue[--s->slots.nqueue].fd);
 	for (size_t i = 0; i < s->slots.n; i++)
@@ -327,20 +360,24 @@ static int loop(struct super *s, struct trib_err *err)
 		if (on_time(s, &ms, err))
 			return -1;
 		bool room = s->listen_fd >= 0 && s->core_up && trib_slots_open(&s->slots);
-		struct pollfd p[2 + TRIB_WORKERS_MAX] = {{.fd = s->signal_fd, .events = POLLIN}, {.fd = room ? s->listen_fd : -1, .events = POLLIN}};
+		struct pollfd p[FIXED + TRIB_WORKERS_MAX] = {{.fd = s->signal_fd, .events = POLLIN},
+							     {.fd = room ? s->listen_fd : -1, .events = POLLIN},
+							     {.fd = s->core_up ? s->hand_fd : -1, .events = POLLIN}};
 		size_t n = s->slots.n;
 		for (size_t i = 0; i < n; i++)
-			p[2 + i] = (struct pollfd){.fd = s->slots.at[i].said, .events = POLLIN};
-		if (poll(p, (nfds_t)(2 + n), ms + 1) < 0 && errno != EINTR)
+			p[FIXED + i] = (struct pollfd){.fd = s->slots.at[i].said, .events = POLLIN};
+		if (poll(p, (nfds_t)(FIXED + n), ms + 1) < 0 && errno != EINTR)
 			return trib_fail_errno(err, "waiting for connections");
 		for (size_t i = 0; i < n; i++)
-			if (p[2 + i].revents)
+			if (p[FIXED + i].revents)
 				hear_worker(&s->slots.at[i]);
 		/* Always: a signal may have been merged with another of its kind. */
 		if (on_signals(s, err))
 			return -1;
 		if (p[1].revents && s->listen_fd >= 0 && s->core_up)
 			accept_one(s);
+		if (p[2].revents && s->hand_fd >= 0 && s->core_up)
+			accept_hand(s);
 		if (s->core_up && !s->stopping)
 			serve_queue(s);
 	}
@@ -395,7 +432,7 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 	if (!trib_sandbox_has_landlock())
 		trib_log(TRIB_LOG_WARN, "this kernel has no Landlock: workers are held by their user's rights alone; enable it (boot with lsm=landlock,...)");
 	if (sweep_quarantine(s, err) || load_tls(s->h, &s->tls, err) || trib_listen(listen_addr, &s->listen_fd, name, sizeof(name), err) ||
-	    take_signals(s, err))
+	    trib_hand_listen(s->h, &s->hand_fd, err) || take_signals(s, err))
 		return -1;
 	if (trib_core_start(s->h, s->lock.fd, forget_tls, s, &s->core, err))
 		return -1;
@@ -407,6 +444,7 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 static void finish(struct super *s)
 {
 	trib_fd_cleanup(&s->listen_fd);
+	trib_fd_cleanup(&s->hand_fd);
 	while (s->slots.nqueue)
 		close(s->slots.queue[--s->slots.nqueue].fd);
 	for (size_t i = 0; i < s->slots.n; i++)
@@ -423,6 +461,8 @@ static void finish(struct super *s)
 	TRIB_AUTO(trib_mem) char *listen_file = trib_hub_path(s->h, "run/listen");
 	if (listen_file && s->lock.fd >= 0)
 		(void)unlink(listen_file);
+	if (s->lock.fd >= 0)
+		trib_hand_remove(s->h);
 	trib_fd_cleanup(&s->signal_fd);
 	trib_tls_ctx_free(s->tls);
 	trib_lock_drop(&s->lock);
@@ -430,7 +470,7 @@ static void finish(struct super *s)
 
 int trib_supervise(const struct trib_hub *h, const char *listen_addr, struct trib_err *err)
 {
-	struct super s = {.h = h, .lock = TRIB_LOCK_INIT, .listen_fd = -1, .signal_fd = -1, .core = TRIB_CORE_INIT};
+	struct super s = {.h = h, .lock = TRIB_LOCK_INIT, .listen_fd = -1, .hand_fd = -1, .signal_fd = -1, .core = TRIB_CORE_INIT};
 	int rc = start(&s, listen_addr, err);
 	if (rc == 0)
 		rc = loop(&s, err);
