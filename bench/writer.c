@@ -1,6 +1,7 @@
 /* writer.c: the application of bench/capture, and SQLite's own way to compare two states. SQLite alone, nothing of ours.
  *
- *   writer write DB COUNT PAUSE_US plain|session   COUNT transactions of 20 rows on workload W; one line of "name value" pairs:
+ *   writer write DB COUNT PAUSE plain|session      COUNT transactions of 20 rows on workload W, PAUSE microseconds between two ("PAUSE,N,REST": and
+ *                                                  REST after each N of them); one line of "name value" pairs:
  *                                                  commits, busy (SQLITE_BUSY that an application without a timeout would have
  *                                                  seen), cpu_us (per transaction), p50, p99 and max (ms from BEGIN to COMMIT)
  *   writer diff OLD NEW FILE                       sqlite3session_diff of every table, changeset into FILE */
@@ -108,8 +109,11 @@ static double cpu_us(void)
 	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1e6 + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-static void write_on(const char *path, size_t count, long pause_us, bool session)
+static void write_on(const char *path, size_t count, const char *pauses, bool session)
 {
+	long pause_us = 0, group = 0, rest_us = 0;
+	if (sscanf(pauses, "%ld,%ld,%ld", &pause_us, &group, &rest_us) == 2)
+		errx(2, "PAUSE is a number, or PAUSE,N,REST");
 	sqlite3_session *s = NULL;
 	void *changes = NULL;
 	unsigned waits = 0;
@@ -131,6 +135,8 @@ static void write_on(const char *path, size_t count, long pause_us, bool session
 		transaction();
 		took[i] = now_ms() - t0;
 		nap_us(pause_us);
+		if (group > 0 && (i + 1) % (size_t)group == 0)
+			nap_us(rest_us);
 	}
 	if (session) /* its changeset is made in the application, too */
 		must(sqlite3session_changeset(s, &bytes, &changes), "changeset");
@@ -182,10 +188,10 @@ static void diff(const char *old_path, const char *new_path, const char *out)
 int main(int argc, char **argv)
 {
 	if (argc == 6 && strcmp(argv[1], "write") == 0)
-		write_on(argv[2], (size_t)strtoul(argv[3], NULL, 10), strtol(argv[4], NULL, 10), strcmp(argv[5], "session") == 0);
+		write_on(argv[2], (size_t)strtoul(argv[3], NULL, 10), argv[4], strcmp(argv[5], "session") == 0);
 	else if (argc == 5 && strcmp(argv[1], "diff") == 0)
 		diff(argv[2], argv[3], argv[4]);
 	else
-		errx(2, "usage: writer write DB COUNT PAUSE_US plain|session, or writer diff OLD NEW FILE");
+		errx(2, "usage: writer write DB COUNT PAUSE plain|session, or writer diff OLD NEW FILE");
 	return 0;
 }
