@@ -1,3 +1,5 @@
+#include <pthread.h>
+
 #include "agent/outbox.h"
 
 #include "agent/outbox_impl.h"
@@ -314,10 +316,60 @@ static int put_lines(struct trib_manifest *m, const struct half *c, struct trib_
 
 /* ---- commit ---- */
 
+/* A changeset is compressed beside the digests: either takes as long. */
+struct squeeze {
+	struct trib_span raw;
+	struct trib_buf gz;
+	pthread_t thread;
+	bool threaded;
+	int rc;
+	struct trib_err err;
+};
+
+#define SQUEEZE_ALONE_MAX (64 * TRIB_KIB) /* below, a thread costs more than it saves */
+
+static void *squeeze(void *arg)
+{
+	struct squeeze *q = arg;
+	q->rc = trib_gzip(q->raw, &q->gz, &q->err) || trib_buf_check(&q->gz, "compressed changeset", &q->err) ? -1 : 0;
+	return NULL;
+}
+
+static void squeeze_start(struct squeeze *q)
+{
+	q->threaded = q->raw.n > SQUEEZE_ALONE_MAX && pthread_create(&q->thread, NULL, squeeze, q) == 0;
+	if (!q->threaded && q->raw.n)
+		(void)squeeze(q);
+}
+
+static int squeeze_end(struct squeeze *q, struct trib_err *err)
+{
+	if (q->threaded)
+		pthread_join(q->thread, NULL);
+	if (q->rc)
+		*err = q->err;
+	return q->rc;
+}
+
+static int fill_part(struct trib_maker *k, const struct half *c, size_t i, struct squeeze *q, struct trib_draft *d, struct trib_err *err)
+{
+	struct trib_manifest *m = &d->m;
+	squeeze_start(q);
+	int rc = put_checkpoint(k, m, err) || put_state(k, d->schema, q->raw, m, err) ? -1 : 0;
+	if (!rc && i + 1 == c->nparts) /* what stands when the group is complete */
+		rc = put_lines(m, c, err);
+	struct trib_err late;
+	if (squeeze_end(q, &late) && !rc) {
+		*err = late;
+		rc = -1;
+	}
+	return rc;
+}
+
 static int commit_part(struct trib_maker *k, const struct half *c, size_t i, struct trib_draft *d, struct trib_err *err)
 {
-	TRIB_AUTO(trib_buf) struct trib_buf gz = TRIB_BUF(GZ_ROOM);
 	const struct trib_part *p = &c->parts[i];
+	struct squeeze q = {.raw = trib_buf_span(&p->changeset), .gz = TRIB_BUF(GZ_ROOM)};
 	struct trib_manifest *m = &d->m;
 	m->kind = k->kind;
 	m->part = i + 1;
@@ -326,18 +378,17 @@ static int commit_part(struct trib_maker *k, const struct half *c, size_t i, str
 	d->schema = trib_buf_span(&p->schema);
 	d->text = c->text ? c->text : "";
 	d->idle = k->idle;
-	if (p->changeset.len) {
-		if (trib_gzip(trib_buf_span(&p->changeset), &gz, err) || trib_buf_check(&gz, "compressed changeset", err))
-			return -1;
-		m->raw_len = p->changeset.len;
-		m->gz_len = gz.len;
-		d->gz = trib_buf_span(&gz);
+	int rc = fill_part(k, c, i, &q, d, err);
+	if (!rc && q.raw.n) {
+		m->raw_len = q.raw.n;
+		m->gz_len = q.gz.len;
+		d->gz = trib_buf_span(&q.gz);
 	}
-	if (put_checkpoint(k, m, err) || put_state(k, d->schema, trib_buf_span(&p->changeset), m, err))
-		return -1;
-	if (i + 1 == c->nparts && put_lines(m, c, err)) /* what stands when the group is complete */
-		return -1;
-	return trib_maker_write(k, d, err);
+	if (!rc)
+		rc = trib_maker_write(k, d, err);
+	d->gz = trib_span(NULL, 0);
+	trib_buf_release(&q.gz);
+	return rc;
 }
 
 /* Adds the changes to *n[0..2]. */

@@ -2,7 +2,6 @@
 
 #include "core/base/limits.h"
 #include "core/store/db.h"
-#include "core/trust/hash.h"
 
 #define CHUNK (256 * TRIB_KIB)
 #define ROWS_MAX (UINT32_MAX / 4)
@@ -316,8 +315,8 @@ int trib_store_new(size_t memory, struct trib_store **ret, struct trib_err *err)
 	if (!s)
 		return oom(err);
 	s->memory = memory;
-	if (trib_random((uint8_t *)&s->seed, sizeof(s->seed), err))
-		return -1;
+	if (getentropy(&s->seed, sizeof(s->seed))) /* no secret: OpenSSL's generator would take longer to start than a small night's rows */
+		return trib_fail_errno(err, "asking the system for a random number");
 	*ret = s;
 	s = NULL;
 	return 0;

@@ -6,6 +6,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
@@ -113,14 +114,32 @@ static int no_password(char *buf, int size, int rwflag, void *arg)
 	return -1;
 }
 
-static int parse_pem(const uint8_t *pem, size_t n, const char *path, struct trib_key **ret, struct trib_err *err)
+/* Nearly every key is of this kind: asked for by name it is found in half the time. NULL: it is another one. */
+static EVP_PKEY *read_ec(const uint8_t *pem, size_t n)
+{
+	EVP_PKEY *pkey = NULL;
+	OSSL_DECODER_CTX *c = OSSL_DECODER_CTX_new_for_pkey(&pkey, "PEM", "PrivateKeyInfo", "EC", EVP_PKEY_KEYPAIR, NULL, NULL);
+	if (!c || OSSL_DECODER_from_data(c, &pem, &n) != 1) {
+		EVP_PKEY_free(pkey);
+		pkey = NULL;
+	}
+	OSSL_DECODER_CTX_free(c);
+	ERR_clear_error();
+	return pkey;
+}
+
+static EVP_PKEY *read_any(const uint8_t *pem, size_t n)
 {
 	BIO *bio = BIO_new_mem_buf(pem, (int)n);
-	if (!bio)
-		return trib_ossl_fail(err, TRIB_E_NOMEM, "reading a private key");
-	EVP_PKEY *pkey = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+	EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
 	BIO_free(bio);
-	if (!pkey) {
+	return pkey;
+}
+
+static int parse_pem(const uint8_t *pem, size_t n, const char *path, struct trib_key **ret, struct trib_err *err)
+{
+	EVP_PKEY *pkey = read_ec(pem, n);
+	if (!pkey && !(pkey = read_any(pem, n))) {
 		(void)trib_ossl_fail(err, TRIB_E_CERT, "no readable private key (PEM, PKCS#8, without a password)");
 		return trib_ctx(err, "%s", path);
 	}
