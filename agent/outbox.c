@@ -274,6 +274,7 @@ static int next_lanes(const uint8_t *salt, const char *app, const struct trib_la
 	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, app);
 	if (!d)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
+	trib_digester_two(d);
 	return trib_digest_changeset(d, ret, &st, changeset, counts, err);
 }
 

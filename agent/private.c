@@ -85,7 +85,7 @@ int trib_private_ready(struct trib_state *s, struct trib_err *err)
 
 struct trib_trust trib_private_trust(const struct trib_state *s)
 {
-	return (struct trib_trust){.city = "-", .node = s->node.node, .app = s->node.app, .self_signed = true, .at = trib_now()};
+	return (struct trib_trust){.city = "-", .node = s->node.node, .app = s->node.app, .self_signed = true, .at = trib_now(), .two_threads = true};
 }
 
 void trib_private_text(char ret[48], uint64_t own_seq) { (void)snprintf(ret, 48, TRIB_OWN_SEQ "%llu", (unsigned long long)own_seq); }

@@ -438,6 +438,7 @@ struct trib_trust trib_state_trust(const struct trib_state *s)
 	return (struct trib_trust){
 		.city = s->node.city, .node = s->node.node, .app = s->node.app, .self_signed = !s->node.enrolled,
 		.root = s->node.enrolled ? s->root : NULL, .at = trib_now(), .incarnation = s->node.incarnation,
+		.two_threads = true,
 	};
 }
 

@@ -435,6 +435,8 @@ static int digest(struct work *w, int (*fn)(struct work *w, struct trib_digester
 
 	if (!d)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest");
+	if (w->trust->two_threads)
+		trib_digester_two(d);
 	return fn(w, d, err);
 }
 

@@ -54,6 +54,7 @@ struct trib_trust {
 	/* Is this signing certificate known and not revoked at `at`? NULL = any that chains to root. -1 with TRIB_E_CERT. */
 	int (*cert_ok)(void *ctx, const struct trib_cert_id *id, struct trib_err *err);
 	void *ctx;
+	bool two_threads;                  /* the digests of a large changeset may be computed by two threads */
 };
 
 struct trib_judged {

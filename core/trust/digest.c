@@ -1,6 +1,7 @@
 #include "core/trust/digest.h"
 
 #include <endian.h>
+#include <pthread.h>
 
 #include <openssl/evp.h>
 
@@ -18,6 +19,7 @@ struct trib_digester {
 	EVP_MD_CTX *inner, *outer, *work; /* inner and outer have absorbed the padded key */
 	EVP_CIPHER_CTX *cipher;
 	char app[TRIB_APP_MAX + 1];
+	bool two;             /* may be used with a twin in another thread */
 	struct trib_buf head; /* lp(app) lp(table) lp(key) of the row at hand */
 	struct trib_buf key;
 };
@@ -47,15 +49,9 @@ static bool absorb_key(EVP_MD_CTX *c, const EVP_MD *md, const uint8_t salt[TRIB_
 
 static const uint8_t zeros[VECTOR];
 
-struct trib_digester *trib_digester_new(const uint8_t salt[TRIB_SALT_LEN], const char *app)
+/* Fills what trib_digester_new left zero; frees d on failure. `salt` NULL: as `twin` has it. */
+static bool open_digester(struct trib_digester *d, const uint8_t *salt, const struct trib_digester *twin)
 {
-	struct trib_digester *d = calloc(1, sizeof(*d));
-	size_t n = strlen(app);
-	if (!d || n > TRIB_APP_MAX) {
-		free(d);
-		return NULL;
-	}
-	memcpy(d->app, app, n + 1);
 	/* The key of a row of TRIB_ROW_MAX bytes, with room for type bytes and lengths. */
 	trib_buf_init(&d->key, TRIB_ROW_MAX + 16 * TRIB_COLUMNS_MAX);
 	trib_buf_init(&d->head, TRIB_ROW_MAX + 16 * TRIB_COLUMNS_MAX + 4 * TRIB_KIB);
@@ -65,13 +61,39 @@ struct trib_digester *trib_digester_new(const uint8_t salt[TRIB_SALT_LEN], const
 	d->outer = EVP_MD_CTX_new();
 	d->work = EVP_MD_CTX_new();
 	d->cipher = EVP_CIPHER_CTX_new();
-	bool ok = d->sha256 && d->chacha20 && d->inner && d->outer && d->work && d->cipher && absorb_key(d->inner, d->sha256, salt, 0x36) &&
-		  absorb_key(d->outer, d->sha256, salt, 0x5c) && EVP_EncryptInit_ex(d->cipher, d->chacha20, NULL, zeros, zeros) == 1;
-	if (!ok) {
+	bool ok = d->sha256 && d->chacha20 && d->inner && d->outer && d->work && d->cipher;
+	if (ok && salt)
+		ok = absorb_key(d->inner, d->sha256, salt, 0x36) && absorb_key(d->outer, d->sha256, salt, 0x5c);
+	else if (ok)
+		ok = EVP_MD_CTX_copy_ex(d->inner, twin->inner) == 1 && EVP_MD_CTX_copy_ex(d->outer, twin->outer) == 1;
+	ok = ok && EVP_EncryptInit_ex(d->cipher, d->chacha20, NULL, zeros, zeros) == 1;
+	if (!ok)
 		trib_digester_free(d);
+	return ok;
+}
+
+struct trib_digester *trib_digester_new(const uint8_t salt[TRIB_SALT_LEN], const char *app)
+{
+	struct trib_digester *d = calloc(1, sizeof(*d));
+	size_t n = strlen(app);
+	if (!d || n > TRIB_APP_MAX) {
+		free(d);
 		return NULL;
 	}
-	return d;
+	memcpy(d->app, app, n + 1);
+	return open_digester(d, salt, NULL) ? d : NULL;
+}
+
+void trib_digester_two(struct trib_digester *d) { d->two = true; }
+
+/* For another thread. NULL out of memory. */
+static struct trib_digester *twin_of(const struct trib_digester *d)
+{
+	struct trib_digester *t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	memcpy(t->app, d->app, sizeof(t->app));
+	return open_digester(t, NULL, d) ? t : NULL;
 }
 
 static void add_lanes(uint16_t *restrict lanes, const uint16_t *restrict v)
@@ -395,7 +417,11 @@ static int one_change(struct trib_digester *d, struct at_table *at, const struct
 	return trib_fail(err, TRIB_E_FORMAT, "unknown kind of change %d", (int)c->op);
 }
 
-static int walk(struct trib_digester *d, struct trib_lanes *lanes, uint64_t base, const struct trib_schematext *schema, struct trib_span changeset,
+/* Whose elements a walk computes; the rows of all changes are counted. */
+struct share { unsigned of, mine; }; /* every of'th change, from the mine'th on */
+static const struct share everything = {1, 0};
+
+static int walk(struct trib_digester *d, struct share share, struct trib_lanes *lanes, uint64_t base, const struct trib_schematext *schema, struct trib_span changeset,
 		struct trib_manifest *ret_counts, struct trib_err *err)
 {
 	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = trib_cs_reader_new(changeset);
@@ -403,7 +429,7 @@ static int walk(struct trib_digester *d, struct trib_lanes *lanes, uint64_t base
 	if (!r || !at)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	at->base = base;
-	for (;;) {
+	for (unsigned i = 0;; i = (i + 1) % share.of) {
 		struct trib_change c;
 		int got = trib_cs_next(r, &c, err);
 		if (got < 0)
@@ -417,28 +443,85 @@ static int walk(struct trib_digester *d, struct trib_lanes *lanes, uint64_t base
 			leave_table(at);
 		if ((leaves || !at->header) && enter_table(at, lanes, schema, c.table, err))
 			return -1;
-		if (one_change(d, at, &c, err))
+		if (one_change(i == share.mine ? d : NULL, at, &c, err))
 			return -1;
 	}
+}
+
+/* ---- two threads ---- */
+
+#define ALONE_MAX (64 * TRIB_KIB) /* bytes of a changeset; below, a thread costs more than it saves */
+
+struct second { /* every other change, as moves */
+	struct trib_digester *d;
+	const struct trib_schematext *schema;
+	struct trib_span changeset;
+	struct trib_lanes moves;
+	int rc;
+	struct trib_err err;
+};
+
+static void *walk_second(void *arg)
+{
+	struct second *s = arg;
+	s->rc = walk(s->d, (struct share){2, 1}, &s->moves, TRIB_MOVES_BASE, s->schema, s->changeset, NULL, &s->err);
+	return NULL;
+}
+
+/* The elements of the other half; its rows are counted already. */
+static int join_second(struct second *s, struct trib_lanes *lanes, struct trib_err *err)
+{
+	if (s->rc) {
+		*err = s->err;
+		return -1;
+	}
+	for (size_t i = 0; i < s->moves.ntables; i++) {
+		const struct trib_lanes_table *m = s->moves.tables[i];
+		struct trib_lanes_table *t = trib_lanes_get(lanes, m->name);
+		if (!t)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory for the digest of %s", m->name);
+		for (size_t j = 0; j < TRIB_LANES; j++)
+			t->lanes[j] = (uint16_t)(t->lanes[j] + m->lanes[j]);
+	}
+	return 0;
+}
+
+/* What is wrong is found by the first thread, which sees every change, in the words of a walk alone. */
+static int walk_two(struct trib_digester *d, struct second *s, struct trib_lanes *lanes, struct trib_manifest *ret_counts, struct trib_err *err)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, walk_second, s))
+		return walk(d, everything, lanes, 0, s->schema, s->changeset, ret_counts, err);
+	int rc = walk(d, (struct share){2, 0}, lanes, 0, s->schema, s->changeset, ret_counts, err);
+	pthread_join(thread, NULL);
+	if (!rc)
+		rc = join_second(s, lanes, err);
+	return rc;
 }
 
 int trib_digest_changeset(struct trib_digester *d, struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset,
 			  struct trib_manifest *ret_counts, struct trib_err *err)
 {
-	return walk(d, lanes, 0, schema, changeset, ret_counts, err);
+	TRIB_AUTO(trib_digester) struct trib_digester *twin = d->two && changeset.n > ALONE_MAX ? twin_of(d) : NULL;
+	if (!twin)
+		return walk(d, everything, lanes, 0, schema, changeset, ret_counts, err);
+	struct second s = {.d = twin, .schema = schema, .changeset = changeset};
+	int rc = walk_two(d, &s, lanes, ret_counts, err);
+	trib_lanes_release(&s.moves);
+	return rc;
 }
 
 int trib_digest_count(struct trib_lanes *lanes, const struct trib_schematext *schema, struct trib_span changeset, struct trib_manifest *ret_counts,
 		      struct trib_err *err)
 {
-	return walk(NULL, lanes, 0, schema, changeset, ret_counts, err);
+	return walk(NULL, everything, lanes, 0, schema, changeset, ret_counts, err);
 }
 
 int trib_digest_moves(struct trib_digester *d, const struct trib_schematext *schema, struct trib_span changeset, struct trib_lanes *ret,
 		      struct trib_manifest *ret_counts, struct trib_err *err)
 {
 	struct trib_lanes moves = {0};
-	if (walk(d, &moves, TRIB_MOVES_BASE, schema, changeset, ret_counts, err)) {
+	if (walk(d, everything, &moves, TRIB_MOVES_BASE, schema, changeset, ret_counts, err)) {
 		trib_lanes_release(&moves);
 		return -1;
 	}

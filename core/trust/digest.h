@@ -51,6 +51,9 @@ struct trib_digester *trib_digester_new(const uint8_t salt[TRIB_SALT_LEN], const
 void trib_digester_free(struct trib_digester *d);
 static inline void trib_digester_cleanup(struct trib_digester **d) { trib_digester_free(*d); }
 
+/* From now on trib_digest_changeset may start a second thread for a large changeset: not for processes that may not start any. */
+void trib_digester_two(struct trib_digester *d);
+
 /* Adds (sign +1) or removes (-1) one whole row. `cols` gives folded column names and key bytes; `row` ncol values;
  * `rows` of the table moves by sign (bags: by sign * _count). */
 struct trib_digest_cols {

@@ -347,6 +347,56 @@ static void changesets_lead_to_the_digest_of_the_rows(void **state)
 	}
 }
 
+/* Rows of the bag from..to-1: all of one kind. */
+static void put_many(struct trib_buf *cs, enum trib_op op, int64_t from, int64_t to)
+{
+	for (int64_t i = from; i < to; i++) {
+		struct trib_value row[3] = {val_int(i), i % 3 ? val_int(7 * i) : val_null, val_int(2)}, more[3] = {row[0], row[1], val_int(5)};
+		if (op == TRIB_DELETE)
+			trib_cs_put_delete(cs, 3, row);
+		else if (op == TRIB_INSERT)
+			trib_cs_put_insert(cs, 3, row);
+		else
+			assert_true(trib_cs_put_update(cs, 3, bag_pk, row, more));
+	}
+}
+
+static void two_threads_compute_what_one_does(void **state)
+{
+	(void)state;
+	struct trib_err err = {0}, err_two = {0};
+	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
+	TRIB_AUTO(trib_digester) struct trib_digester *one = trib_digester_new(salt, "app"), *two = trib_digester_new(salt, "app");
+	TRIB_AUTO(trib_lanes) struct trib_lanes a = {0}, b = {0}, empty = {0};
+	struct trib_buf cs[2] = {TRIB_BUF(1000000), TRIB_BUF(1000000)};
+	make_schema(&schema);
+	trib_digester_two(two);
+	for (int i = 0; i < 2; i++)
+		trib_cs_put_table(&cs[i], trib_span_str("sqlite_bag_LOG"), 3, bag_pk);
+	put_many(&cs[0], TRIB_INSERT, 0, 3001);
+	put_many(&cs[1], TRIB_DELETE, 0, 1500);
+	put_many(&cs[1], TRIB_UPDATE, 1500, 3000);
+	put_many(&cs[1], TRIB_INSERT, 3001, 4000);
+	for (int i = 0; i < 2; i++) {
+		TRIB_AUTO(trib_manifest) struct trib_manifest n = {0}, m = {0};
+		assert_true(cs[i].len > 64 * TRIB_KIB);
+		assert_int_equal(trib_digest_changeset(one, &a, &schema, trib_buf_span(&cs[i]), &n, &err), 0);
+		assert_int_equal(trib_digest_changeset(two, &b, &schema, trib_buf_span(&cs[i]), &m, &err), 0);
+		assert_true(same_lanes(&a, &b));
+		assert_counts(&m.tables[0], "sqlite_bag_log", &n.tables[0]);
+	}
+	assert_int_equal(trib_digest_changeset(one, &empty, &schema, trib_buf_span(&cs[1]), NULL, &err), -1);
+	assert_int_equal(trib_digest_changeset(two, &empty, &schema, trib_buf_span(&cs[1]), NULL, &err_two), -1);
+	assert_int_equal(err_two.code, err.code);
+	assert_string_equal(err_two.msg, err.msg);
+	cs[1].len--; /* cut short: told by the thread that sees everything */
+	assert_int_equal(trib_digest_changeset(one, &a, &schema, trib_buf_span(&cs[1]), NULL, &err), -1);
+	assert_int_equal(trib_digest_changeset(two, &b, &schema, trib_buf_span(&cs[1]), NULL, &err_two), -1);
+	assert_string_equal(err_two.msg, err.msg);
+	for (int i = 0; i < 2; i++)
+		trib_buf_release(&cs[i]);
+}
+
 static void removing_every_row_leaves_zero_lanes(void **state)
 {
 	(void)state;
@@ -684,6 +734,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_answers_of_the_second_implementation),
 		cmocka_unit_test(changesets_lead_to_the_digest_of_the_rows),
+		cmocka_unit_test(two_threads_compute_what_one_does),
 		cmocka_unit_test(removing_every_row_leaves_zero_lanes),
 		cmocka_unit_test(everything_that_identifies_a_cell_counts),
 		cmocka_unit_test(headers_must_fit_the_schema),
