@@ -10,17 +10,19 @@
 
 /* ---- config ---- */
 
-#define SETTINGS_MAX 10
+#define SETTINGS_MAX 11
 struct setting { const char *key; char value[4200]; };
 
-#define TRIB_SETTING_VALUE 32
+#define TRIB_SETTING_VALUE (TRIB_VKEY_TEXT_MAX + 1)
 
 static void put_own(const struct trib_settings *c, const char *key, char ret[TRIB_SETTING_VALUE])
 {
-	if (strcmp(key, "watch") == 0 && c->watch_s)
+	if (strcmp(key, "witness") == 0 && c->witness[0])
+		(void)snprintf(ret, TRIB_SETTING_VALUE, "%s", c->witness);
+	else if (strcmp(key, "watch") == 0 && c->watch_s)
 		(void)snprintf(ret, TRIB_SETTING_VALUE, "%llu", (unsigned long long)c->watch_s);
 	else
-		(void)snprintf(ret, TRIB_SETTING_VALUE, "%s", strcmp(key, "watch") != 0 && c->fine_history ? "on" : "off");
+		(void)snprintf(ret, TRIB_SETTING_VALUE, "%s", strcmp(key, "fine-history") == 0 && c->fine_history ? "on" : "off");
 }
 
 static size_t settings(const struct trib_state *s, const struct trib_settings *c, struct setting ret[SETTINGS_MAX])
@@ -37,7 +39,7 @@ static size_t settings(const struct trib_state *s, const struct trib_settings *c
 	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->policy);
 	ret[i].key = "incarnation";
 	(void)snprintf(ret[i++].value, sizeof(ret[0].value), "%llu", (unsigned long long)n->incarnation);
-	static const char *const own[] = {"watch", "fine-history"};
+	static const char *const own[] = {"watch", "fine-history", "witness"};
 	for (size_t k = 0; k < TRIB_COUNT(own); k++) {
 		ret[i].key = own[k];
 		put_own(c, own[k], ret[i++].value);
@@ -97,17 +99,35 @@ static int take_value(struct trib_cli *cli, const char *key, const char *text, u
 	return 0;
 }
 
+/* `off`, or the verifier key of the witness that this office wants to see under the city's log. */
+static int take_witness(struct trib_cli *cli, const char *text, struct trib_settings *c)
+{
+	struct trib_vkey key;
+	if (strcmp(text, "off") == 0) {
+		c->witness[0] = '\0';
+		return 0;
+	}
+	if (trib_vkey_parse(trib_span_str(text), TRIB_VKEY_WITNESS, &key, &cli->err))
+		return trib_ctx(&cli->err, _("witness takes off, or the verifier key that the witness itself publishes"));
+	if (strcmp(c->witness, text) != 0)
+		c->witness_since = trib_now();
+	(void)snprintf(c->witness, sizeof(c->witness), "%s", text);
+	return 0;
+}
+
 static int set_own(struct trib_cli *cli, const char *key, const char *text)
 {
 	struct trib_settings c;
 	uint64_t v = 0;
 	const char *dir = trib_cli_state(cli)->dir;
-	bool watch = strcmp(key, "watch") == 0;
-	if (trib_settings_load(dir, &c, &cli->err) || take_value(cli, key, text, watch ? TRIB_WATCH_S : 1, watch ? TRIB_WATCH_S_MAX : 0, &v))
+	bool watch = strcmp(key, "watch") == 0, witness = strcmp(key, "witness") == 0;
+	if (trib_settings_load(dir, &c, &cli->err))
+		return -1;
+	if (witness ? take_witness(cli, text, &c) : take_value(cli, key, text, watch ? TRIB_WATCH_S : 1, watch ? TRIB_WATCH_S_MAX : 0, &v))
 		return -1;
 	if (watch)
 		c.watch_s = v;
-	else
+	else if (!witness)
 		c.fine_history = v;
 	if (!cli->dry_run && trib_settings_save(dir, &c, &cli->err))
 		return -1;
@@ -126,7 +146,7 @@ int agent_cmd_config_set(struct trib_cli *cli)
 	struct trib_state *s = trib_cli_state(cli);
 	const char *key = cli->argv[0], *value = cli->argv[1];
 	bool private = strcmp(key, "private") == 0;
-	if (strcmp(key, "watch") == 0 || strcmp(key, "fine-history") == 0)
+	if (strcmp(key, "watch") == 0 || strcmp(key, "fine-history") == 0 || strcmp(key, "witness") == 0)
 		return set_own(cli, key, value);
 	if (!private && strcmp(key, "public") != 0)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s cannot be set; try: tributary-agent config set private TABLE.COLUMN"), key);

@@ -1,5 +1,6 @@
 /* cmd_status.c: `status`: where the data is now, and one sentence that a clerk reads. Works without hub and network. */
 #include "agent/commands.h"
+#include "agent/pin.h"
 #include "agent/private_copy.h"
 #include "core/base/clock.h"
 
@@ -266,6 +267,7 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 	int64_t now = trib_now();
 	const char *word;
 	char when[17] = "";
+	struct trib_err unwitnessed;
 	trib_time_city(when, v->held == v->captured ? v->captured_at : v->held_at);
 	if (v->known_capture && strcmp(v->last.outcome, "braked") == 0) {
 		word = "braked";
@@ -289,6 +291,10 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		trib_time_city(when, v->fresh_at);
 		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
+	} else if (trib_pin_check(s, now, &unwitnessed)) {
+		word = "unwitnessed";
+		trib_say(cli, _("Call the city: %s\n"), unwitnessed.msg);
+		cli->status = trib_exit_status(unwitnessed.code);
 	} else if (v->held == v->captured) {
 		word = v->merged == v->captured ? "in-city" : "held";
 		trib_say(cli, v->merged == v->captured ? _("Everything up to %s is at the city hub and in the city's database.\n") :
@@ -315,6 +321,26 @@ static void say_head(struct trib_cli *cli)
 	trib_json(cli, "name", trib_json_text(s->node.name));
 	trib_json(cli, "database", trib_json_text(s->node.db_path));
 	trib_json(cli, "hub", s->node.hub_url ? trib_json_text(s->node.hub_url) : json_null());
+}
+
+/* Only for an office that pins one. */
+static int say_witness(struct trib_cli *cli)
+{
+	struct trib_pin p;
+	char text[TRIB_VKEY_NAME_MAX + 160], when[17];
+	if (trib_pin_load(trib_cli_state(cli), &p, &cli->err))
+		return -1;
+	if (!p.on)
+		return 0;
+	trib_time_city(when, p.time);
+	if (p.time)
+		(void)snprintf(text, sizeof(text), _("%s cosigned %llu leaves of the city's log, %s"), p.key.name, (unsigned long long)p.size, when);
+	else
+		(void)snprintf(text, sizeof(text), _("%s has cosigned nothing that was shown here yet"), p.key.name);
+	line(cli, _("witness"), text);
+	trib_json(cli, "witness", json_pack("{s:o, s:I, s:o}", "name", trib_json_text(p.key.name), "size", (json_int_t)p.size, "cosigned_at",
+					    p.time ? agent_json_time(p.time) : json_null()));
+	return 0;
 }
 
 /* There is a next run only where something calls it. */
@@ -358,7 +384,7 @@ int agent_cmd_status(struct trib_cli *cli)
 	say_braked(cli, &v);
 	say_cert(cli, &v);
 	say_left_out(cli, &m);
-	if (say_private(cli))
+	if (say_private(cli) || say_witness(cli))
 		return -1;
 	say_last(cli, &v);
 	say_failed(cli);

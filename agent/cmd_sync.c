@@ -1,6 +1,7 @@
 /* cmd_sync.c: `enrol`, `push`, `pull`, `sync`: the office and its city. */
 #include "agent/commands.h"
 #include "agent/link.h"
+#include "agent/pin.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/format/enrol.h"
@@ -208,7 +209,7 @@ static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
 		trib_say(cli, _("Everything up to %s is at the city hub and in the city's database.\n"), when);
 	else
 		trib_say(cli, _("Everything up to %s is at the city hub.\n"), when);
-	return 0;
+	return trib_pin_check(s, trib_now(), &cli->err); /* sent all the same: a dead witness stops no office */
 }
 
 int agent_cmd_push(struct trib_cli *cli)
@@ -243,7 +244,7 @@ int agent_cmd_pull(struct trib_cli *cli)
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
 		 (unsigned long long)p.merged_seq);
-	return 0;
+	return trib_pin_check(trib_cli_state(cli), trib_now(), &cli->err);
 }
 
 /* ---- sync ---- */

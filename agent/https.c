@@ -1,15 +1,9 @@
 #include "agent/https.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <http_parser.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <sys/socket.h>
 
 #include "core/base/clock.h"
+#include "core/base/net.h"
 
 int trib_url_parse(const char *url, struct trib_url *ret, struct trib_err *err)
 {
@@ -26,64 +20,12 @@ int trib_url_parse(const char *url, struct trib_url *ret, struct trib_err *err)
 	return 0;
 }
 
-/* Waits for a non-blocking connect. 0, or -1 with errno. */
-static int finish_connect(int fd, int timeout_ms)
-{
-	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	int64_t end = trib_mono_ms() + timeout_ms;
-	for (;;) {
-		int64_t left = end - trib_mono_ms();
-		int n = poll(&p, 1, left > 0 ? (int)left : 0);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n == 0)
-			errno = ETIMEDOUT;
-		if (n <= 0)
-			return -1;
-		break;
-	}
-	int so = 0;
-	socklen_t len = sizeof(so);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &so, &len))
-		return -1;
-	errno = so;
-	return so ? -1 : 0;
-}
-
-static int connect_one(const struct addrinfo *a, int timeout_ms)
-{
-	int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
-	if (fd < 0)
-		return -1;
-	/* A push is many small writes and one answer: waiting for full segments would cost a round trip each. */
-	int one = 1;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 &&
-	    (connect(fd, a->ai_addr, a->ai_addrlen) == 0 || (errno == EINPROGRESS && finish_connect(fd, timeout_ms) == 0)))
-		return fd;
-	int saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
-}
-
 int trib_https_connect(struct trib_tls_ctx *tls, const struct trib_url *url, int timeout_ms, struct trib_tls **ret, struct trib_err *err)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-	int rc = getaddrinfo(url->host, url->port, &hints, &list);
-	if (rc)
-		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub's name %s cannot be resolved (%s); nothing was sent; check the network, then try again", url->host,
-				 gai_strerror(rc));
-	int fd = -1;
-	errno = EHOSTUNREACH;
-	for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-		fd = connect_one(a, timeout_ms);
-	int saved = errno;
-	freeaddrinfo(list);
-	if (fd < 0) {
-		char text[128];
-		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub at %s port %s does not answer (%s); nothing was sent; the next run tries again", url->host, url->port,
-				 strerror_r(saved, text, sizeof(text)));
-	}
+	struct trib_err why;
+	int fd;
+	if (trib_net_connect(url->host, url->port, timeout_ms, &fd, &why))
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub: %.300s; nothing was sent; check the network, the next run tries again", why.msg);
 	if (trib_tls_connect(tls, fd, url->host, timeout_ms, ret, err)) {
 		close(fd);
 		return trib_ctx(err, "TLS with %s port %s", url->host, url->port);

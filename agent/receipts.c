@@ -1,5 +1,6 @@
 #include "agent/receipts_impl.h"
 
+#include "agent/pin.h"
 #include "core/base/clock.h"
 #include "core/trust/epoch.h"
 #include "core/trust/hash.h"
@@ -103,7 +104,11 @@ static int save_progress(struct trib_state *s, const struct trib_pulled *p, stru
 
 /* ---- judging ---- */
 
-void trib_down_judged_release(struct trib_down_judged *j) { trib_buf_release(&j->receipts); }
+void trib_down_judged_release(struct trib_down_judged *j)
+{
+	trib_buf_release(&j->receipts);
+	trib_buf_release(&j->cosigned);
+}
 
 static int judge_signature(struct trib_state *s, const struct trib_commit *c, struct trib_err *err)
 {
@@ -286,7 +291,7 @@ static int judge_receipts(struct trib_state *s, const struct trib_down_tip *tip,
 		return -1;
 	if (!trib_origin_follows(origin, j->origin, &steps))
 		return trib_fail(err, TRIB_E_VERIFY, "its checkpoint is of the log %s, this office knows %s", j->origin, origin);
-	if (trib_checkpoint_verify(list.checkpoint, j->origin, s->node.log_key, &cp, err) || judge_consistency(s, tip, c, &cp, err))
+	if (trib_checkpoint_verify(list.checkpoint, j->origin, s->node.log_key, &cp, err) || judge_consistency(s, tip, c, &cp, err) || trib_pin_judge(s, c, &cp, j, err))
 		return -1;
 	int got;
 	while ((got = trib_receipts_next(&list, &r, err)) > 0)
@@ -423,7 +428,7 @@ int trib_down_keep_files(struct trib_state *s, const struct trib_down_judged *j,
 		p->fresh_at = trib_now();
 	p->checkpoint_size = j->size;
 	/* The ref moves last: a run that was killed before judges and keeps the same commit again. */
-	if (got < 0 || trib_buf_check(&held, "receipts", err) || save_progress(s, p, err) || forget_own(s, &held, err) ||
+	if (got < 0 || trib_buf_check(&held, "receipts", err) || save_progress(s, p, err) || forget_own(s, &held, err) || trib_pin_keep(s, j, trib_now(), err) ||
 	    trib_fs_write(cp_path, checkpoint, 0600, err))
 		return trib_ctx(err, "keeping receipts");
 	trib_crash_point("receipts-kept");

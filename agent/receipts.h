@@ -28,6 +28,11 @@ struct trib_down_judged { /* made only by trib_down_judge */
 	uint64_t size;
 	uint8_t root[TRIB_SHA256_LEN];
 	char origin[TRIB_TITLE_MAX + 32];
+	/* What the pinned witness cosigned of this very log (pin.h); cosigned_at 0: nothing is shown. */
+	struct trib_buf cosigned; /* the note */
+	uint64_t cosigned_size;
+	uint8_t cosigned_root[TRIB_SHA256_LEN];
+	int64_t cosigned_at;
 };
 void trib_down_judged_release(struct trib_down_judged *j);
 static inline void trib_down_judged_cleanup(struct trib_down_judged *j) { trib_down_judged_release(j); }

@@ -4,6 +4,7 @@
 #define TRIB_AGENT_SETTINGS_H
 
 #include "agent/state.h"
+#include "core/trust/cosign.h"
 
 #define TRIB_WATCH_S 300 /* between two captures, when nobody says otherwise */
 #define TRIB_WATCH_S_MAX 86400
@@ -11,6 +12,8 @@
 struct trib_settings {
 	uint64_t watch_s;   /* 0: no `watch` */
 	bool fine_history;  /* captures of `watch` are sent as they are, not put together */
+	char witness[TRIB_VKEY_TEXT_MAX + 1]; /* the outside witness that is pinned (pin.h); "" none */
+	int64_t witness_since;
 };
 #define TRIB_SETTINGS_NONE ((struct trib_settings){0})
 

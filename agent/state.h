@@ -19,6 +19,7 @@
  *   settings        what this office chose for itself (settings.h)
  *   last-capture    kv text of the last run: for `status`
  *   private.git private-tip private.conf    the private half (agent/private.h)
+ *   witness witness.note    what the pinned outside witness cosigned last (agent/pin.h)
  *   lock            trib_lock of every command that changes state
  */
 #ifndef TRIB_AGENT_STATE_H

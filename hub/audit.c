@@ -331,7 +331,7 @@ static int run(const struct trib_hub *hub, const char *city_dir, const struct tr
 	if (open_own(a, err) || snapshot(a, err) || trib_audit_own(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) ||
 	    trib_audit_held(a, err) || trib_audit_lists(a, err) || trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) ||
 	    trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
-	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err))) || totals(a, err))
+	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err) || trib_audit_witnesses(a, err))) || totals(a, err))
 		return trib_ctx(err, "auditing");
 	*ret = a;
 	a = NULL;

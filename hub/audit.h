@@ -30,7 +30,10 @@ int trib_audit_run(const struct trib_hub *hub, const struct trib_audit_how *how,
 /* A checkpoint that somebody kept, as its note: that the log has only grown since is one more thing to be proven (findings). TRIB_E_VERIFY when this log
  * did not sign it. */
 int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err) TRIB_MUST_CHECK;
-/* The same without the real city files, which it does not look at: the derived ones are made in `dir` (must not exist) and stay there. */
+/* A witness's key that somebody brings: that it has cosigned this log, and lately, is one more thing to be proven (findings). */
+struct trib_vkey;
+int trib_audit_by_witness(struct trib_audit *a, const struct trib_vkey *key, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
+/* trib_audit_run without the real city files, which it does not look at: the derived ones are made in `dir` (must not exist) and stay there. */
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Ends the work on the derived files: verdicts that the log has are dropped, the rest is durable; their digest at the end of the log. */
 int trib_audit_seal(struct trib_audit *a, uint8_t ret_digest[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;

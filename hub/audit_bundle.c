@@ -10,6 +10,7 @@
 #include "core/format/note.h"
 #include "core/store/bundlefile.h"
 #include "hub/tiles.h"
+#include "hub/witnesses.h"
 
 #define TRIES 50 /* a busy hub: the checkpoint file follows a publication within moments */
 #define CHUNK (256 * TRIB_KIB)
@@ -71,6 +72,28 @@ static int city_size(const struct trib_hub *hub, uint64_t *ret, struct trib_err 
 	return 0;
 }
 
+/* A witness may have cosigned more than the offices were told: leaves of administrators, the nightly list. Then the published checkpoint counts. */
+static int upto_cosigned(struct bundle *b, uint64_t size, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(b->hub, "log/checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_witness_peer all[TRIB_WITNESSES_MAX];
+	struct trib_checkpoint cp;
+	uint64_t most = 0;
+	size_t n;
+	if (!path)
+		return oom(err);
+	if (trib_witnesses_load(b->hub->dir, all, &n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		most = all[i].size > most ? all[i].size : most;
+	if (most <= b->cp.size || trib_fs_read(path, &note, err) || trib_checkpoint_parse(trib_buf_span(&note), &cp, err) || cp.size < most || cp.size > size)
+		return 0;
+	trib_buf_reset(&b->note);
+	trib_buf_put_span(&b->note, trib_buf_span(&note));
+	return trib_buf_check(&b->note, "checkpoint", err) ? -1 : trib_checkpoint_parse(trib_buf_span(&b->note), &b->cp, err);
+}
+
 /* 1 the checkpoint file covers all that communities and city history were told, 0 not yet, -1. */
 static int snapshot(struct bundle *b, struct trib_err *err)
 {
@@ -86,7 +109,9 @@ static int snapshot(struct bundle *b, struct trib_err *err)
 	    trib_db_int(b->db.db, "SELECT coalesce(max(down_size), 0) FROM history", 0, &told, err) || trib_log_size(&b->db, &size, err) || trib_fs_read(path, &b->note, err) ||
 	    trib_checkpoint_parse(trib_buf_span(&b->note), &b->cp, err))
 		return -1;
-	return b->cp.size >= (uint64_t)told && b->cp.size >= city && b->cp.size <= size;
+	if (b->cp.size > size)
+		return 0;
+	return upto_cosigned(b, size, err) ? -1 : b->cp.size >= (uint64_t)told && b->cp.size >= city;
 }
 
 static int find_moment(struct bundle *b, struct trib_err *err)
@@ -259,6 +284,34 @@ static int put_cities(struct bundle *b, struct trib_err *err)
 	return row;
 }
 
+/* Each witness's key as one line, and the newest checkpoint that it cosigned. */
+static int put_witnesses(struct bundle *b, struct trib_err *err)
+{
+	struct trib_witness_peer all[TRIB_WITNESSES_MAX];
+	size_t n;
+	if (trib_witnesses_load(b->hub->dir, all, &n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX), key = TRIB_BUF(TRIB_VKEY_TEXT_MAX + 1);
+		char name[64];
+		struct trib_checkpoint cp;
+		int got = trib_witness_cosigned(b->hub->dir, &all[i], &note, &cp, err);
+		if (got < 0)
+			return -1;
+		if (!got || cp.size > b->cp.size || !trib_span_is(cp.origin, b->hub->origin))
+			continue;
+		trib_vkey_put(&key, &all[i].key);
+		trib_buf_putc(&key, '\n');
+		(void)snprintf(name, sizeof(name), "witness/%s.vkey", all[i].id);
+		if (trib_buf_check(&key, "key", err) || make_dir(b, "witness", err) || put_file(b, name, trib_buf_span(&key), 0600, err))
+			return -1;
+		(void)snprintf(name, sizeof(name), "witness/%s.note", all[i].id);
+		if (put_file(b, name, trib_buf_span(&note), 0600, err))
+			return -1;
+	}
+	return 0;
+}
+
 static int put_texts(struct bundle *b, struct trib_err *err)
 {
 	return put_file(b, "README.md", trib_embed("certs/audit/README.md"), 0600, err) || put_file(b, "README.zh-CN.md", trib_embed("certs/audit/README.zh-CN.md"), 0600, err) ||
@@ -274,7 +327,7 @@ static int fill(struct bundle *b, struct trib_err *err)
 	for (size_t i = 0; i < TRIB_COUNT(dirs); i++)
 		if (make_dir(b, dirs[i], err))
 			return -1;
-	return find_moment(b, err) || put_leaves(b, err) || put_log_key(b, err) || put_histories(b, err) || put_city_history(b, err) || put_cities(b, err) || put_texts(b, err)
+	return find_moment(b, err) || put_leaves(b, err) || put_log_key(b, err) || put_histories(b, err) || put_city_history(b, err) || put_cities(b, err) || put_witnesses(b, err) || put_texts(b, err)
 		       ? -1
 		       : 0;
 }

@@ -32,6 +32,8 @@ static int check_blobs(const struct down *w, const struct trib_commit *c, const 
 		trib_sha256(sha, trib_buf_span(&b));
 		if (memcmp(sha, m->blobs[i].sha256, sizeof(sha)) != 0)
 			return trib_fail(err, TRIB_E_TREE, "%s is not the file that the manifest names", m->blobs[i].name);
+		if (strcmp(m->blobs[i].name, "witnessed") == 0 && trib_audit_witnessed(w->a, trib_buf_span(&b), err))
+			return -1;
 	}
 	return 0;
 }

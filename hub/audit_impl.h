@@ -73,6 +73,9 @@ int trib_audit_epoch(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 int trib_audit_note(struct trib_audit *a, struct trib_span note, struct trib_checkpoint *ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_seen(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_published(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_tiles.c: the log as it is served */
+int trib_audit_witnesses(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_witness.c: what was cosigned is this log */
+/* The blob `witnessed` of a down commit is about this log; an error is what is wrong with it. */
+int trib_audit_witnessed(struct trib_audit *a, struct trib_span blob, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_night.c: who was silent */
 /* Lists of revoked certificates (audit_crl.c): a leaf that names one; the number that a held leaf names; then the lists themselves. */
 int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;

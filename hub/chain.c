@@ -5,6 +5,7 @@
 #include "core/store/repo.h"
 #include "core/trust/hash.h"
 #include "core/trust/sign.h"
+#include "hub/witnesses.h"
 
 int trib_hub_signer_load(const struct trib_hub *hub, struct trib_hub_signer *ret, struct trib_err *err)
 {
@@ -147,7 +148,7 @@ fail:
 int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const char *node, const char *app, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX), receipts = TRIB_BUF(TRIB_RECEIPTS_MAX), consistency = TRIB_BUF(16 * TRIB_KIB),
-					    manifest = TRIB_BUF(TRIB_MANIFEST_MAX);
+					    manifest = TRIB_BUF(TRIB_MANIFEST_MAX), witnessed = TRIB_BUF(TRIB_WITNESSED_MAX);
 	struct down_state d;
 	uint64_t size, last = UINT64_MAX;
 	if (read_down(h, node, app, &d, err) || trib_log_checkpoint(h, s->log_key, &note, &size, err) ||
@@ -155,20 +156,22 @@ int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const
 		return trib_ctx(err, "making receipts for %s/%s", node, app);
 	if (last == UINT64_MAX)
 		return 0;
-	if (d.exists && put_consistency(h, d.size, size, &consistency, err))
+	if ((d.exists && put_consistency(h, d.size, size, &consistency, err)) || trib_witnesses_blob(h, size, &witnessed, err))
 		return trib_ctx(err, "making receipts for %s/%s", node, app);
 	struct trib_down down = {.seq = d.seq + 1, .time = trib_now()};
 	(void)snprintf(down.city, sizeof(down.city), "%s", h->hub->city);
 	(void)snprintf(down.node, sizeof(down.node), "%s", node);
 	(void)snprintf(down.app, sizeof(down.app), "%s", app);
 	memcpy(down.prev, d.manifest, TRIB_SHA256_LEN);
-	struct trib_blob_in blobs[4];
+	struct trib_blob_in blobs[5];
 	size_t n = 0;
 	if (consistency.len)
 		blobs[n++] = (struct trib_blob_in){"consistency", trib_buf_span(&consistency)};
 	blobs[n++] = (struct trib_blob_in){"manifest", {0}};
 	blobs[n++] = (struct trib_blob_in){"receipts", trib_buf_span(&receipts)};
 	blobs[n++] = (struct trib_blob_in){"signer.pem", trib_buf_span(&s->signer_pem)};
+	if (witnessed.len)
+		blobs[n++] = (struct trib_blob_in){"witnessed", trib_buf_span(&witnessed)};
 	for (size_t i = 0; i < n; i++) {
 		if (strcmp(blobs[i].name, "manifest") == 0)
 			continue;

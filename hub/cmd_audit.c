@@ -1,5 +1,6 @@
 /* cmd_audit.c: `audit`. */
 #include "core/base/clock.h"
+#include "core/trust/cosign.h"
 #include "hub/audit.h"
 #include "hub/audit_bundle.h"
 #include "hub/commands.h"
@@ -9,6 +10,7 @@
 const struct trib_opt hub_opts_audit[] = {
 	{"since", 0, "CHECKPOINT", N_("also prove that the log has only grown since: \"last\" (the last proven audit), or the file of a checkpoint that somebody kept")},
 	{"jobs", 0, "N", N_("threads that check commits (default: as many as there are processors); the findings are the same")},
+	{"witness", 0, "VKEY", N_("also demand that this outside witness has cosigned the log within 36 hours")},
 	{"bundle", 0, "DIR", N_("also write what an auditor takes away: histories, log, certificates, city, and the stock commands that prove them")},
 	{0},
 };
@@ -26,6 +28,15 @@ static int since(struct trib_cli *cli, struct trib_audit *a)
 	if (trib_audited_load(trib_cli_hub(cli), &last, &cli->err) && cli->err.code == TRIB_E_NOT_FOUND)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no audit of this hub was proven yet; try: tributary-hub audit"));
 	return 0;
+}
+
+static int by_witness(struct trib_cli *cli, struct trib_audit *a)
+{
+	const char *arg = trib_cli_opt(cli, "witness");
+	struct trib_vkey key;
+	if (!arg)
+		return 0;
+	return trib_vkey_parse(trib_span_str(arg), TRIB_VKEY_WITNESS, &key, &cli->err) || trib_audit_by_witness(a, &key, trib_now(), &cli->err) ? -1 : 0;
 }
 
 struct out { struct trib_cli *cli; json_t *list; char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; bool begun; };
@@ -132,7 +143,7 @@ int hub_cmd_audit(struct trib_cli *cli)
 	struct trib_audit_totals t;
 	struct trib_audit_how how = {.quiet = cli->quiet || cli->json};
 	int64_t now = trib_now();
-	if (jobs(cli, &how.jobs) || trib_audit_run(trib_cli_hub(cli), &how, &a, &cli->err) || since(cli, a) || report(cli, a))
+	if (jobs(cli, &how.jobs) || trib_audit_run(trib_cli_hub(cli), &how, &a, &cli->err) || since(cli, a) || by_witness(cli, a) || report(cli, a))
 		return -1;
 	if (take_away(cli))
 		return -1;

@@ -38,6 +38,11 @@ int hub_cmd_bundle_create(struct trib_cli *cli);
 int hub_cmd_ingest(struct trib_cli *cli);
 int hub_cmd_log(struct trib_cli *cli);
 int hub_cmd_show(struct trib_cli *cli);
+int hub_cmd_witness_add(struct trib_cli *cli);
+int hub_cmd_witness_list(struct trib_cli *cli);
+int hub_cmd_witness_remove(struct trib_cli *cli);
+int hub_cmd_witness_ask(struct trib_cli *cli);
+int hub_cmd_witness_log_key(struct trib_cli *cli);
 int hub_cmd_witness_init(struct trib_cli *cli);
 int hub_cmd_witness_show(struct trib_cli *cli);
 int hub_cmd_witness_trust(struct trib_cli *cli);
@@ -46,6 +51,8 @@ int hub_cmd_witness_serve(struct trib_cli *cli);
 /* The hub's own certificates for the keys that it signs and serves with (cmd_ca.c). */
 int hub_own_certs(const struct trib_hub_conf *c, const struct trib_key *sign, const struct trib_key *tls, const struct trib_key *issuing_key,
 		  const struct trib_cert *issuing, int64_t now, struct trib_cert **ret_sign, struct trib_cert **ret_tls, struct trib_err *err) TRIB_MUST_CHECK;
+/* What `status` and `witness list` say of the outside witnesses (cmd_witnesses.c); sets the exit status when one has been silent for too long. */
+int hub_say_witnesses(struct trib_cli *cli);
 /* The nightly lists (cmd_night.c). */
 int hub_log_nights(struct trib_cli *cli, long long most);
 /* Opens hub.db (read-only) and the history of --node and --app (cmd_log.c). */
@@ -54,6 +61,6 @@ int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub
 
 extern const struct trib_opt hub_opts_ca_issuing[], hub_opts_ca_root[];
 extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[], hub_opts_restore[],
-	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[], hub_opts_recover[], hub_opts_witness_serve[];
+	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[], hub_opts_recover[], hub_opts_witness_serve[], hub_opts_witness_add[];
 
 #endif

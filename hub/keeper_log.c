@@ -4,10 +4,12 @@
 #include "hub/keeper.h"
 #include "hub/night.h"
 #include "hub/tiles.h"
+#include "hub/witnesses.h"
 
 #define PUBLISH_MS 2000 /* at most so often: eight files are synced each time */
 #define RETRY_MS 30000
 #define TICK_MS 30000   /* leaves of administrative commands are seen so late */
+#define COSIGNED_MS 3000 /* cosignatures, where there are witnesses */
 
 /* The nightly list comes before the first commit that is held after the close. */
 static void nightly(struct trib_hubdb *h, struct trib_keeper_log *k)
@@ -27,6 +29,22 @@ static void nightly(struct trib_hubdb *h, struct trib_keeper_log *k)
 		trib_log(TRIB_LOG_INFO, "the nightly list is made; see: tributary-hub log --nights");
 }
 
+/* True when a witness has cosigned since the checkpoint was published last. *ret_ms: when to look again. */
+static bool cosigned_anew(const struct trib_hubdb *h, struct trib_keeper_log *k, int64_t now, int64_t *ret_stamp, int *ret_ms)
+{
+	*ret_stamp = k->cosigned;
+	*ret_ms = TICK_MS;
+	if (now < k->cosigned_at) {
+		*ret_ms = k->cosigned ? (int)(k->cosigned_at - now) : TICK_MS;
+		return false;
+	}
+	*ret_stamp = trib_witnesses_stamp(h->hub->dir);
+	k->cosigned_at = now + COSIGNED_MS;
+	if (*ret_stamp)
+		*ret_ms = COSIGNED_MS;
+	return *ret_stamp != k->cosigned;
+}
+
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k)
 {
 	struct trib_err err;
@@ -37,8 +55,10 @@ int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *sig
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return TICK_MS;
 	}
-	if (size == k->published)
-		return TICK_MS;
+	int64_t stamp;
+	int tick;
+	if (!cosigned_anew(h, k, now, &stamp, &tick) && size == k->published)
+		return tick;
 	if (now < k->publish_at)
 		return (int)(k->publish_at - now);
 	if (trib_tiles_publish(h, signer->log_key, &err)) {
@@ -47,6 +67,7 @@ int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *sig
 		return RETRY_MS;
 	}
 	k->published = size;
+	k->cosigned = stamp;
 	k->publish_at = now + PUBLISH_MS;
-	return TICK_MS;
+	return tick;
 }

@@ -26,6 +26,7 @@
 #define LL_FS_TRUNCATE (1ull << 14)
 #define LL_FS_IOCTL_DEV (1ull << 15)
 #define LL_NET_ALL 3ull   /* bind and connect of TCP */
+#define LL_NET_BIND 1ull
 #define LL_SCOPE_ALL 3ull /* abstract UNIX sockets, signals to processes outside */
 #define LL_FS_V1 ((1ull << 13) - 1)
 
@@ -107,7 +108,7 @@ static int enter_landlock(const struct trib_sandbox *s, struct trib_sandbox_stat
 	if (abi >= 5)
 		want.fs |= LL_FS_IOCTL_DEV;
 	if (abi >= 4)
-		want.net = LL_NET_ALL;
+		want.net = s->network ? LL_NET_BIND : LL_NET_ALL;
 	if (abi >= 6)
 		want.scoped = LL_SCOPE_ALL;
 	size_t size = abi >= 6 ? sizeof(want) : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
@@ -121,6 +122,10 @@ static int enter_landlock(const struct trib_sandbox *s, struct trib_sandbox_stat
 	/* The published log. */
 	if (s->read_more && ll_allow(fd, s->read_more, read, true, err))
 		return -1;
+	static const char *const names[] = {"/etc", "/run/systemd/resolve", "/usr/lib"};
+	for (size_t i = 0; s->network && i < TRIB_COUNT(names); i++)
+		if (ll_allow(fd, names[i], read, true, err))
+			return -1;
 	/* Own quarantine: the pack, its index, and their removal; regular files and directories only, nothing to execute. */
 	uint64_t own = read | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
 		       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR;
@@ -141,8 +146,8 @@ static const int DENIED[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3),
 	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kill), SCMP_SYS(tkill),
 	SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kcmp),
-	/* no new connection */
-	SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
+	/* nobody connects to it */
+	SCMP_SYS(socketpair), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
 	/* no change of identity, roots or mounts */
 	SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setresuid), SCMP_SYS(setresgid),
 	SCMP_SYS(setgroups), SCMP_SYS(capset), SCMP_SYS(chroot), SCMP_SYS(pivot_root), SCMP_SYS(mount), SCMP_SYS(umount2),
@@ -157,18 +162,28 @@ static const int DENIED[] = {
 	SCMP_SYS(shmget), SCMP_SYS(msgget), SCMP_SYS(semget),
 };
 
-static int enter_seccomp(struct trib_sandbox_state *st, struct trib_err *err)
+static const int DENIED_NET[] = {SCMP_SYS(socket), SCMP_SYS(connect)};
+
+static int deny(scmp_filter_ctx f, const int *calls, size_t n)
 {
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
-	if (!f)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	int r = 0;
-	for (size_t i = 0; i < TRIB_COUNT(DENIED) && r == 0; i++) {
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), DENIED[i], 0);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
 		/* Calls that this architecture does not have. */
 		if (r == -EDOM || r == -EINVAL)
 			r = 0;
 	}
+	return r;
+}
+
+static int enter_seccomp(const struct trib_sandbox *s, struct trib_sandbox_state *st, struct trib_err *err)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	if (!f)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	int r = deny(f, DENIED, TRIB_COUNT(DENIED));
+	if (r == 0 && !s->network)
+		r = deny(f, DENIED_NET, TRIB_COUNT(DENIED_NET));
 	/* abort() signals itself; nobody else may be. */
 	if (r == 0)
 		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, ((struct scmp_arg_cmp){.arg = 0, .op = SCMP_CMP_NE, .datum_a = (scmp_datum_t)getpid()}));
@@ -195,7 +210,7 @@ int trib_sandbox_enter(const struct trib_sandbox *s, struct trib_sandbox_state *
 	if (enter_landlock(s, &st, err))
 		return -1;
 	/* The leak check of AddressSanitizer clones a tracer. */
-	if (!UNDER_ASAN && enter_seccomp(&st, err))
+	if (!UNDER_ASAN && enter_seccomp(s, &st, err))
 		return -1;
 	*ret = st;
 	return 0;

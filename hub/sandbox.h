@@ -12,6 +12,7 @@ struct trib_sandbox {
 	const char *read_dir;  /* histories: files and directories below may be read */
 	const char *read_more; /* one more such directory; may be NULL or missing */
 	const char *write_dir; /* own quarantine: everything below */
+	bool network;          /* may open connections, and read what resolving names needs: /etc, libraries; still listens to nobody */
 };
 
 struct trib_sandbox_state { bool landlock, seccomp; int landlock_abi; };

@@ -18,10 +18,13 @@
 #include "hub/ipc.h"
 #include "hub/sandbox.h"
 #include "hub/slots.h"
+#include "hub/witnesses.h"
 
 #define DRAIN_MS 10000       /* what a running request gets after SIGTERM */
 #define CORE_STOP_MS 15000   /* the merger may be inside a batch */
 #define RESTART_MS 300
+#define WITNESS_FIRST_MS 1000
+#define WITNESS_MS 180000    /* a whole round: four witnesses that are silent */
 #define DEATHS_MAX 5
 #define DEATHS_MS 10000
 #define FIXED 3              /* descriptors that are waited for besides the workers' */
@@ -37,6 +40,8 @@ struct super {
 	int64_t deaths[DEATHS_MAX]; /* times of the last deaths, oldest overwritten */
 	unsigned ndeaths;
 	struct trib_slots slots;
+	pid_t witness;                       /* asks the outside witnesses now; 0: none */
+	int64_t witness_at, witness_until;   /* the next round; when the present one must have ended */
 };
 
 static void forget_tls(void *ctx)
@@ -271,12 +276,54 @@ static int core_ended(struct super *s, const char *name, int status, struct trib
 	return 0;
 }
 
+/* Asking the outside witnesses is a process of its own, without keys: whatever they do, it keeps nobody waiting. */
+static void start_witness(struct super *s)
+{
+	(void)fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		forget_tls(s);
+		trib_child_clean(NULL, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		trib_log_as("hub/witness");
+		int status = trib_witnesses_main(s->h);
+		(void)fflush(NULL);
+		_exit(status);
+	}
+	if (pid < 0)
+		trib_log(TRIB_LOG_ERROR, "the witnesses are not asked now: %s", strerror(errno));
+	else
+		s->witness = pid;
+	s->witness_until = trib_mono_ms() + WITNESS_MS;
+}
+
+/* When it must be looked at again. */
+static int64_t witness_turn(struct super *s, int64_t now)
+{
+	if (s->witness) {
+		if (now < s->witness_until)
+			return s->witness_until;
+		kill(s->witness, SIGKILL);
+		return now + 1000;
+	}
+	if (now < s->witness_at)
+		return s->witness_at;
+	s->witness_at = now + TRIB_WITNESS_ROUND_MS;
+	if (trib_witnesses_any(s->h->dir))
+		start_witness(s);
+	return s->witness ? s->witness_until : s->witness_at;
+}
+
 static int reap(struct super *s, struct trib_err *err)
 {
 	int status;
 	pid_t pid;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		size_t i = 0;
+		if (pid == s->witness) {
+			s->witness = 0;
+			continue;
+		}
 		while (i < s->slots.n && s->slots.at[i].pid != pid)
 			i++;
 		if (i < s->slots.n) {
@@ -334,6 +381,10 @@ static int on_time(struct super *s, int *ret_ms, struct trib_err *err)
 	}
 	if (!s->core_up && !s->stopping && s->restart_at < next)
 		next = s->restart_at;
+	if (!s->stopping) {
+		int64_t witness = witness_turn(s, now);
+		next = witness < next ? witness : next;
+	}
 	int64_t queue = trib_slots_due(&s->slots, now);
 	next = queue < next ? queue : next;
 	for (size_t i = 0; i < s->slots.n; i++) {
@@ -437,6 +488,7 @@ static int start(struct super *s, const char *listen_addr, struct trib_err *err)
 	if (trib_core_start(s->h, s->lock.fd, forget_tls, s, &s->core, err))
 		return -1;
 	s->core_up = true;
+	s->witness_at = trib_mono_ms() + WITNESS_FIRST_MS;
 	return write_listen(s, name, err);
 }
 
@@ -456,6 +508,8 @@ static void finish(struct super *s)
 			continue;
 		worker_ended(s, 0, status);
 	}
+	if (s->witness > 0 && kill(s->witness, SIGKILL) == 0)
+		(void)waitpid(s->witness, NULL, 0);
 	trib_core_stop(&s->core, CORE_STOP_MS);
 	/* Nobody listens there any more; whoever finds the file may believe it. */
 	TRIB_AUTO(trib_mem) char *listen_file = trib_hub_path(s->h, "run/listen");

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "core/trust/hash.h"
+#include "hub/witnesses.h"
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
@@ -164,11 +165,17 @@ int trib_tiles_publish(struct trib_hubdb *h, const struct trib_key *log_key, str
 	TRIB_AUTO(trib_buf) struct trib_buf old = TRIB_BUF(TRIB_NOTE_MAX), note = TRIB_BUF(TRIB_NOTE_MAX);
 	uint64_t from, to;
 	uint8_t from_root[TRIB_SHA256_LEN], root[TRIB_SHA256_LEN];
+	struct trib_err why;
 	if (!path || !dir)
 		return oom(err);
 	if (published(h->hub, &from, from_root, &old, err) || trib_log_size(h, &to, err) || (from && check_growth(h, from, from_root, to, err)) ||
 	    trib_log_root(h, to, root, err) || trib_checkpoint_sign(h->hub->origin, to, root, log_key, &note, err))
 		return trib_ctx(err, "publishing the log");
+	if (trib_witnesses_append(h->hub->dir, &note, &why)) { /* no witness keeps the log from being published */
+		trib_buf_reset(&note);
+		if (trib_checkpoint_sign(h->hub->origin, to, root, log_key, &note, err))
+			return trib_ctx(err, "publishing the log");
+	}
 	if (trib_span_eq(trib_buf_span(&old), trib_buf_span(&note))) /* Ed25519 signs the same text in the same way */
 		return 0;
 	if (trib_fs_mkdirs(dir, 0700, err) || write_rows(h, from, to, err))

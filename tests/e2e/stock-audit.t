@@ -11,6 +11,7 @@ ok "and one with a column less" agent $a sync
 ok "A changes its signing key" agent $a cert rotate
 ok "and syncs" agent $a sync
 ok "all is in the city" eventually 4 community "SELECT sum(_count) FROM _bag_pairs"
+ok "a province witnesses the log" province_init
 hub_stop
 ok "the city changes its root" hub ca renew-root --new-root-key "$dir/root2.key"
 ok "and goes on" hub_start
@@ -26,6 +27,8 @@ ok "and is revoked" hub node revoke $gone --app community --reason key-lost
 sql $b "INSERT INTO demand VALUES('d5','又','reported',5)"
 ok "B goes on" agent $b sync
 ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d5'"
+sleep 3 # the log is published every two seconds
+ok "the province cosigns what there is" hub witness ask
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
 stock() { # the README's own commands
@@ -37,6 +40,8 @@ proven() { stock >"$dir/proof"; rc=$?; cat "$dir/proof"; [ $rc -eq 0 ] && [ "$(t
 cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
 ok "its README's commands prove it, with a checkpoint that a community kept" proven
 ok "without a program of ours" none_of_ours
+cosigned() { grep -qF "7. province.example/w cosigned" "$dir/proof" && grep -qF "if this is its key: $province" "$dir/proof"; }
+ok "the province's cosignature is among it, proven by openssl" cosigned
 same_commands() { sed -n '/^```sh$/,/^```$/p' "$dir/b/README.zh-CN.md" >"$dir/zh" && sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | cmp - "$dir/zh"; }
 ok "the Chinese README has the same commands" same_commands
 finger() { grep -q "$(sed -n 's/^ca //p' "$dir/$a/slip")" "$dir/proof"; }
@@ -57,6 +62,21 @@ damaged checkpoint "the checkpoint"
 damaged "histories/$b/community.bundle" "histories/$b/community.bundle\|$b/community"
 damaged "log/named/$(awk '/^kind crl$/ { k = 1 } /^sha256 / && k { print $2; exit }' "$dir/b/log/leaves")" "log/named/"
 damaged city.bundle "city"
+# The witnesses' step needs only the first three before it.
+by_witness() { awk '/^## / { on = $2 ~ /^[0127]\./ } /^```sh$/ { c = 1; next } /^```$/ { c = 0 } on && c' "$dir/b/README.md" >"$dir/steps" && stock_steps; }
+note=$(cd "$dir/b" && ls witness/*.note)
+witness_damaged() { # FILE TEXT: as damaged, by those steps alone
+	cp "$dir/b/$1" "$dir/whole"
+	ok "a byte of $1 is another" flip "$dir/b/$1" $(($(wc -c <"$dir/whole") / 2))
+	refuses 1 "NOT PROVEN: .*$2" "  and is named" by_witness
+	cp "$dir/whole" "$dir/b/$1"
+}
+witness_damaged "${note%.note}.vkey" "cosigned\|cosignature"
+witness_damaged "$note" "cosigned\|cosignature"
+other() { cp "$dir/b/$note" "$dir/whole" && sed -i '$s/ [^ ]*$/ pzTGtQAAAABrB6b9E99C5ImY+AJWFAGbrnZNFn1Z0N8wgysBuuCI2dM+W1pjPKI+xQQ411UOzktmB3q2hXEQQHWv\/3DMynOk654vBw==/' "$dir/b/$note"; }
+ok "a cosignature of another key under its name" other
+refuses 1 "has no cosignature of province.example/w" "  is none" by_witness
+cp "$dir/whole" "$dir/b/$note"
 value() { cp "$dir/b/city/community.db" "$dir/whole" && sqlite3 "$dir/b/city/community.db" "UPDATE demand SET title='改' WHERE _node='$b' AND id='d2'"; }
 ok "a value of the city database is another" value
 doctored "$b/community: the rows of table demand in the city are not those that the community signed" "community and table are named"

@@ -20,6 +20,7 @@ unset TRIBUTARY_STATE TRIBUTARY_CA TRIBUTARY_AT TRIBUTARY_CLOCK_OFFSET TRIBUTARY
 
 cleanup() {
 	hub_stop
+	province_stop
 	[ -n "${KEEP_SCRATCH:-}" ] || rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -105,6 +106,32 @@ hub_kill() {
 	wait "$hub_pid" 2>/dev/null
 	hub_pid=
 	sleep 0.2
+}
+
+# An outside witness of this city's log, asked by the hub: sets $province (its verifier key) and $province_url.
+province_pid=
+province_init() {
+	hub witness init "$dir/province" province.example/w >"$dir/province.key" 2>/dev/null && province=$(cat "$dir/province.key") &&
+		hub witness trust "$dir/province" "$(hub witness log-key)" && province_start && hub witness add "$province_url" "$province"
+}
+province_start() { # province_start [ARG...]
+	"$bin/tributary-hub" witness serve "$dir/province" --listen "127.0.0.1:${province_port:-0}" "$@" >"$dir/province.out" 2>>"$dir/province.log" &
+	province_pid=$!
+	tries=0
+	while ! grep -q listening "$dir/province.out"; do
+		kill -0 "$province_pid" 2>/dev/null || { cat "$dir/province.log"; return 1; }
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return 1
+		sleep 0.1
+	done
+	province_url=$(sed -n 's/.* listening on //p' "$dir/province.out")
+	province_port=${province_url##*:}
+}
+province_stop() {
+	[ -n "$province_pid" ] || return 0
+	kill "$province_pid" 2>/dev/null
+	wait "$province_pid" 2>/dev/null
+	province_pid=
 }
 
 # An office with a small database that a plain program (the sqlite3 shell) writes.

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -70,7 +71,7 @@ static int drop_place(void **state)
 }
 
 /* Runs fn in a sandboxed child: its exit status, or 128 + signal. */
-static int sandboxed(const struct place *p, int (*fn)(const struct place *, const struct trib_sandbox_state *))
+static int sandboxed_with(const struct place *p, bool network, int (*fn)(const struct place *, const struct trib_sandbox_state *))
 {
 	int status;
 	pid_t pid = fork();
@@ -78,7 +79,7 @@ static int sandboxed(const struct place *p, int (*fn)(const struct place *, cons
 	if (pid == 0) {
 		struct trib_err err;
 		struct trib_sandbox_state st;
-		struct trib_sandbox s = {.read_dir = p->repos, .read_more = NULL, .write_dir = p->own};
+		struct trib_sandbox s = {.read_dir = p->repos, .read_more = NULL, .write_dir = p->own, .network = network};
 		if (trib_sandbox_limits(&err) || trib_sandbox_enter(&s, &st, &err)) {
 			(void)fprintf(stderr, "sandbox: %s\n", err.msg);
 			_exit(99);
@@ -88,6 +89,8 @@ static int sandboxed(const struct place *p, int (*fn)(const struct place *, cons
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
+
+static int sandboxed(const struct place *p, int (*fn)(const struct place *, const struct trib_sandbox_state *)) { return sandboxed_with(p, false, fn); }
 
 static int open_errno(const char *path, int flags)
 {
@@ -140,6 +143,31 @@ static void files_are_limited_to_histories_and_own_quarantine(void **state)
 		skip();
 	assert_int_equal(r, 0);
 }
+
+/* The process that asks witnesses: it may go out and read how names are resolved; still no key, and nobody comes in. */
+static int try_network(const struct place *p, const struct trib_sandbox_state *st)
+{
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, closed = any;
+	int out = socket(AF_INET, SOCK_STREAM, 0), in = socket(AF_INET, SOCK_STREAM, 0);
+	closed.sin_port = htons(1);
+	if (out < 0 || in < 0)
+		return 1;
+	if (connect(out, (struct sockaddr *)&closed, sizeof(closed)) == 0 || errno != ECONNREFUSED)
+		return 2;
+	if (st->seccomp && (bind(in, (struct sockaddr *)&any, sizeof(any)) == 0 || errno != EPERM))
+		return 3;
+	if (st->seccomp && (listen(in, 1) == 0 || errno != EPERM))
+		return 4;
+	if (st->landlock && open_errno(p->secret, O_RDONLY) != EACCES)
+		return 5;
+	if (st->landlock && (open_errno("/etc/hosts", O_RDONLY) != 0 || open_errno("/etc/hosts", O_RDWR) == 0))
+		return 6;
+	if (st->seccomp && (fork() >= 0 || errno != EPERM))
+		return 7;
+	return 0;
+}
+
+static void a_process_with_network_goes_out_and_lets_nobody_in(void **state) { assert_int_equal(sandboxed_with(*state, true, try_network), 0); }
 
 static int try_calls(const struct place *p, const struct trib_sandbox_state *st)
 {
@@ -241,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(files_are_limited_to_histories_and_own_quarantine, make_place, drop_place),
+		cmocka_unit_test_setup_teardown(a_process_with_network_goes_out_and_lets_nobody_in, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(calls_that_reach_outside_are_refused, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(a_worker_can_still_abort, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(memory_has_an_end, make_place, drop_place),
