@@ -197,6 +197,9 @@ static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pu
 	return 0;
 }
 
+/* After everything was sent: a dead witness stops no office, but somebody must know. */
+static int pin_alarm(struct trib_cli *cli) { return trib_pin_check(trib_cli_state(cli), trib_now(), &cli->err) ? trib_ctx(&cli->err, "%s", _("call the city")) : 0; }
+
 /* What a clerk reads at the end. */
 static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
 {
@@ -209,7 +212,7 @@ static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
 		trib_say(cli, _("Everything up to %s is at the city hub and in the city's database.\n"), when);
 	else
 		trib_say(cli, _("Everything up to %s is at the city hub.\n"), when);
-	return trib_pin_check(s, trib_now(), &cli->err); /* sent all the same: a dead witness stops no office */
+	return pin_alarm(cli);
 }
 
 int agent_cmd_push(struct trib_cli *cli)
@@ -244,7 +247,7 @@ int agent_cmd_pull(struct trib_cli *cli)
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
 		 (unsigned long long)p.merged_seq);
-	return trib_pin_check(trib_cli_state(cli), trib_now(), &cli->err);
+	return pin_alarm(cli);
 }
 
 /* ---- sync ---- */

@@ -176,9 +176,9 @@ int trib_pin_check(struct trib_state *s, int64_t now, struct trib_err *err)
 		return 0;
 	trib_time_city(when, last);
 	if (now - last > TRIB_FRESH_S)
-		return trib_fail(err, TRIB_E_VERIFY, _("the witness %s has cosigned nothing of the city's log since %s: call the city; everything is safe here"), p.key.name, when);
+		return trib_fail(err, TRIB_E_VERIFY, _("the witness %s has cosigned nothing of the city's log since %s; everything is safe here"), p.key.name, when);
 	trib_time_city(when, p.since);
 	if (p.open && now - p.since > TRIB_FRESH_S)
-		return trib_fail(err, TRIB_E_VERIFY, _("what the hub showed this office at %s, the witness %s has not seen to this day: call the city; everything is safe here"), when, p.key.name);
+		return trib_fail(err, TRIB_E_VERIFY, _("what the hub showed this office at %s, the witness %s has not seen to this day; everything is safe here"), when, p.key.name);
 	return 0;
 }

@@ -327,9 +327,9 @@ static int fill(struct bundle *b, struct trib_err *err)
 	for (size_t i = 0; i < TRIB_COUNT(dirs); i++)
 		if (make_dir(b, dirs[i], err))
 			return -1;
-	return find_moment(b, err) || put_leaves(b, err) || put_log_key(b, err) || put_histories(b, err) || put_city_history(b, err) || put_cities(b, err) || put_witnesses(b, err) || put_texts(b, err)
-		       ? -1
-		       : 0;
+	if (find_moment(b, err) || put_leaves(b, err) || put_log_key(b, err) || put_histories(b, err) || put_city_history(b, err) || put_cities(b, err))
+		return -1;
+	return put_witnesses(b, err) || put_texts(b, err) ? -1 : 0;
 }
 
 int trib_audit_bundle_write(const struct trib_hub *hub, const char *dir, struct trib_audit_bundle *ret, struct trib_err *err)
