@@ -177,16 +177,19 @@ static int check_absent(struct trib_audit *a, struct trib_err *err)
 static int check_verdicts(struct trib_audit *a, struct trib_city *c, uint64_t upto, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(c->db, "SELECT leaf, node, seq, manifest, tbl, key, reason FROM _t_result ORDER BY leaf", &st, err))
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *v = NULL;
+	if (trib_db_prepare(c->db, "SELECT leaf, node, seq, manifest, tbl, key, reason FROM _t_result ORDER BY leaf", &st, err) ||
+	    trib_db_prepare(a->own, "SELECT merged, tbl, key, word FROM v WHERE node = ? AND app = ? AND seq = ?", &v, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(c->db, st, err)) > 0) {
-		TRIB_AUTO(trib_stmt) sqlite3_stmt *v = NULL;
 		struct trib_where w = {.node = text(st, 1), .app = c->app, .seq = (uint64_t)sqlite3_column_int64(st, 2), .table = text(st, 4)};
 		if ((uint64_t)sqlite3_column_int64(st, 0) >= upto)
 			break;
-		if (trib_audit_sql(a->own, &v, err, "SELECT merged, tbl, key, word FROM v WHERE node = ? AND app = ? AND seq = ?", "ssi", w.node, w.app, (int64_t)w.seq))
-			return -1;
+		sqlite3_reset(v);
+		sqlite3_bind_text(v, 1, w.node, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_text(v, 2, w.app, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_int64(v, 3, (int64_t)w.seq);
 		int found = trib_db_step(a->own, v, err);
 		if (found < 0)
 			return -1;
@@ -218,13 +221,15 @@ static int check_unfounded(struct trib_audit *a, struct trib_err *err)
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
-		TRIB_AUTO(trib_stmt) sqlite3_stmt *r = NULL;
 		struct trib_city *c = find_made(a, text(st, 1));
 		struct trib_where w = {.node = text(st, 0), .app = text(st, 1), .seq = (uint64_t)sqlite3_column_int64(st, 2)};
 		if (!c)
 			continue;
-		if (trib_audit_sql(c->db, &r, err, "SELECT 1 FROM _t_result WHERE node = ? AND seq = ?", "si", w.node, (int64_t)w.seq))
+		if (trib_db_keep(c->db, "SELECT 1 FROM _t_result WHERE node = ? AND seq = ?", &c->asked, err))
 			return -1;
+		TRIB_AUTO(trib_rest) sqlite3_stmt *r = c->asked;
+		sqlite3_bind_text(r, 1, w.node, -1, SQLITE_TRANSIENT);
+		sqlite3_bind_int64(r, 2, (int64_t)w.seq);
 		int found = trib_db_step(c->db, r, err);
 		if (found < 0 || (!found && trib_audit_find(a, &w, err, "log leaf %lld is a verdict that the derivation does not come to", (long long)sqlite3_column_int64(st, 3))))
 			return -1;

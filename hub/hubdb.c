@@ -40,7 +40,10 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 
 void trib_hubdb_close(struct trib_hubdb *h)
 {
+	sqlite3_finalize(h->peer);
+	sqlite3_finalize(h->leaf_of);
 	sqlite3_close_v2(h->db);
+	h->peer = h->leaf_of = NULL;
 	h->db = NULL;
 }
 
@@ -199,12 +202,12 @@ static int find_person(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN]
 
 int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], struct trib_peer *ret, struct trib_err *err)
 {
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(h->db,
-			    "SELECT c.node, c.app, n.name, c.incarnation, c.not_after, coalesce(c.revoked_at, 0), c.incarnation = n.incarnation "
-			    "FROM cert c JOIN node n ON n.node = c.node AND n.app = c.app WHERE c.sha256 = ?",
-			    &st, err))
+	if (trib_db_keep(h->db,
+			 "SELECT c.node, c.app, n.name, c.incarnation, c.not_after, coalesce(c.revoked_at, 0), c.incarnation = n.incarnation "
+			 "FROM cert c JOIN node n ON n.node = c.node AND n.app = c.app WHERE c.sha256 = ?",
+			 &h->peer, err))
 		return -1;
+	TRIB_AUTO(trib_rest) sqlite3_stmt *st = h->peer;
 	sqlite3_bind_blob(st, 1, cert, TRIB_SHA256_LEN, SQLITE_STATIC);
 	int row = trib_db_step(h->db, st, err);
 	if (row <= 0)
@@ -218,6 +221,24 @@ int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], s
 	ret->revoked_at = sqlite3_column_int64(st, 5);
 	ret->current = sqlite3_column_int(st, 6) != 0;
 	return 1;
+}
+
+int trib_hubdb_leaf_of(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], struct trib_leaf *ret, struct trib_err *err)
+{
+	if (trib_db_keep(h->db, "SELECT l.bytes FROM held h JOIN leaf l ON l.idx = h.idx WHERE h.oid = ?", &h->leaf_of, err))
+		return -1;
+	TRIB_AUTO(trib_rest) sqlite3_stmt *st = h->leaf_of;
+	sqlite3_bind_blob(st, 1, oid, TRIB_OID_LEN, SQLITE_STATIC);
+	int row = trib_db_step(h->db, st, err);
+	if (row < 0)
+		return -1;
+	if (!row)
+		return trib_fail(err, TRIB_E_VERIFY, "the log holds no leaf for this commit");
+	if (trib_leaf_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret, err))
+		return trib_ctx(err, "log leaf");
+	if (ret->kind != TRIB_LEAF_HELD || memcmp(ret->oid, oid, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_VERIFY, "the log's leaf is about another commit");
+	return 0;
 }
 
 int trib_hubdb_tip(struct trib_hubdb *h, const char *node, const char *app, struct trib_tip *ret, struct trib_err *err)

@@ -11,6 +11,7 @@
 struct trib_hubdb {
 	sqlite3 *db;
 	const struct trib_hub *hub;
+	sqlite3_stmt *peer, *leaf_of; /* asked for every commit */
 };
 
 /* Opens (and migrates when `write`) DIR/hub.db. */
@@ -50,6 +51,8 @@ struct trib_peer { /* what the hub knows of a certificate */
 int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], struct trib_peer *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Published tip of a history: 1 and *ret (release it), 0 none, -1. */
 int trib_hubdb_tip(struct trib_hubdb *h, const char *node, const char *app, struct trib_tip *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The log's leaf about a held commit: TRIB_E_VERIFY when there is none, or it is about something else. */
+int trib_hubdb_leaf_of(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], struct trib_leaf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* For struct trib_trust.cert_ok: the certificate is known, of this history, and was not revoked at the trust's time. ctx: struct trib_cert_gate. */
 struct trib_cert_gate { struct trib_hubdb *db; const char *node, *app; int64_t at; };
 int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err *err);

@@ -76,6 +76,8 @@ void trib_merge_close(struct trib_merge *m)
 	for (size_t i = 0; i < m->ncities; i++) {
 		trib_tips_drop(&m->cities[i].tips);
 		trib_mirror_free(m->cities[i].mirror);
+		sqlite3_finalize(m->cities[i].result);
+		sqlite3_finalize(m->cities[i].asked);
 		sqlite3_close_v2(m->cities[i].db);
 	}
 	sqlite3_finalize(m->feed.st);
@@ -102,9 +104,9 @@ static int put_ledger(struct trib_city *c, const struct held *g, const char *tab
 
 static int put_result(struct trib_city *c, const struct held *g, const uint8_t manifest[TRIB_SHA256_LEN], const struct trib_mismatch *why, struct trib_err *err)
 {
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(c->db, "INSERT INTO _t_result(leaf, node, seq, manifest, tbl, key, reason) VALUES(?,?,?,?,?,?,?)", &st, err))
+	if (trib_db_keep(c->db, "INSERT INTO _t_result(leaf, node, seq, manifest, tbl, key, reason) VALUES(?,?,?,?,?,?,?)", &c->result, err))
 		return -1;
+	TRIB_AUTO(trib_rest) sqlite3_stmt *st = c->result;
 	sqlite3_bind_int64(st, 1, (int64_t)g->index);
 	sqlite3_bind_text(st, 2, g->node, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 3, (int64_t)g->seq);
@@ -132,26 +134,6 @@ struct group {
 	struct trib_mismatch why;
 };
 
-/* When the hub received a commit, and that the log binds exactly these bytes. */
-static int held_facts(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], int64_t *ret_at, struct trib_leaf *ret_leaf, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(h->db, "SELECT l.bytes FROM held h JOIN leaf l ON l.idx = h.idx WHERE h.oid = ?", &st, err))
-		return -1;
-	sqlite3_bind_blob(st, 1, oid, TRIB_OID_LEN, SQLITE_STATIC);
-	int row = trib_db_step(h->db, st, err);
-	if (row < 0)
-		return -1;
-	if (!row)
-		return trib_fail(err, TRIB_E_VERIFY, "the log holds no leaf for this commit");
-	if (trib_leaf_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), ret_leaf, err))
-		return trib_ctx(err, "log leaf");
-	if (ret_leaf->kind != TRIB_LEAF_HELD || memcmp(ret_leaf->oid, oid, TRIB_OID_LEN) != 0)
-		return trib_fail(err, TRIB_E_VERIFY, "the log's leaf is about another commit");
-	*ret_at = ret_leaf->time;
-	return 0;
-}
-
 static int open_history(struct group *w, struct trib_err *err)
 {
 	if (!w->at->repo && trib_repo_open(w->path, false, &w->at->repo, err))
@@ -169,13 +151,13 @@ static struct trib_fore *take_fore(struct group *w, const uint8_t oid[TRIB_OID_L
 static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct trib_fore *fore, struct trib_judged *ret, struct trib_err *err)
 {
 	struct trib_leaf leaf;
-	int64_t at = 0;
 	char hex[TRIB_OID_HEX + 1];
 	trib_hex(hex, oid, TRIB_OID_LEN);
-	if (held_facts(w->hub, oid, &at, &leaf, err))
+	/* When the hub received it; and the log binds exactly these bytes. */
+	if (trib_hubdb_leaf_of(w->hub, oid, &leaf, err))
 		return trib_ctx(err, "commit %.12s of %s", hex, w->g->node);
-	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = at};
-	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = at,
+	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = leaf.time};
+	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = leaf.time,
 				   .incarnation = UINT64_MAX, .signers = &w->m->signers, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
 	if (trib_judge_fore(w->repo, oid, &trust, fore, &w->tip, ret, err))
 		return -1;

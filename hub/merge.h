@@ -17,6 +17,7 @@ struct trib_city {
 	char app[TRIB_APP_MAX + 1];
 	sqlite3 *db;
 	struct trib_mirror *mirror;
+	sqlite3_stmt *result, *asked; /* kept: put_result, and an audit's look for one */
 	struct trib_tips tips; /* of the batch under way */
 };
 

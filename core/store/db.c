@@ -54,6 +54,14 @@ int trib_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct tri
 	return trib_db_fail(err, db, what);
 }
 
+int trib_db_keep(sqlite3 *db, const char *sql, sqlite3_stmt **kept, struct trib_err *err)
+{
+	if (!*kept)
+		return trib_db_prepare(db, sql, kept, err);
+	trib_rest_cleanup(kept);
+	return 0;
+}
+
 int trib_db_step(sqlite3 *db, sqlite3_stmt *st, struct trib_err *err)
 {
 	switch (sqlite3_step(st)) {

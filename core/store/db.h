@@ -40,6 +40,14 @@ int trib_db_open_own_ro(const char *path, sqlite3 **ret, struct trib_err *err) T
 int trib_db_harden(sqlite3 *db, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_db_exec(sqlite3 *db, const char *sql, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_db_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* A statement that is asked again and again: *kept is prepared the first time, and ready to be bound afterwards. Its owner finalizes it; whoever asks lets it rest, for
+ * a statement that stands on a row holds a lock. */
+int trib_db_keep(sqlite3 *db, const char *sql, sqlite3_stmt **kept, struct trib_err *err) TRIB_MUST_CHECK;
+static inline void trib_rest_cleanup(sqlite3_stmt **st)
+{
+	sqlite3_reset(*st);
+	sqlite3_clear_bindings(*st);
+}
 /* sqlite3_step: 1 row, 0 done, -1 error. */
 int trib_db_step(sqlite3 *db, sqlite3_stmt *st, struct trib_err *err) TRIB_MUST_CHECK;
 /* Runs numbered migrations: applies sql[i] for every i >= PRAGMA user_version, each in its own transaction. */
