@@ -375,11 +375,11 @@ static int scan_node(struct cmp *c, struct trib_err *err)
 	/* Of a history that can no longer be derived, the real file's own state is held against its own rows. */
 	if (c->state == NODE_FINE ? tip_of(c->made->db, c->node, &tip, err) != 0 : tip_of(c->real->db, c->node, &tip, &why) != 0)
 		return c->state == NODE_FINE ? -1 : trib_audit_find(c->a, &w, err, "the city's state of this history cannot be read: %s", why.msg);
-	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(tip.salt, c->real->app);
-	if (!d)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_mirror_scan(c->real->mirror, c->node, d, &rows, &why))
-		return trib_audit_find(c->a, &w, err, "%s", why.msg);
+	if (trib_mirror_scan_by(c->real->mirror, c->node, tip.salt, c->real->app, c->a->ahead != NULL, &rows, &why)) {
+		if (why.code == TRIB_E_NOMEM)
+			*err = why;
+		return why.code == TRIB_E_NOMEM ? -1 : trib_audit_find(c->a, &w, err, "%s", why.msg);
+	}
 	uint64_t n = 0;
 	for (size_t i = 0; i < rows.ntables; i++)
 		n += rows.tables[i]->rows;

@@ -193,6 +193,8 @@ int trib_measure_row(struct trib_measure *m, const char *folded_table, const str
 	return m->filling.len < BATCH ? 0 : flush(m, true, err);
 }
 
+int trib_measure_turn(struct trib_measure *m, struct trib_err *err) { return leave_table(m, err); }
+
 int trib_measure_end(struct trib_measure *m, struct trib_lanes *ret, struct trib_err *err)
 {
 	if (leave_table(m, err) < 0)

@@ -16,6 +16,8 @@ static inline void trib_measure_cleanup(struct trib_measure **m) { trib_measure_
 /* Adds a row; row NULL only names the table, so that it appears even when empty. Nothing is borrowed afterwards. */
 int trib_measure_row(struct trib_measure *m, const char *folded_table, const struct trib_digest_cols *cols, const struct trib_value *row,
 		     struct trib_err *err) TRIB_MUST_CHECK;
+/* The rows that follow may have other columns, though the table has the same name. */
+int trib_measure_turn(struct trib_measure *m, struct trib_err *err) TRIB_MUST_CHECK;
 /* Waits for the helper and hands the lanes over. */
 int trib_measure_end(struct trib_measure *m, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

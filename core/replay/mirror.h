@@ -40,6 +40,9 @@ int trib_mirror_apply(struct trib_mirror *m, const char *node, const struct trib
 int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j, struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 /* Recomputes the lanes of one node from the mirror's rows (a full scan of that node's rows). */
 int trib_mirror_scan(struct trib_mirror *m, const char *node, struct trib_digester *d, struct trib_lanes *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same by this thread and, when so wished, a helper (core/replay/measure.h). */
+int trib_mirror_scan_by(struct trib_mirror *m, const char *node, const uint8_t salt[TRIB_SALT_LEN], const char *app, bool two_threads, struct trib_lanes *ret,
+			struct trib_err *err) TRIB_MUST_CHECK;
 /* Visits every row of `node` in every mirror, tables rising, rows in key order: for comparisons. names are spelled as the node's folded
  * table name; `city` is the mirror's name. */
 typedef int (*trib_mirror_row)(void *ctx, const char *folded_table, const char *mirror, const struct trib_digest_cols *cols,

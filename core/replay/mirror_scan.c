@@ -1,6 +1,7 @@
 /* Reading mirrors: visits, comparisons and the lanes of one node. */
 #include "core/replay/mirror.h"
 
+#include "core/replay/measure.h"
 #include "core/replay/shape.h"
 
 #define SQL_MAX (TRIB_MIB * 4)
@@ -157,4 +158,49 @@ int trib_mirror_scan(struct trib_mirror *m, const char *node, struct trib_digest
 	}
 	*ret = lanes;
 	return 0;
+}
+
+/* ---- by two threads ---- */
+
+struct halves {
+	struct trib_measure *m;
+	char mirror[2 * TRIB_NAME_MAX + 64]; /* of the row before; each has its own columns */
+};
+
+static int measure_row(void *ctx, const char *folded_table, const char *mirror, const struct trib_digest_cols *cols, const struct trib_value *row,
+		       struct trib_err *err)
+{
+	struct halves *h = ctx;
+
+	if (strcmp(h->mirror, mirror) != 0) {
+		if (strlen(mirror) >= sizeof(h->mirror))
+			return trib_fail(err, TRIB_E_LIMIT, "the name of mirror %s is too long", mirror);
+		if (trib_measure_turn(h->m, err) < 0)
+			return -1;
+		memcpy(h->mirror, mirror, strlen(mirror) + 1);
+	}
+	return trib_measure_row(h->m, folded_table, cols, row, err);
+}
+
+/* Which row is named of several that have no digest depends on the threads: then nothing is known. */
+static bool scan_halves(struct trib_mirror *m, const char *node, const uint8_t salt[TRIB_SALT_LEN], const char *app, struct trib_lanes *ret)
+{
+	TRIB_AUTO(trib_measure) struct trib_measure *measure = NULL;
+	struct trib_err ignored;
+
+	if (trib_measure_new(salt, app, &measure, &ignored) < 0)
+		return false;
+	struct halves h = {.m = measure};
+	return trib_mirror_each(m, node, measure_row, &h, &ignored) == 0 && trib_measure_end(measure, ret, &ignored) == 0;
+}
+
+int trib_mirror_scan_by(struct trib_mirror *m, const char *node, const uint8_t salt[TRIB_SALT_LEN], const char *app, bool two_threads, struct trib_lanes *ret,
+			struct trib_err *err)
+{
+	if (two_threads && scan_halves(m, node, salt, app, ret))
+		return 0;
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, app);
+	if (!d)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_mirror_scan(m, node, d, ret, err);
 }

@@ -374,6 +374,40 @@ static void a_scan_gives_the_digest(void **state)
 	}
 }
 
+/* By two threads as by one: many rows, in tables of different columns. */
+static void two_threads_scan_as_one(void **state)
+{
+	struct fixture *f = *state;
+	char text[300];
+	uint8_t a[TRIB_SHA256_LEN], b[TRIB_SHA256_LEN];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	table(f, "t", 3, one_pk);
+	for (int i = 0; i < 3000; i++)
+		insert3(f, I(i), T(text), I(-i));
+	good(f, "n", HEAD "-- table t k:1 v w\n\n");
+	table(f, "u", 3, (const uint8_t[]){0, 1, 0});
+	for (int i = 0; i < 3000; i++)
+		insert3(f, T(text), I(i), I(i * 7));
+	good(f, "n", HEAD "-- table t k:1 v w\n-- table u w v:1 k\n\n");
+	TRIB_AUTO(trib_digester) struct trib_digester *d = trib_digester_new(salt, "app");
+	TRIB_AUTO(trib_lanes) struct trib_lanes one = {0};
+	TRIB_AUTO(trib_lanes) struct trib_lanes two = {0};
+	TRIB_AUTO(trib_lanes) struct trib_lanes again = {0};
+	assert_int_equal(trib_mirror_scan(f->m, "n", d, &one, &f->err), 0);
+	assert_int_equal(trib_mirror_scan_by(f->m, "n", salt, "app", true, &two, &f->err), 0);
+	assert_int_equal(trib_mirror_scan_by(f->m, "n", salt, "app", false, &again, &f->err), 0);
+	assert_int_equal(one.ntables, 2);
+	assert_int_equal(two.ntables, 2);
+	assert_int_equal(two.tables[0]->rows + two.tables[1]->rows, 6000);
+	trib_digest_overall(&one, "app", a);
+	trib_digest_overall(&two, "app", b);
+	assert_memory_equal(a, b, sizeof(a));
+	trib_digest_overall(&again, "app", b);
+	assert_memory_equal(a, b, sizeof(a));
+}
+
 /* A judged commit of `node` without changes, under a schema whose blob hash begins with `id`. */
 static void no_change(struct fixture *f, const char *node, const char *schema, uint8_t id)
 {
@@ -504,6 +538,7 @@ int main(void)
 		T_(refuses_columns_that_are_not_the_schemas),
 		T_(more_kinds_of_update_than_are_kept),
 		T_(a_scan_gives_the_digest),
+		T_(two_threads_scan_as_one),
 		T_(updates_of_wide_tables_are_checked_too),
 		T_(more_columns_than_a_mirror_holds_are_the_nodes_fault),
 	};
