@@ -194,6 +194,13 @@ static void a_stranger_in_the_citys_names_is_named(void **state)
 	assert_audit_finds(&hub, "the city names a community that the log does not know");
 }
 
+static void an_index_of_another_table_is_named(void **state)
+{
+	(void)state;
+	mkhub_sql(hub.merge.cities[0].db, "PRAGMA writable_schema=ON; UPDATE sqlite_schema SET tbl_name = '_t_mirros' WHERE name = 'sqlite_autoindex__t_mirror_1'; PRAGMA writable_schema=RESET");
+	assert_audit_finds(&hub, "[type='index' name='sqlite_autoindex__t_mirror_1'] column tbl_name is '_t_mirros' in the city");
+}
+
 /* The index alone is damaged: no row is another one, but what is asked through it is not found. */
 static void a_damaged_index_is_named(void **state)
 {
@@ -220,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_checkpoint_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_published_checkpoint_of_more_leaves_must_be_signed, start, stop),
 		cmocka_unit_test_setup_teardown(a_stranger_in_the_citys_names_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(an_index_of_another_table_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_damaged_index_is_named, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
