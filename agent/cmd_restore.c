@@ -5,6 +5,7 @@
 #include "agent/commands.h"
 #include "agent/private_copy.h"
 #include "core/base/clock.h"
+#include "core/trust/epoch.h"
 
 const struct trib_opt agent_opts_restore[] = {
 	{"at", 0, "WHEN", N_("which moment: a date, an instant, HEAD~2, #12, a hash, \"3 days ago\", latest")},
@@ -205,7 +206,44 @@ static int check_tip(struct trib_cli *cli, const struct trib_tip *walked)
 	if (!same)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the history stands at #%llu, but this folder remembers #%llu; something else wrote to repo.git or tip"),
 				 (unsigned long long)walked->seq, (unsigned long long)s->tip.seq);
-	return compare_lanes(&walked->lanes, &s->tip.lanes, _("the remembered state"), &cli->err);
+	if (compare_lanes(&walked->lanes, &s->tip.lanes, _("the remembered state"), &cli->err))
+		return -1;
+	TRIB_AUTO(trib_buf) struct trib_buf is = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB), should = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
+	trib_tip_put(&is, &s->tip);
+	trib_tip_put(&should, walked);
+	if (trib_buf_check(&is, "tip", &cli->err) || trib_buf_check(&should, "tip", &cli->err))
+		return -1;
+	if (!trib_span_eq(trib_buf_span(&is), trib_buf_span(&should)))
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the remembered state is not what the signed history comes to; the history is safe; bring the file tip back from a backup"));
+	return 0;
+}
+
+/* A private key with its certificate, and that with the city's. Whether it is still valid today is for `status`. */
+static int check_pair(struct trib_state *s, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing, enum trib_cert_use use, const char *name,
+		      struct trib_err *err)
+{
+	struct trib_cert_id id;
+	int rc = trib_key_check(key, err) || trib_cert_identity(cert, &id, err) ? -1 : 0;
+	if (!rc)
+		rc = s->node.enrolled ? trib_cert_verify(cert, issuing, s->root, use, id.not_before + 3600, false, &id, err) : trib_cert_verify_self(cert, &id, err);
+	return rc ? trib_ctx(err, "keys/%s", name) : 0;
+}
+
+/* What the next commit is signed with, the next connection made with, and the next receipts compared with. */
+static int check_keys(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	if (!path)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (check_pair(s, s->sign_key, s->sign_cert, s->issuing, TRIB_USE_SIGN, "sign", &cli->err) ||
+	    (s->node.enrolled && check_pair(s, s->tls_key, s->tls_cert, s->tls_issuing, TRIB_USE_TLS_CLIENT, "tls", &cli->err)))
+		return -1;
+	if (trib_fs_exists(path) && (trib_fs_read(path, &note, &cli->err) || trib_checkpoint_verify_upto(trib_buf_span(&note), s->node.origin, s->node.log_key, &cp, &cli->err)))
+		return trib_ctx(&cli->err, "checkpoint");
+	return 0;
 }
 
 /* The baseline is a cache of the history, so whatever is wrong with it the next commit mends. */
@@ -318,6 +356,8 @@ int agent_cmd_check(struct trib_cli *cli)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the hub has given receipts for %zu commits, but this history holds only %llu of them: it is an old copy or was changed"),
 				 r.n, (unsigned long long)n.held);
 	uint64_t private;
+	if (check_keys(cli))
+		return -1;
 	if (check_private(cli, &private))
 		return -1;
 	bool deep = trib_cli_flag(cli, "read-data");

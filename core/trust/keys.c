@@ -178,6 +178,16 @@ int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err)
 	return rc;
 }
 
+int trib_key_check(const struct trib_key *k, struct trib_err *err)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(k->pkey, NULL);
+	if (!ctx)
+		return trib_ossl_fail(err, TRIB_E_NOMEM, "checking a private key");
+	int good = EVP_PKEY_pairwise_check(ctx);
+	EVP_PKEY_CTX_free(ctx);
+	return good == 1 ? 0 : trib_fail(err, TRIB_E_CERT, "the private key and its public half do not belong together: the file is damaged; nothing was changed; bring it back from a backup");
+}
+
 int trib_key_ed25519_public(const struct trib_key *k, uint8_t ret[32], struct trib_err *err)
 {
 	uint8_t pub[32];

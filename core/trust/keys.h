@@ -14,6 +14,8 @@ int trib_key_make(enum trib_key_kind kind, struct trib_key **ret, struct trib_er
 int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *err) TRIB_MUST_CHECK;
 /* Refuses a file that group or others may read (TRIB_E_CERT). */
 int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* That the private half is the one of the public half: a file holds both, and damage to one leaves the other. TRIB_E_CERT. */
+int trib_key_check(const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_key_free(struct trib_key *k);
 static inline void trib_key_cleanup(struct trib_key **k) { trib_key_free(*k); }
 /* Raw Ed25519 public key. */

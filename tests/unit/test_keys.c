@@ -159,6 +159,26 @@ static void what_is_no_key_is_refused(void **state)
 	assert_int_equal(err.code, TRIB_E_CERT);
 }
 
+/* The file holds both halves: a rotten private one is read without complaint. */
+static void a_damaged_private_half_is_found(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	TRIB_AUTO(trib_key) struct trib_key *k = NULL;
+	TRIB_AUTO(trib_key) struct trib_key *bad = NULL;
+	TRIB_AUTO(trib_mem) char *path = trib_path(dir, "rotten.key");
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(4096);
+	assert_int_equal(trib_key_make(TRIB_KEY_P256, &k, &err), 0);
+	assert_int_equal(trib_key_check(k, &err), 0);
+	assert_int_equal(trib_key_save(k, path, &err), 0);
+	assert_int_equal(trib_fs_read(path, &pem, &err), 0);
+	pem.p[100] = pem.p[100] == 'A' ? 'B' : 'A'; /* within the number */
+	assert_int_equal(trib_fs_write(path, trib_buf_span(&pem), 0600, &err), 0);
+	assert_int_equal(trib_key_load(path, &bad, &err), 0);
+	assert_int_equal(trib_key_check(bad, &err), -1);
+	assert_int_equal(err.code, TRIB_E_CERT);
+}
+
 static void a_p256_key_is_no_log_key(void **state)
 {
 	(void)state;
@@ -182,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_leftover_temporary_file_does_not_expose_the_key),
 		cmocka_unit_test(others_access_is_refused_by_name_of_the_remedy),
 		cmocka_unit_test(what_is_no_key_is_refused),
+		cmocka_unit_test(a_damaged_private_half_is_found),
 		cmocka_unit_test(a_p256_key_is_no_log_key),
 	};
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

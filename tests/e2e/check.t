@@ -1,0 +1,32 @@
+#!/bin/sh
+# `tributary-agent check` looks at all that the next night stands on, not only at the history: keys, certificates, the kept checkpoint, the remembered state.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+state=$dir/$a/state
+
+small() { city_init && hub_start && office $a community 洗马 && enrol $a community 洗马 && agent $a sync && hub_stop; }
+# other FILE BYTE: another letter of base64 there.
+other() {
+	[ "$(dd if="$1" bs=1 skip="$2" count=1 2>/dev/null)" = A ] && c=B || c=A
+	printf %s $c | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+# damaged FILE BYTE STATUS TEXT NAME: the check names it, and all is well when the byte is back.
+damaged() {
+	cp -p "$state/$1" "$dir/keep"
+	other "$state/$1" "$2"
+	refuses "$3" "$4" "$5" agent $a check
+	cp -p "$dir/keep" "$state/$1"
+}
+
+ok "an office with one night" small
+ok "all is well" agent $a check --read-data
+# PKCS#8 of P-256: the private number is bytes 36 to 67, the line before it has 28.
+damaged keys/sign.key 100 12 'keys/sign: the private key and its public half do not belong together' "a signing key that has rotted"
+damaged keys/tls.key 100 12 'keys/tls: the private key and its public half do not belong together' "the connection's key"
+damaged keys/sign.crt 640 12 'keys/sign' "the end of a certificate: the city's signature"
+damaged keys/tls.crt 640 12 'keys/tls' "that of the connection"
+damaged keys/issuing.crt 540 12 'keys/sign' "the issuing certificate"
+damaged checkpoint 150 15 'checkpoint' "the kept checkpoint"
+damaged tip 67 15 'the remembered state is not what the signed history comes to' "the remembered state, where no row is"
+ok "all is well again" agent $a check --read-data
+finish
