@@ -1,7 +1,8 @@
 /* supervise.h: the process that holds the listening socket and starts all others (D8.5).
  *
  * Single-threaded; it opens no database and no repository, so that fork is safe, and reads nothing that a peer sends. Its own entry point is
- * trib_supervise (hub.h). Bundles come through run/by-hand (hand.h). Rights: the TLS key (workers inherit it for the handshake and erase it), the listening socket, quarantine/ and run/. */
+ * trib_supervise (hub.h). Bundles come through run/by-hand (hand.h). Rights: the TLS key (workers inherit it for the handshake and erase it), the
+ * listening socket, quarantine/ and run/. */
 #ifndef TRIB_HUB_SUPERVISE_H
 #define TRIB_HUB_SUPERVISE_H
 
