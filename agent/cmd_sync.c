@@ -14,6 +14,7 @@
 const struct trib_opt agent_opts_enrol[] = {
 	{"slip", 0, "FILE", N_("the enrolment slip from the city")},
 	{"wait", 0, "SECONDS", N_("wait so long for the city's approval (default: do not wait)")},
+	{"url", 0, "URL", N_("the hub's address, when it is another than the slip's and not given as URL")},
 	{0},
 };
 const struct trib_opt agent_opts_sync[] = {
@@ -44,7 +45,7 @@ static int parse_wait(struct trib_cli *cli, int64_t *ret)
 /* Asks until the certificates are there, the time is over, or the hub says no. */
 static int ask(struct trib_cli *cli, struct trib_span slip, int64_t wait_s, bool *ret_issued)
 {
-	const char *url = cli->argc ? cli->argv[0] : NULL;
+	const char *url = cli->argc ? cli->argv[0] : trib_cli_opt(cli, "url");
 	int64_t end = trib_mono_ms() + wait_s * 1000;
 	for (bool said = false;;) {
 		if (trib_link_enrol(trib_cli_state(cli), url, slip, ret_issued, &cli->err))
@@ -74,7 +75,7 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	if (trib_fs_read(file, &slip, &cli->err) || trib_slip_parse(trib_buf_span(&slip), &form, &cli->err))
 		return trib_ctx(&cli->err, _("%s is no enrolment slip (nothing was changed; the city makes one with: tributary-hub node add)"), file);
 	if (cli->dry_run) {
-		trib_say(cli, _("would ask %s for certificates of %s/%s\n"), cli->argc ? cli->argv[0] : form.url, form.node, form.app);
+		trib_say(cli, _("would ask %s for certificates of %s/%s\n"), cli->argc ? cli->argv[0] : trib_cli_opt(cli, "url") ? trib_cli_opt(cli, "url") : form.url, form.node, form.app);
 		return 0;
 	}
 	if (ask(cli, trib_buf_span(&slip), wait_s, &issued))

@@ -2,6 +2,7 @@
 
 #include "agent/commands.h"
 #include "core/base/log.h"
+#include "core/format/config.h"
 
 static const struct trib_cmd commands[] = {
 	{"init", "DBFILE", N_("take a database under care: verdict per table, first commit"), agent_opts_init, 1, 1, 0, agent_cmd_init},
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
 		.cmds = commands,
 		.ncmds = TRIB_COUNT(commands),
 		.default_state = "/var/lib/tributary/agent",
+		.config = trib_config_read,
 		.prepare = prepare,
 		.finish = finish,
 	};

@@ -1,6 +1,7 @@
 #include <signal.h>
 
 #include "core/base/log.h"
+#include "core/format/config.h"
 #include "core/store/repo.h"
 #include "hub/commands.h"
 
@@ -72,6 +73,7 @@ int main(int argc, char **argv)
 		.cmds = commands,
 		.ncmds = TRIB_COUNT(commands),
 		.default_state = "/var/lib/tributary/hub",
+		.config = trib_config_read,
 		.prepare = prepare,
 		.finish = finish,
 	};

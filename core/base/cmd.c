@@ -10,7 +10,7 @@
 
 static const struct trib_opt global_opts[] = {
 	{"state", 0, "DIR", N_("state folder (default: TRIBUTARY_STATE)")},
-	{"config", 0, "FILE", N_("configuration file")},
+	{"config", 0, "FILE", N_("configuration file: defaults of options (default: TRIBUTARY_CONFIG)")},
 	{"json", 0, NULL, N_("answer as one JSON document")},
 	{"quiet", 'q', NULL, N_("no talk, only the exit status")},
 	{"verbose", 'v', NULL, N_("more talk on stderr")},
@@ -382,6 +382,112 @@ static int hold_standard_streams(void)
 	return 0;
 }
 
+/* ---- the configuration file ---- */
+
+struct config { struct trib_cli *cli; const struct trib_program *p; };
+
+/* COMMAND.OPTION: the command whose name it is with its blank as `-`; NULL. */
+static const struct trib_opt *command_opt(const struct trib_program *p, const char *key, const struct trib_cmd **ret)
+{
+	const char *dot = strchr(key, '.');
+	size_t n = dot ? (size_t)(dot - key) : 0;
+	for (size_t i = 0; dot && i < p->ncmds; i++) {
+		const char *name = p->cmds[i].name;
+		size_t k = 0;
+		while (k < n && name[k] && (name[k] == key[k] || (name[k] == ' ' && key[k] == '-')))
+			k++;
+		if (k != n || name[k])
+			continue;
+		*ret = &p->cmds[i];
+		return find_opt(p->cmds[i].opts, dot + 1, strlen(dot + 1), 0);
+	}
+	return NULL;
+}
+
+/* What one does on purpose stands on the command line: nothing else is a default. */
+static const struct trib_opt *global_default(const char *key)
+{
+	static const char *const names[] = {"state", "lang", "quiet", "verbose", "json"};
+	for (size_t i = 0; i < TRIB_COUNT(names); i++)
+		if (strcmp(names[i], key) == 0)
+			return find_opt(global_opts, key, strlen(key), 0);
+	return NULL;
+}
+
+static int set_default(struct trib_cli *cli, const struct trib_opt *o, const char *value, struct trib_err *err)
+{
+	if (!o->arg && strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return trib_fail(err, TRIB_E_USAGE, _("%s takes yes or no"), o->name);
+	if (trib_cli_flag(cli, o->name) || (!o->arg && strcmp(value, "no") == 0))
+		return 0;
+	char *own = strdup(value);
+	if (!own)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (cli->nowned == TRIB_COUNT(cli->owned)) {
+		free(own);
+		return trib_fail(err, TRIB_E_USAGE, _("too many options"));
+	}
+	cli->owned[cli->nowned++] = own;
+	if (set_opt(cli, o, own)) {
+		*err = cli->err;
+		return -1;
+	}
+	return 0;
+}
+
+static int take_default(void *ctx, const char *key, const char *value, struct trib_err *err)
+{
+	struct config *c = ctx;
+	const struct trib_cmd *cmd = c->cli->cmd;
+	const struct trib_opt *o = global_default(key);
+	if (!o)
+		o = command_opt(c->p, key, &cmd);
+	if (!o)
+		return trib_fail(err, TRIB_E_USAGE, _("%s is no option that has a default: state, lang, quiet, verbose, json, or COMMAND.OPTION"), key);
+	return cmd == c->cli->cmd ? set_default(c->cli, o, value, err) : 0;
+}
+
+static int read_config(struct trib_cli *cli, const struct trib_program *p)
+{
+	struct config c = {cli, p};
+	struct trib_err why;
+	cli->config = trib_cli_opt(cli, "config");
+	if (!cli->config)
+		cli->config = getenv("TRIBUTARY_CONFIG");
+	if (!cli->config || !*cli->config)
+		return 0;
+	if (!p->config || p->config(cli->config, take_default, &c, &why)) {
+		if (!p->config)
+			return trib_fail(&cli->err, TRIB_E_USAGE, _("this program has no configuration file"));
+		cli->err = why;
+		cli->err.code = why.code == TRIB_E_NOMEM ? TRIB_E_NOMEM : TRIB_E_USAGE;
+		return trib_ctx(&cli->err, _("the configuration file (nothing was done)"));
+	}
+	/* The command line was looked at before anything was said. */
+	if (trib_cli_opt(cli, "lang"))
+		trib_i18n_init(trib_cli_opt(cli, "lang"));
+	return 0;
+}
+
+/* The command line, the environment, the configuration file, the usual place. */
+static void choose_state(struct trib_cli *cli, const struct trib_program *p, const char *given)
+{
+	const char *env = getenv("TRIBUTARY_STATE"), *file = trib_cli_opt(cli, "state");
+	cli->state = given ? given : env && *env ? env : file ? file : p->default_state;
+}
+
+static int run_configured(struct trib_cli *cli, const struct trib_program *p)
+{
+	const char *given = trib_cli_opt(cli, "state");
+	if (read_config(cli, p))
+		return usage_error(cli, p);
+	choose_state(cli, p, given);
+	cli->quiet = trib_cli_flag(cli, "quiet");
+	cli->verbose = trib_cli_flag(cli, "verbose");
+	cli->dry_run = trib_cli_flag(cli, "dry-run");
+	return run(cli, p);
+}
+
 int trib_program_main(const struct trib_program *p, int argc, char **argv)
 {
 	if (hold_standard_streams())
@@ -421,14 +527,8 @@ int trib_program_main(const struct trib_program *p, int argc, char **argv)
 	int words = strchr(cli.cmd->name, ' ') ? 2 : 1;
 	cli.argc = argc - words;
 	cli.argv = argv + words;
-	cli.state = trib_cli_opt(&cli, "state");
-	if (!cli.state)
-		cli.state = getenv("TRIBUTARY_STATE");
-	if (!cli.state || !*cli.state)
-		cli.state = p->default_state;
-	cli.config = trib_cli_opt(&cli, "config");
-	cli.quiet = trib_cli_flag(&cli, "quiet");
-	cli.verbose = trib_cli_flag(&cli, "verbose");
-	cli.dry_run = trib_cli_flag(&cli, "dry-run");
-	return run(&cli, p);
+	int status = run_configured(&cli, p);
+	while (cli.nowned)
+		free(cli.owned[--cli.nowned]);
+	return status;
 }

@@ -37,7 +37,7 @@ struct trib_cli {
 	const char *program;
 	const struct trib_cmd *cmd;
 	const char *state;       /* --state, TRIBUTARY_STATE or the default */
-	const char *config;      /* --config or NULL */
+	const char *config;      /* --config, TRIBUTARY_CONFIG or NULL */
 	bool quiet, dry_run;
 	bool wants_json;         /* before the options are understood */
 	int verbose;
@@ -49,6 +49,8 @@ struct trib_cli {
 	bool incomplete_said;
 	struct { const char *name, *value; } set[TRIB_CLI_OPTS_MAX];
 	size_t nset;
+	char *owned[TRIB_CLI_OPTS_MAX]; /* values that the configuration file gave */
+	size_t nowned;
 	void *ctx;               /* the program's own */
 };
 
@@ -72,6 +74,9 @@ struct trib_program {
 	const struct trib_cmd *cmds;
 	size_t ncmds;
 	const char *default_state;
+	/* Reads the file of --config and tells its lines: `state`, `lang`, `quiet`, `verbose`, `json`, or COMMAND.OPTION (a command's blank as `-`). What the
+	 * command line or the environment says wins; a key that is none of ours is an error. NULL: the program has no configuration file. */
+	int (*config)(const char *path, int (*take)(void *ctx, const char *key, const char *value, struct trib_err *err), void *ctx, struct trib_err *err);
 	/* Enforces cmd->needs before run (may be NULL); -1 with cli->err. `finish` runs after it in any case. */
 	int (*prepare)(struct trib_cli *cli);
 	void (*finish)(struct trib_cli *cli);

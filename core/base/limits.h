@@ -99,6 +99,12 @@
 #define TRIB_OLD_KEPT_MAX 16      /* such files of one history that the hub keeps for one epoch: an office needs one */
 #define TRIB_BUNDLE_MAX ((size_t)1024 * TRIB_MIB)
 
+/* The configuration file: a person wrote it. */
+#define TRIB_CONFIG_MAX (64 * TRIB_KIB)
+#define TRIB_CONFIG_LINES_MAX 256 /* more than all options of all commands */
+#define TRIB_CONFIG_KEY_MAX 64
+#define TRIB_CONFIG_VALUE_MAX 4096 /* a path */
+
 /* The brake (D4.9). */
 #define TRIB_BRAKE_ROWS 100
 #define TRIB_BRAKE_PERCENT 20
