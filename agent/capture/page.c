@@ -60,6 +60,10 @@ int trib_page_open(struct trib_span bytes, uint32_t pgno, const struct trib_geom
 static size_t varint(const uint8_t *p, const uint8_t *end, uint64_t *ret)
 {
 	uint64_t v = 0;
+	if (p < end && !(*p & 0x80)) { /* nearly always */
+		*ret = *p;
+		return 1;
+	}
 	for (size_t i = 0; i < 9; i++) {
 		if (p + i >= end)
 			return 0;
@@ -75,9 +79,10 @@ static size_t varint(const uint8_t *p, const uint8_t *end, uint64_t *ret)
 /* How much of a payload is in the page itself. */
 static uint32_t local_size(const struct trib_page *page, uint32_t payload)
 {
-	uint32_t u = page->g->usable, least = (u - 12) * 32 / 255 - 23, most = page->table ? u - 35 : (u - 12) * 64 / 255 - 23;
+	uint32_t u = page->g->usable, most = page->table ? u - 35 : (u - 12) * 64 / 255 - 23;
 	if (payload <= most)
 		return payload;
+	uint32_t least = (u - 12) * 32 / 255 - 23;
 	uint32_t n = least + (payload - least) % (u - 4);
 	return n <= most ? n : least;
 }
