@@ -115,6 +115,9 @@ static void say_restored(struct trib_cli *cli, const struct trib_restored *r, co
 		 r->signer.id, (unsigned long long)r->rows, r->tables, hex);
 	if (r->absent.len)
 		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
+	if (r->stand_ins.len)
+		trib_say(cli, _("indexes      made without %s, which only the application has: run REINDEX in it once, before anybody works with this file\n"), trib_buf_str(&r->stand_ins));
+	trib_json(cli, "reindex", trib_json_text(trib_buf_str(&r->stand_ins)));
 	trib_json(cli, "file", trib_json_text(to));
 	trib_json(cli, "as_of", trib_json_text(echo));
 	trib_json(cli, "seq", json_integer((json_int_t)r->seq));

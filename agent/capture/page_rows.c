@@ -53,7 +53,7 @@ static int make_scratch(const struct trib_layout *l, sqlite3 *to, struct trib_er
 	trib_buf_puts(&sql, l->t->sql ? l->t->sql : "");
 	trib_buf_puts(&sql, "\n;\n");
 	if (trib_buf_check(&sql, "a CREATE TABLE", err) || trib_db_exec(db, "PRAGMA page_size=4096", err) ||
-	    trib_schema_run(db, trib_buf_span(&sql), 't', err))
+	    trib_schema_run(db, trib_buf_span(&sql), 't', NULL, err))
 		return -1;
 	uint8_t *file = sqlite3_serialize(db, "main", &n, 0);
 	if (!file)

@@ -49,7 +49,7 @@ static int read_whole(const struct trib_schematext *s, struct trib_schema *ret, 
 
 	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
 		return trib_db_fail(err, db, "opening an empty database");
-	return trib_db_harden(db, err) < 0 || trib_schema_run(db, s->sql, 't', err) < 0 ? -1 : trib_schema_read(db, ret, err);
+	return trib_db_harden(db, err) < 0 || trib_schema_run(db, s->sql, 't', NULL, err) < 0 ? -1 : trib_schema_read(db, ret, err);
 }
 
 /* Has one of the two histories this column, for the rows with a key or without one? */
@@ -120,12 +120,21 @@ int trib_whole_make(const struct trib_material *m, struct trib_whole *ret, struc
 	return 0;
 }
 
+/* Not there for a reason of its own, which the manifest tells. */
+static bool is_left_out(const struct trib_manifest *m, const char *table)
+{
+	for (size_t i = 0; i < m->nleft_out; i++)
+		if (!m->left_out[i].count && trib_fold_cmp(trib_span_str(m->left_out[i].name), trib_span_str(table)) == 0)
+			return true;
+	return false;
+}
+
 void trib_whole_list(const struct trib_whole *w, const struct trib_material *m, struct trib_buf *b)
 {
 	for (size_t i = 0; i < w->schema.ntables; i++) {
 		const struct trib_table *t = &w->schema.tables[i];
 
-		if (!trib_material_wants(m, t->name))
+		if (!trib_material_wants(m, t->name) || is_left_out(m->manifest, t->name))
 			continue;
 		if (w->table[i])
 			trib_buf_printf(b, "%s private\n", t->name);

@@ -282,14 +282,14 @@ static int fill_all(const struct trib_material *m, sqlite3 *db, struct trib_err 
 {
 	const struct trib_schematext *s = m->schema;
 
-	if (trib_schema_run(db, m->whole->run, 't', err) < 0 || trib_db_exec(db, "BEGIN", err) < 0)
+	if (trib_schema_run(db, m->whole->run, 't', m->stand_ins, err) < 0 || trib_db_exec(db, "BEGIN", err) < 0)
 		return -1;
 	for (size_t i = 0; i < s->ntables; i++)
 		if (trib_material_wants(m, s->tables[i].name) && fill_table(m, db, &s->tables[i], err) < 0)
 			return -1;
 	if ((m->other && fill_private(m, db, err) < 0) || set_sequences(m, db, err) < 0 || trib_db_exec(db, "COMMIT", err) < 0)
 		return -1;
-	if (trib_schema_run(db, s->sql, 'r', err) < 0 || (m->table && drop_rest(m, db, err) < 0))
+	if (trib_schema_run(db, s->sql, 'r', m->stand_ins, err) < 0 || (m->table && drop_rest(m, db, err) < 0))
 		return -1;
 	return pragma(db, "user_version", s->user_version, err) < 0 ? -1 : pragma(db, "application_id", s->application_id, err);
 }

@@ -14,6 +14,7 @@ struct trib_material {
 	const uint8_t *salt;
 	const char *table;                      /* folded; NULL: all */
 	const struct trib_material *other;      /* the private half of the same file (its own mirror, manifest, schema and salt); NULL: none */
+	struct trib_buf *stand_ins;             /* gets the names of collations that only the application has; NULL: not wanted */
 	bool secret;                            /* its values are not for messages */
 	const struct trib_whole *whole;         /* what the statements make (halves.h) */
 };

@@ -176,6 +176,7 @@ static int open_proof(const char *path, sqlite3 **ret, struct trib_err *err)
 {
 	if (sqlite3_open_v2(path, ret, SQLITE_OPEN_READONLY | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
 		return trib_db_fail(err, *ret, "opening the restored file");
+	trib_schema_stand_ins(*ret, NULL); /* the order in which it was made */
 	/* Rows that break a CHECK were so in the application, too. */
 	if (trib_db_exec(*ret, "PRAGMA ignore_check_constraints=ON", err) < 0)
 		return -1;

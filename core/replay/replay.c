@@ -21,6 +21,7 @@ struct replay {
 void trib_restored_release(struct trib_restored *r)
 {
 	trib_buf_release(&r->absent);
+	trib_buf_release(&r->stand_ins);
 	*r = (struct trib_restored){0};
 }
 
@@ -207,8 +208,9 @@ static int finish(const struct trib_history *h, struct replay *r, struct private
 	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
 	TRIB_AUTO(trib_whole) struct trib_whole whole = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf stand_ins = TRIB_BUF(TRIB_SCHEMA_MAX);
 	struct trib_material m = {.mirror = r->mirror, .node = h->trust.node, .app = h->trust.app, .manifest = &manifest, .schema = &schema,
-				  .salt = r->salt, .table = table, .other = p->r.mirror ? &p->m : NULL, .whole = &whole};
+				  .salt = r->salt, .table = table, .other = p->r.mirror ? &p->m : NULL, .whole = &whole, .stand_ins = &stand_ins};
 
 	if (trib_manifest_parse(trib_buf_span(&r->manifest), &manifest, err) < 0 ||
 	    trib_schematext_parse(trib_buf_span(&r->schema), &schema, err) < 0)
@@ -221,10 +223,13 @@ static int finish(const struct trib_history *h, struct replay *r, struct private
 		return -1;
 	struct trib_restored out = {0};
 	report(&m, r, &lanes, &out);
-	if (trib_buf_check(&out.absent, "list of what is absent", err) < 0 || trib_fs_rename(tmp, to, err) < 0) {
+	if (trib_buf_check(&out.absent, "list of what is absent", err) < 0 || trib_buf_check(&stand_ins, "list of what only the application has", err) < 0 ||
+	    trib_fs_rename(tmp, to, err) < 0) {
 		trib_restored_release(&out);
 		return -1;
 	}
+	out.stand_ins = stand_ins;
+	stand_ins = (struct trib_buf){0};
 	*ret = out;
 	return 0;
 }

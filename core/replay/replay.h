@@ -42,6 +42,7 @@ struct trib_restored { /* zeroed by the caller */
 	uint8_t digest[TRIB_SHA256_LEN]; /* overall digest measured on the file (whole restore), or the table's */
 	struct trib_cert_id signer;
 	struct trib_buf absent; /* names left out, one a line with the reason */
+	struct trib_buf stand_ins; /* collations of the application's own, without which the indexes were made: it must REINDEX */
 };
 void trib_restored_release(struct trib_restored *r);
 static inline void trib_restored_cleanup(struct trib_restored *r) { trib_restored_release(r); }

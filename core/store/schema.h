@@ -47,8 +47,12 @@ const struct trib_table *trib_schema_find(const struct trib_schema *s, const cha
 /* SHA-256-able identity of one table: its folded name, columns, key and CREATE text. Equal bytes = nothing changed. */
 void trib_schema_table_id(const struct trib_schema *s, const struct trib_table *t, struct trib_buf *ret);
 /* Runs the SQL part of a schema text on an empty database under an authorizer that allows only CREATE TABLE, INDEX, VIEW, TRIGGER;
- * which = 't' tables only, 'r' the rest (indexes, views, triggers). Sets nothing else. A statement that fails is TRIB_E_SCHEMA. */
-int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_err *err) TRIB_MUST_CHECK;
+ * which = 't' tables only, 'r' the rest (indexes, views, triggers). Sets nothing else. A statement that fails is TRIB_E_SCHEMA. Collations that
+ * only the application has get a stand-in on this connection (bytes in order), and their names go to `stand_ins` (NULL: not wanted): indexes that are
+ * made with one are right again after the application's own REINDEX. */
+int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_buf *stand_ins, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same stand-ins on a connection that reads such a file. `names` must live as long. */
+void trib_schema_stand_ins(sqlite3 *db, struct trib_buf *names);
 /* Appends the same statements, except that in CREATE TABLE the columns for which `missing` says yes have no NOT NULL: their values are absent, and
  * everything else of the table stays. Constraints of the table are asked for, too, by their first word; that does no harm. */
 typedef bool (*trib_schema_missing)(void *ctx, struct trib_span table, struct trib_span column);

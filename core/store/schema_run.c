@@ -144,6 +144,33 @@ static int fail_db(struct trib_err *err, const struct statement *st, sqlite3 *db
 	return fail_at(err, st, why);
 }
 
+/* ---- what only the application has ---- */
+
+static void note(struct trib_buf *names, const char *name)
+{
+	if (names && names->len)
+		trib_buf_puts(names, ", ");
+	for (; names && *name; name++) /* people read it */
+		trib_buf_putc(names, (uint8_t)*name < ' ' || *name == 0x7f ? '?' : (uint8_t)*name);
+}
+
+static int compare_bytes(void *unused, int n, const void *a, int m, const void *b)
+{
+	(void)unused;
+	int c = memcmp(a, b, (size_t)(n < m ? n : m));
+	return c ? c : n - m;
+}
+
+/* A collation of the application's own: its columns take any order, its indexes are another one's until the application makes them anew. */
+static void need_collation(void *names, sqlite3 *db, int encoding, const char *name)
+{
+	(void)encoding;
+	if (sqlite3_create_collation_v2(db, name, SQLITE_UTF8, NULL, compare_bytes, NULL) == SQLITE_OK)
+		note(names, name);
+}
+
+void trib_schema_stand_ins(sqlite3 *db, struct trib_buf *names) { (void)sqlite3_collation_needed(db, names, need_collation); }
+
 static int run_one(sqlite3 *db, const struct statement *s, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
@@ -173,7 +200,7 @@ static int run_all(sqlite3 *db, struct trib_span sql, char which, struct trib_er
 	return 0;
 }
 
-int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_err *err)
+int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_buf *stand_ins, struct trib_err *err)
 {
 	if (which != 't' && which != 'r')
 		return trib_fail(err, TRIB_E_USAGE, "which part of a schema to run must be 't' or 'r'");
@@ -182,7 +209,9 @@ int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_e
 	if (trib_db_exec(db, "SAVEPOINT trib_schema_run", err))
 		return -1;
 	(void)sqlite3_set_authorizer(db, allow, NULL);
+	trib_schema_stand_ins(db, stand_ins);
 	int rc = run_all(db, sql, which, err);
+	(void)sqlite3_collation_needed(db, NULL, NULL);
 	(void)sqlite3_set_authorizer(db, NULL, NULL);
 	if (rc) {
 		(void)sqlite3_exec(db, "ROLLBACK TO trib_schema_run", NULL, NULL, NULL);
