@@ -37,16 +37,49 @@ static int put_subtree(void *ctx, unsigned level, uint64_t index, const uint8_t 
 	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
-/* Times and counts that only the manifest has. */
-static int read_manifest(struct trib_hubdb *h, const struct trib_leaf *leaf, struct trib_manifest *ret, struct trib_err *err)
+/* Histories that were read last stay open: opening one reads the index of all its packs. */
+#define OPEN_MAX 64
+struct caches {
+	struct trib_hubdb *h;
+	struct { char *path; struct trib_repo *repo; } open[OPEN_MAX];
+	size_t next; /* is closed next */
+};
+static void caches_cleanup(struct caches *k)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(h->hub, leaf->node, leaf->app);
+	for (size_t i = 0; i < OPEN_MAX; i++) {
+		trib_repo_free(k->open[i].repo);
+		free(k->open[i].path);
+	}
+}
+
+static struct trib_repo *open_history(struct caches *k, const struct trib_leaf *leaf, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->h->hub, leaf->node, leaf->app);
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	for (size_t i = 0; path && i < OPEN_MAX; i++)
+		if (k->open[i].path && strcmp(k->open[i].path, path) == 0)
+			return k->open[i].repo;
+	if (!path)
+		(void)trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!path || trib_repo_open(path, false, &repo, err))
+		return NULL;
+	size_t at = k->next++ % OPEN_MAX;
+	trib_repo_free(k->open[at].repo);
+	free(k->open[at].path);
+	k->open[at].path = path;
+	k->open[at].repo = repo;
+	path = NULL;
+	repo = NULL;
+	return k->open[at].repo;
+}
+
+/* Times and counts that only the manifest has. */
+static int read_manifest(struct caches *k, const struct trib_leaf *leaf, struct trib_manifest *ret, struct trib_err *err)
+{
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	uint8_t sha[TRIB_SHA256_LEN];
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_repo_open(path, false, &repo, err) || trib_commit_read(repo, leaf->oid, &c, err))
+	struct trib_repo *repo = open_history(k, leaf, err);
+	if (!repo || trib_commit_read(repo, leaf->oid, &c, err))
 		return trib_ctx(err, "%s/%s #%llu; try: tributary-hub ingest", leaf->node, leaf->app, (unsigned long long)leaf->seq);
 	trib_sha256(sha, trib_buf_span(&c.manifest));
 	if (memcmp(sha, leaf->manifest, sizeof(sha)) != 0)
@@ -75,24 +108,24 @@ static int old_facts(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf 
 	return 0;
 }
 
-static int facts_of(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf *leaf, struct facts *ret, struct trib_err *err)
+static int facts_of(struct caches *k, uint64_t idx, const struct trib_leaf *leaf, struct facts *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	struct trib_err why;
 	uint64_t n[3];
-	if (read_manifest(h, leaf, &m, &why))
-		return old_facts(h, idx, leaf, &why, ret, err);
+	if (read_manifest(k, leaf, &m, &why))
+		return old_facts(k->h, idx, leaf, &why, ret, err);
 	trib_manifest_counts(&m, &n[0], &n[1], &n[2]);
 	*ret = (struct facts){m.captured_at, {(int64_t)n[0], (int64_t)n[1], (int64_t)n[2]}, (int64_t)m.nbraked};
 	return 0;
 }
 
-static int held_row(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf *leaf, struct trib_err *err)
+static int held_row(struct caches *k, uint64_t idx, const struct trib_leaf *leaf, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	struct facts f;
-	if (facts_of(h, idx, leaf, &f, err) ||
-	    trib_db_prepare(h->db,
+	if (facts_of(k, idx, leaf, &f, err) ||
+	    trib_db_prepare(k->h->db,
 			    "INSERT INTO held(idx, node, app, seq, part, parts, incarnation, oid, manifest, signer, captured_at, held_at, inserted, updated, deleted, braked) "
 			    "VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 			    &st, err))
@@ -106,7 +139,7 @@ static int held_row(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf *
 	sqlite3_bind_blob(st, 8, leaf->oid, TRIB_OID_LEN, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 9, leaf->manifest, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 10, leaf->signer, TRIB_SHA256_LEN, SQLITE_STATIC);
-	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
+	return trib_db_step(k->h->db, st, err) < 0 ? -1 : 0;
 }
 
 /* The first verdict of a group counts, for all its parts (as the keeper writes it). */
@@ -133,8 +166,9 @@ static int night_row(struct trib_hubdb *h, uint64_t idx, const struct trib_leaf 
 	return trib_night_row(h, &n, leaf->sha256, err);
 }
 
-static int one_leaf(struct trib_hubdb *h, uint64_t idx, struct trib_span bytes, uint8_t pub[32], struct trib_err *err)
+static int one_leaf(struct caches *k, uint64_t idx, struct trib_span bytes, uint8_t pub[32], struct trib_err *err)
 {
+	struct trib_hubdb *h = k->h;
 	struct trib_leaf leaf;
 	uint8_t hash[TRIB_SHA256_LEN];
 	trib_merkle_leaf(hash, bytes);
@@ -145,7 +179,7 @@ static int one_leaf(struct trib_hubdb *h, uint64_t idx, struct trib_span bytes, 
 	if (idx == 0 && leaf.kind == TRIB_LEAF_LOG_OPEN)
 		memcpy(pub, leaf.sha256, 32);
 	if (leaf.kind == TRIB_LEAF_HELD)
-		return held_row(h, idx, &leaf, err);
+		return held_row(k, idx, &leaf, err);
 	if (leaf.kind == TRIB_LEAF_NIGHT)
 		return night_row(h, idx, &leaf, err);
 	return leaf.kind == TRIB_LEAF_MERGED || leaf.kind == TRIB_LEAF_OUT_OF_STEP ? verdict(h, &leaf, err) : 0;
@@ -175,6 +209,7 @@ static int check_note(struct trib_hubdb *h, uint64_t size, const uint8_t pub[32]
 static int caches(struct trib_hubdb *h, struct trib_rebuilt *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	__attribute__((cleanup(caches_cleanup))) struct caches k = {.h = h};
 	uint8_t pub[32] = {0};
 	uint64_t next = 0;
 	int64_t n[2];
@@ -187,7 +222,7 @@ static int caches(struct trib_hubdb *h, struct trib_rebuilt *ret, struct trib_er
 	while ((row = trib_db_step(h->db, st, err)) > 0) {
 		if ((uint64_t)sqlite3_column_int64(st, 0) != next)
 			return trib_fail(err, TRIB_E_VERIFY, "the log lacks leaf %llu; nothing was changed; bring hub.db back from a backup", (unsigned long long)next);
-		if (one_leaf(h, next, trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1)), pub, err))
+		if (one_leaf(&k, next, trib_span(sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1)), pub, err))
 			return -1;
 		next++;
 	}
