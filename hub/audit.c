@@ -22,7 +22,13 @@ static const char own_schema[] =
 	"CREATE TABLE c(sha256 BLOB PRIMARY KEY, node TEXT, app TEXT, usage TEXT, incarnation INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
 	/* histories: bad = first sequence number that is not proven */
 	"CREATE TABLE n(node TEXT, app TEXT, commits INTEGER DEFAULT 0, proven INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, walked INTEGER DEFAULT 0, bad INTEGER,"
-	" PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	" tip BLOB, most INTEGER DEFAULT 0, machine INTEGER DEFAULT 0, again INTEGER DEFAULT 0, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	/* What the next audit goes on from (audit_kept.c): the place, down chains, files, and the schema of each city file; tables k_t_* hold its other rows. */
+	"CREATE TABLE kept(rules INTEGER, program TEXT, city TEXT, size INTEGER, root BLOB, log_pub BLOB, first_origin TEXT, origin TEXT, opened INTEGER, crl INTEGER,"
+	" night_to INTEGER, night_first INTEGER, city_seq INTEGER, city_merged INTEGER, city_log INTEGER, city_oid BLOB, city_manifest BLOB, policy INTEGER, policy_sha256 BLOB);"
+	"CREATE TABLE d(node TEXT, app TEXT, seq INTEGER, size INTEGER, oid BLOB, manifest BLOB, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	"CREATE TABLE f(path TEXT PRIMARY KEY, sha256 BLOB) WITHOUT ROWID;"
+	"CREATE TABLE ks(app TEXT, n INTEGER, name TEXT, sql TEXT, PRIMARY KEY(app, n)) WITHOUT ROWID;"
 	/* city commits whose signature and place are right */
 	"CREATE TABLE cc(seq INTEGER PRIMARY KEY, oid BLOB, log_size INTEGER, merged INTEGER, digest BLOB);"
 	"CREATE TABLE ep(idx INTEGER PRIMARY KEY, origin TEXT);" /* epochs of the log */
@@ -114,6 +120,10 @@ int trib_audit_find(struct trib_audit *a, const struct trib_where *w, struct tri
 	if (w->oid)
 		trib_hex(hex, w->oid, TRIB_OID_LEN);
 	a->totals.findings++;
+	if (a->from) { /* a full audit will name it */
+		a->fell = true;
+		return trib_fail(err, TRIB_E_VERIFY, "%s%s%s%s%s", w->node ? w->node : "", w->node ? "/" : "", w->app ? w->app : "", w->app ? ": " : "", what);
+	}
 	return trib_audit_exec(a->own, err, "INSERT INTO finding(node, app, seq, oid, tbl, key, what) VALUES(?,?,?,?,?,?,?)", "ssissss", w->node ? w->node : "-",
 			       w->app ? w->app : "-", (int64_t)w->seq, hex, w->table && *w->table ? w->table : "-", w->key && *w->key ? w->key : "-", what);
 }
@@ -257,17 +267,30 @@ static int sweep(const struct trib_hub *hub, struct trib_err *err)
 	return rc;
 }
 
-static int open_own(struct trib_audit *a, struct trib_err *err)
+struct start { const struct trib_audited *last; const char *beside; bool forged; }; /* last NULL: a full audit */
+
+static int open_scratch(struct trib_audit *a, const char *path, struct start *s, struct trib_err *err)
+{
+	static const char pragmas[] = "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA temp_store=FILE";
+	if (s->last) {
+		int rc = trib_audit_kept_open(a, path, s->last, s->beside, err);
+		s->forged = rc && err->code == TRIB_E_VERIFY;
+		return rc || trib_db_exec(a->own, pragmas, err) ? -1 : 0;
+	}
+	return trib_db_open_own(path, false, &a->own, err) || trib_db_exec(a->own, pragmas, err) || trib_db_exec(a->own, own_schema, err) ? -1 : 0;
+}
+
+static int open_own(struct trib_audit *a, struct start *s, struct trib_err *err)
 {
 	a->dir = trib_pathf("%s/run/audit-%ld", a->hub->dir, (long)getpid());
 	TRIB_AUTO(trib_mem) char *path = a->dir ? trib_path(a->dir, "scratch.db") : NULL;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (sweep(a->hub, err) || trib_fs_remove_tree(a->dir, err) || trib_fs_mkdirs(a->dir, 0700, err) || trib_db_open_own(path, false, &a->own, err) ||
-	    trib_db_exec(a->own, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF; PRAGMA temp_store=FILE", err) || trib_db_exec(a->own, own_schema, err) ||
-	    trib_db_exec(a->own, "BEGIN", err))
+	if (sweep(a->hub, err) || trib_fs_remove_tree(a->dir, err) || trib_fs_mkdirs(a->dir, 0700, err))
 		return trib_ctx(err, "making the audit's scratch folder");
-	return 0;
+	if (open_scratch(a, path, s, err))
+		return -1;
+	return trib_db_exec(a->own, "BEGIN", err);
 }
 
 void trib_audit_free(struct trib_audit *a)
@@ -299,9 +322,14 @@ void trib_audit_free(struct trib_audit *a)
 static int totals(struct trib_audit *a, struct trib_err *err)
 {
 	int64_t commits, nodes, rows;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_int(a->own, "SELECT sum(proven) FROM n", 0, &commits, err) || trib_db_int(a->own, "SELECT count(*) FROM n", 0, &nodes, err) ||
 	    trib_db_int(a->own, "SELECT sum(rows) FROM n", 0, &rows, err))
 		return -1;
+	if (trib_audit_sql(a->own, &st, err, "SELECT count(*) FROM h WHERE idx < ?", "i", (int64_t)a->from) || trib_db_step(a->own, st, err) < 0)
+		return -1;
+	a->totals.kept = (uint64_t)sqlite3_column_int64(st, 0);
+	a->totals.full = a->from == 0;
 	a->totals.leaves = a->size;
 	a->totals.commits = (uint64_t)commits;
 	a->totals.communities = (uint64_t)nodes;
@@ -317,7 +345,7 @@ static int start_threads(struct trib_audit *a, unsigned jobs, struct trib_err *e
 	return jobs > 1 ? trib_ahead_new(jobs, &trust, &a->ahead, err) : 0;
 }
 
-static int run(const struct trib_hub *hub, const char *city_dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
+static int run(const struct trib_hub *hub, const char *city_dir, const struct trib_audit_how *how, struct start *from, struct trib_audit **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = calloc(1, sizeof(*a));
 	if (!a)
@@ -328,11 +356,15 @@ static int run(const struct trib_hub *hub, const char *city_dir, const struct tr
 	a->note = TRIB_BUF(TRIB_NOTE_MAX);
 	if (start_threads(a, how->jobs, err))
 		return trib_ctx(err, "auditing");
-	if (open_own(a, err) || snapshot(a, err) || trib_audit_own(a, err) || trib_audit_log(a, err) || trib_audit_nights(a, err) || trib_audit_crls(a, err) ||
-	    trib_audit_held(a, err) || trib_audit_lists(a, err) || trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) ||
+	if (open_own(a, from, err) || snapshot(a, err) || trib_audit_own(a, err) || (a->from && trib_audit_files_same(a, err)) || trib_audit_log(a, err) ||
+	    trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_held(a, err) || trib_audit_lists(a, err) || trib_audit_histories(a, err) ||
+	    trib_audit_chain(a, err) || trib_audit_city(a, err) ||
 	    trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
 	    (!city_dir && (trib_audit_down(a, err) || trib_audit_published(a, err) || trib_audit_witnesses(a, err))) || totals(a, err))
-		return trib_ctx(err, "auditing");
+		return from->last ? -1 : trib_ctx(err, "auditing");
+	if (a->fell)
+		return trib_fail(err, TRIB_E_VERIFY, "something differs");
+	a->from = 0; /* what is asked on top is answered as of a full one */
 	*ret = a;
 	a = NULL;
 	return 0;
@@ -340,7 +372,40 @@ static int run(const struct trib_hub *hub, const char *city_dir, const struct tr
 
 int trib_audit_run(const struct trib_hub *hub, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, NULL, how, ret, err);
+	return run(hub, NULL, how, &(struct start){0}, ret, err);
+}
+
+/* A record that somebody keeps elsewhere is held against the log in a full audit, too. */
+int trib_audit_record(struct trib_audit *a, const struct trib_audited *last, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	uint8_t root[TRIB_SHA256_LEN];
+	if (last->size > a->size)
+		return trib_audit_find(a, &w, err, "the audit of which a record was kept has proven %llu leaves, the log has %llu: leaves were taken away",
+				       (unsigned long long)last->size, (unsigned long long)a->size);
+	if (trib_audit_root(a, last->size, root, err))
+		return -1;
+	return memcmp(root, last->root, sizeof(root)) == 0 ? 0 : trib_audit_find(a, &w, err, "the first %llu leaves are not those of the kept record", (unsigned long long)last->size);
+}
+
+int trib_audit_run_since(const struct trib_hub *hub, const struct trib_audit_how *how, const struct trib_audited *last, const char *beside, struct trib_audit **ret,
+			struct trib_err *err)
+{
+	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
+	struct trib_where w = {0};
+	struct start from = {.last = last, .beside = beside};
+	struct trib_err why;
+	if (run(hub, NULL, how, &from, ret, &why) == 0) {
+		(*ret)->totals.since = *last;
+		return 0;
+	}
+	/* Whatever it was: judged anew, all of it is named as it is. A kept file that is not the one that was written is a finding of its own. */
+	if (run(hub, NULL, how, &(struct start){0}, &a, err) || (from.forged && trib_audit_find(a, &w, err, "%s", why.msg)) || (beside && trib_audit_record(a, last, err)))
+		return -1;
+	(void)snprintf(a->totals.fell_back, sizeof(a->totals.fell_back), "%s", why.msg);
+	*ret = a;
+	a = NULL;
+	return 0;
 }
 
 int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_err *err)
@@ -362,40 +427,5 @@ int trib_audit_since(struct trib_audit *a, struct trib_span note, struct trib_er
 
 int trib_audit_derive(const struct trib_hub *hub, const char *dir, const struct trib_audit_how *how, struct trib_audit **ret, struct trib_err *err)
 {
-	return run(hub, dir, how, ret, err);
-}
-
-/* ---- DIR/audited ---- */
-
-int trib_audited_load(const struct trib_hub *hub, struct trib_audited *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "audited");
-	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
-	struct trib_audited a;
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_read(path, &b, err))
-		return -1;
-	struct trib_kv kv = trib_kv(trib_buf_span(&b));
-	if (trib_kv_take_is(&kv, "format", "tributary-audited-1", err) || trib_kv_take_time(&kv, "time", &a.time, err) ||
-	    trib_kv_take_u64(&kv, "size", &a.size, err) || trib_kv_take_hex(&kv, "root", a.root, sizeof(a.root), err) || trib_kv_end(&kv, err))
-		return trib_ctx(err, "%s", path);
-	*ret = a;
-	return 0;
-}
-
-int trib_audited_save(const struct trib_hub *hub, const struct trib_audited *a, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "audited");
-	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(4096);
-	char when[TRIB_TIME_LEN + 1];
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	trib_time_text(when, a->time);
-	trib_buf_printf(&b, "format tributary-audited-1\ntime %s\nsize %llu\nroot ", when, (unsigned long long)a->size);
-	trib_buf_hex(&b, a->root, sizeof(a->root));
-	trib_buf_putc(&b, '\n');
-	if (trib_buf_check(&b, "audited", err))
-		return -1;
-	return trib_fs_write(path, trib_buf_span(&b), 0600, err);
+	return run(hub, dir, how, &(struct start){0}, ret, err);
 }

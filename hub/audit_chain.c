@@ -108,6 +108,16 @@ static int check_log(struct trib_audit *a, const uint8_t oid[TRIB_OID_LEN], cons
 			       trib_span(oid, TRIB_OID_LEN), (int64_t)m->log_size, (int64_t)m->merged, trib_span(m->digest, TRIB_SHA256_LEN));
 }
 
+/* Where the next audit goes on. */
+static void stand(struct trib_audit *a, const struct link *l)
+{
+	a->at.city_seq = l->seq;
+	a->at.city_merged = l->merged;
+	a->at.city_log = l->log_size;
+	memcpy(a->at.city_oid, l->oid, sizeof(l->oid));
+	memcpy(a->at.city_manifest, l->manifest, sizeof(l->manifest));
+}
+
 /* 0 all good, 1 stopped at a bad commit (named), -1. */
 static int walk(struct trib_audit *a, struct link *l, const uint8_t (*oids)[TRIB_OID_LEN], size_t n, struct trib_err *err)
 {
@@ -130,8 +140,12 @@ static int walk(struct trib_audit *a, struct link *l, const uint8_t (*oids)[TRIB
 		l->log_size = m.log_size;
 		memcpy(l->oid, oids[i], TRIB_OID_LEN);
 		memcpy(l->manifest, sha, sizeof(sha));
+		if (l->seq == a->from_city && a->from && memcmp(l->oid, a->from_city_oid, TRIB_OID_LEN) != 0)
+			return trib_audit_find(a, &w, err, "city commit #%llu is not the one that the last audit has proven", (unsigned long long)l->seq);
 		if (check_log(a, oids[i], &m, err))
 			return -1;
+		if (m.log_size <= a->size)
+			stand(a, l);
 		trib_progress_step(&p, i + 1, n);
 	}
 	trib_progress_done(&p);
@@ -179,7 +193,7 @@ int trib_audit_chain(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(a->hub, "city.git");
 	struct trib_where w = {0};
-	struct link l = {0};
+	struct link l = {.seq = a->at.city_seq, .merged = a->at.city_merged, .log_size = a->at.city_log};
 	struct trib_err why;
 	int64_t verdict;
 	if (!path)
@@ -190,6 +204,8 @@ int trib_audit_chain(struct trib_audit *a, struct trib_err *err)
 		return verdict < 0 ? 0 : trib_audit_find(a, &w, err, "city.git is missing, though the log has verdicts");
 	if (trib_repo_open(path, false, &l.repo, &why))
 		return trib_audit_find(a, &w, err, "the city history: %s", why.msg);
+	memcpy(l.oid, a->at.city_oid, sizeof(l.oid));
+	memcpy(l.manifest, a->at.city_manifest, sizeof(l.manifest));
 	int rc = walk_to_tip(a, &l, verdict, err);
 	trib_repo_free(l.repo);
 	return rc;

@@ -21,7 +21,7 @@ static struct trib_city *find_made(struct trib_audit *a, const char *app)
 static int list_stops(struct trib_audit *a, struct trib_err *err)
 {
 	if (trib_audit_exec(a->own, err, "CREATE TEMP TABLE stop(at INTEGER PRIMARY KEY)", "") ||
-	    trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO stop SELECT merged FROM cc", ""))
+	    trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO stop SELECT merged FROM cc WHERE seq > ?", "i", (int64_t)a->from_city))
 		return -1;
 	for (size_t i = 0; i < a->nfiles; i++)
 		if (a->files[i].db && trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO stop VALUES(?)", "i", (int64_t)a->files[i].upto))
@@ -75,7 +75,7 @@ static int digest_is(struct trib_audit *a, uint64_t at, const uint8_t digest[TRI
 static int check_commits(struct trib_audit *a, uint64_t at, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT seq, oid, digest FROM cc WHERE merged = ? ORDER BY seq", "i", (int64_t)at))
+	if (trib_audit_sql(a->own, &st, err, "SELECT seq, oid, digest FROM cc WHERE merged = ? AND seq > ? ORDER BY seq", "ii", (int64_t)at, (int64_t)a->from_city))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
@@ -108,6 +108,33 @@ static int check_files(struct trib_audit *a, uint64_t at, struct trib_err *err)
 	return 0;
 }
 
+/* The scratch city begins at `from`: a stop before it is as good as there, as long as no group came between. */
+static int check_between(struct trib_audit *a, uint64_t at, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_where w = {0};
+	if (trib_audit_sql(a->own, &st, err, "SELECT 1 FROM h WHERE part = parts AND idx >= ? AND idx < ? LIMIT 1", "ii", (int64_t)at, (int64_t)a->from))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	return row <= 0 ? row : trib_audit_find(a, &w, err, "the city stands at leaf %llu, before the end of the last audit", (unsigned long long)at);
+}
+
+static int stop_at(struct trib_audit *a, uint64_t at, struct trib_err *err)
+{
+	if (at < a->from ? check_between(a, at, err) : trib_merge_run(&a->made, &a->db, at, err))
+		return -1;
+	return (a->made.damaged && name_damaged(a, err)) || check_commits(a, at, err) || check_files(a, at, err) ? -1 : 0;
+}
+
+/* What an earlier audit has derived, and of its rows those that are asked for now. */
+static int go_on(struct trib_audit *a, struct trib_err *err)
+{
+	for (size_t i = 0; a->from && i < a->made.ncities; i++)
+		if (trib_audit_kept_city(a, &a->made.cities[i], err))
+			return -1;
+	return a->from ? trib_audit_undo(a, err) : 0;
+}
+
 static int derive(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *dir = a->city_dir ? strdup(a->city_dir) : trib_path(a->dir, "city");
@@ -121,6 +148,8 @@ static int derive(struct trib_audit *a, struct trib_err *err)
 	for (size_t i = 0; i < a->made.ncities; i++)
 		if (trib_db_exec(a->made.cities[i].db, "PRAGMA synchronous=OFF", err))
 			return -1;
+	if (go_on(a, err))
+		return -1;
 	a->made.progress = &p;
 	a->made.ahead = a->ahead;
 	a->made.judged = trib_audit_judged;
@@ -128,11 +157,9 @@ static int derive(struct trib_audit *a, struct trib_err *err)
 	if (trib_audit_sql(a->own, &st, err, "SELECT at FROM stop WHERE at <= ? ORDER BY at", "i", (int64_t)a->size))
 		return -1;
 	int row;
-	while ((row = trib_db_step(a->own, st, err)) > 0) {
-		uint64_t at = (uint64_t)sqlite3_column_int64(st, 0);
-		if (trib_merge_run(&a->made, &a->db, at, err) || (a->made.damaged && name_damaged(a, err)) || check_commits(a, at, err) || check_files(a, at, err))
+	while ((row = trib_db_step(a->own, st, err)) > 0)
+		if (stop_at(a, (uint64_t)sqlite3_column_int64(st, 0), err))
 			return -1;
-	}
 	trib_progress_done(&p);
 	a->made.progress = NULL;
 	return row;
@@ -217,7 +244,8 @@ static int index_results(struct trib_audit *a, struct trib_err *err)
 static int check_unfounded(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(a->own, "SELECT v.node, v.app, v.seq, v.idx FROM v JOIN n USING(node, app) WHERE n.bad IS NULL ORDER BY v.idx", &st, err))
+	if (trib_audit_sql(a->own, &st, err, "SELECT v.node, v.app, v.seq, v.idx FROM v JOIN n USING(node, app) WHERE n.bad IS NULL AND v.idx >= ? ORDER BY v.idx", "i",
+			   (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {

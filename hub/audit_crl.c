@@ -34,7 +34,7 @@ static int load(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], struct
 static int check_signers(struct trib_audit *a, int64_t number, const struct trib_crl *list, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, oid, signer, max(at) FROM h WHERE crl = ? GROUP BY signer", "i", number))
+	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, oid, signer, max(at) FROM h WHERE crl = ? AND idx >= ? GROUP BY signer", "ii", number, (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
@@ -91,7 +91,8 @@ static int check_content(struct trib_audit *a, int64_t number, int64_t idx, cons
 int trib_audit_crls(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(a->own, "SELECT number, idx, sha256 FROM rl ORDER BY number", &st, err))
+	if (trib_audit_sql(a->own, &st, err, "SELECT number, idx, sha256 FROM rl WHERE number > ?1 OR number IN (SELECT crl FROM h WHERE idx >= ?2) ORDER BY number", "ii",
+			   (int64_t)a->from_crl, (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {

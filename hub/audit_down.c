@@ -10,6 +10,8 @@ struct down {
 	const char *node, *app;
 	struct trib_repo *repo;
 	uint64_t seq, size;
+	uint64_t kept_seq; /* where an earlier audit left it; 0: it has seen none */
+	uint8_t kept_oid[TRIB_OID_LEN];
 	uint8_t oid[TRIB_OID_LEN], manifest[TRIB_SHA256_LEN];
 };
 
@@ -91,9 +93,33 @@ static int judge(struct down *w, const uint8_t oid[TRIB_OID_LEN], struct trib_er
 		return trib_fail(err, TRIB_E_CHAIN, "it is for %s/%s of %s", m.node, m.app, m.city);
 	if (trib_audit_hub_signed(w->a, &c, trib_buf_span(&pem), m.time, err) || check_blobs(w, &c, &m, err) || check_receipts(w, &c, err))
 		return -1;
+	if (m.seq == w->kept_seq && memcmp(oid, w->kept_oid, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_CHAIN, "it is not the one that the last audit has proven");
 	w->seq = m.seq;
 	memcpy(w->oid, oid, TRIB_OID_LEN);
 	memcpy(w->manifest, sha, sizeof(sha));
+	return 0;
+}
+
+/* Where an earlier audit left the chain; the beginning, when its files are others now. */
+static int kept(struct down *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (!w->a->from)
+		return 0;
+	if (trib_audit_sql(w->a->own, &st, err, "SELECT d.seq, d.size, d.oid, d.manifest, n.again FROM d JOIN n USING(node, app) WHERE node = ? AND app = ?", "ss", w->node, w->app))
+		return -1;
+	int row = trib_db_step(w->a->own, st, err);
+	if (row <= 0)
+		return row;
+	w->kept_seq = (uint64_t)sqlite3_column_int64(st, 0);
+	trib_audit_bytes(st, 2, w->kept_oid, sizeof(w->kept_oid));
+	if (sqlite3_column_int(st, 4))
+		return 0;
+	w->seq = w->kept_seq;
+	w->size = (uint64_t)sqlite3_column_int64(st, 1);
+	trib_audit_bytes(st, 2, w->oid, sizeof(w->oid));
+	trib_audit_bytes(st, 3, w->manifest, sizeof(w->manifest));
 	return 0;
 }
 
@@ -108,9 +134,11 @@ static int walk(struct down *w, sqlite3_stmt *st, struct trib_err *err)
 	size_t n = 0;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (kept(w, err))
+		return -1;
 	if (!trib_audit_bytes(st, 2, tip, sizeof(tip)))
-		return 0; /* nothing was sent yet */
-	if (trib_repo_open(path, false, &w->repo, &why) || trib_repo_chain(w->repo, tip, NULL, COMMITS_MAX, &oids, &n, &why))
+		return w->kept_seq ? trib_audit_find(w->a, &at, err, "hub.db: the down chain that the last audit has proven is gone") : 0; /* nothing was sent yet */
+	if (trib_repo_open(path, false, &w->repo, &why) || trib_repo_chain(w->repo, tip, w->seq ? w->oid : NULL, COMMITS_MAX, &oids, &n, &why))
 		return trib_audit_find(w->a, &at, err, "the down chain: %s", why.msg);
 	for (size_t i = 0; i < n; i++) {
 		if (judge(w, oids[i], &why) == 0)

@@ -80,25 +80,52 @@ static int check_seen(struct trib_audit *a, const struct seen *s, uint64_t *most
 	return old ? 0 : trib_audit_find(a, &s->at, err, "it names a checkpoint of %llu leaves, %s", (unsigned long long)s->size, what);
 }
 
+/* What the histories had seen by the last commit before. */
+static int load_most(struct trib_audit *a, const char *node, const char *app, uint64_t *most, int64_t *machine, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	*most = 0;
+	*machine = 0;
+	if (!a->from)
+		return 0;
+	if (trib_audit_sql(a->own, &st, err, "SELECT most, machine FROM n WHERE node = ? AND app = ?", "ss", node, app))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	if (row > 0) {
+		*most = (uint64_t)sqlite3_column_int64(st, 0);
+		*machine = sqlite3_column_int64(st, 1);
+	}
+	return row < 0 ? -1 : 0;
+}
+
+static int save_most(struct trib_audit *a, const char *node, const char *app, uint64_t most, int64_t machine, struct trib_err *err)
+{
+	return trib_audit_exec(a->own, err, "UPDATE n SET most = ?, machine = ? WHERE node = ? AND app = ?", "iiss", (int64_t)most, machine, node, app);
+}
+
 int trib_audit_seen(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	char node[TRIB_NODE_MAX + 1] = "", app[TRIB_APP_MAX + 1] = "";
 	uint64_t most = 0;
 	int64_t machine = 0;
-	if (trib_db_prepare(a->own, "SELECT node, app, seq, idx, oid, incarnation, seen, seen_root FROM h WHERE judged AND idx < ? ORDER BY node, app, seq, idx", &st, err))
+	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, idx, oid, incarnation, seen, seen_root FROM h WHERE judged AND idx >= ? AND idx < ? ORDER BY node, app, seq, idx", "ii",
+			   (int64_t)a->from, (int64_t)a->size))
 		return -1;
-	sqlite3_bind_int64(st, 1, (int64_t)a->size);
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
 		const char *n = (const char *)sqlite3_column_text(st, 0), *p = (const char *)sqlite3_column_text(st, 1);
 		uint8_t oid[TRIB_OID_LEN];
+		if (strcmp(n, node) != 0 || strcmp(p, app) != 0) {
+			if (save_most(a, node, app, most, machine, err) || load_most(a, n, p, &most, &machine, err))
+				return -1;
+			(void)snprintf(node, sizeof(node), "%s", n);
+			(void)snprintf(app, sizeof(app), "%s", p);
+		}
 		/* A new machine of an office has seen nothing yet. */
-		if (strcmp(n, node) != 0 || strcmp(p, app) != 0 || machine != sqlite3_column_int64(st, 5))
+		if (machine != sqlite3_column_int64(st, 5))
 			most = 0;
 		machine = sqlite3_column_int64(st, 5);
-		(void)snprintf(node, sizeof(node), "%s", n);
-		(void)snprintf(app, sizeof(app), "%s", p);
 		struct seen s = {.at = {.node = node, .app = app, .seq = (uint64_t)sqlite3_column_int64(st, 2), .oid = oid}, .idx = (uint64_t)sqlite3_column_int64(st, 3),
 				 .size = (uint64_t)sqlite3_column_int64(st, 6)};
 		trib_audit_bytes(st, 4, oid, sizeof(oid));
@@ -106,5 +133,5 @@ int trib_audit_seen(struct trib_audit *a, struct trib_err *err)
 		if (check_seen(a, &s, &most, err))
 			return -1;
 	}
-	return row;
+	return row < 0 ? -1 : save_most(a, node, app, most, machine, err);
 }

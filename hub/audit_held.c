@@ -34,10 +34,10 @@ static int spread_verdicts(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *up = NULL;
-	if (trib_db_prepare(a->own,
+	if (trib_audit_sql(a->own, &st, err,
 			    "SELECT v.idx, v.node, v.app, v.seq, v.merged, v.word, v.at, h.parts, h.manifest IS v.manifest FROM v LEFT JOIN h ON h.node = v.node AND h.app = "
-			    "v.app AND h.seq = v.seq ORDER BY v.idx",
-			    &st, err) ||
+			    "v.app AND h.seq = v.seq WHERE v.idx >= ? ORDER BY v.idx",
+			    "i", (int64_t)a->from) ||
 	    trib_db_prepare(a->own,
 			    "UPDATE h SET merged_at = CASE WHEN ?5 IS NULL THEN ?6 END, step = ?5 WHERE node = ?1 AND app = ?2 AND merged_at IS NULL AND seq <= ?3 AND seq "
 			    "> ?3 - ?4",

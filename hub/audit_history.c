@@ -45,10 +45,14 @@ static const char *differs(const struct trib_judged *j, uint64_t seq, uint64_t p
 									  : NULL;
 }
 
+#define BY_DERIVATION 1
+#define BY_WALK 2
+
 /* It is judged, and names this checkpoint (trib_audit_seen). */
-static int mark(struct trib_audit *a, const struct trib_where *at, const struct trib_manifest *m, struct trib_err *err)
+static int mark(struct trib_audit *a, const struct trib_where *at, const struct trib_manifest *m, int how, struct trib_err *err)
 {
-	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = 1, seen = ?5, seen_root = ?6 WHERE node = ?1 AND app = ?2 AND seq = ?3 AND oid = ?4", &a->mark, err))
+	a->totals.judged++;
+	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = ?7, seen = ?5, seen_root = ?6 WHERE node = ?1 AND app = ?2 AND seq = ?3 AND oid = ?4", &a->mark, err))
 		return -1;
 	sqlite3_reset(a->mark);
 	sqlite3_bind_text(a->mark, 1, at->node, -1, SQLITE_STATIC);
@@ -57,6 +61,7 @@ static int mark(struct trib_audit *a, const struct trib_where *at, const struct 
 	sqlite3_bind_blob(a->mark, 4, at->oid, TRIB_OID_LEN, SQLITE_STATIC);
 	sqlite3_bind_int64(a->mark, 5, m->checkpoint_size < INT64_MAX ? (int64_t)m->checkpoint_size : INT64_MAX);
 	sqlite3_bind_blob(a->mark, 6, m->checkpoint_root, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_int(a->mark, 7, how);
 	return trib_db_step(a->own, a->mark, err) < 0 ? -1 : 0;
 }
 
@@ -70,7 +75,7 @@ int trib_audit_judged(void *ctx, const char *node, const char *app, const struct
 		return trib_fail(err, TRIB_E_VERIFY, "its %s is not the one that the log holds", what);
 	if (!a->counts && trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &a->counts, err))
 		return -1;
-	return mark(a, &at, &j->manifest, err) || check_counts(a, a->counts, &at, &j->manifest, err) || trib_audit_signer(a, &at, &j->signer, err) ? -1 : 0;
+	return mark(a, &at, &j->manifest, BY_DERIVATION, err) || check_counts(a, a->counts, &at, &j->manifest, err) || trib_audit_signer(a, &at, &j->signer, err) ? -1 : 0;
 }
 
 /* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged. 0 proven, 1 not (named), -1. */
@@ -106,18 +111,32 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", what, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
 	if (sqlite3_column_int(st, 10))
 		return 0;
-	return mark(w->a, &at, &j.manifest, err) || check_counts(w->a, w->counts, &at, &j.manifest, err) ? -1 : 0;
+	return mark(w->a, &at, &j.manifest, BY_WALK, err) || check_counts(w->a, w->counts, &at, &j.manifest, err) ? -1 : 0;
+}
+
+/* Where an earlier audit left the history; the beginning, when it is not kept. */
+static int kept_tip(struct walk *w, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (!w->a->from)
+		return 0;
+	if (trib_audit_sql(w->a->own, &st, err, "SELECT tip FROM n WHERE node = ? AND app = ? AND tip IS NOT NULL", "ss", w->node, w->app))
+		return -1;
+	int row = trib_db_step(w->a->own, st, err);
+	return row <= 0 ? row : trib_tip_parse(trib_span(sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0)), &w->tip, err);
 }
 
 /* All held commits, oldest first, as the log orders them: no commit object has to be trusted for the order. */
 static int judge_all(struct walk *w, uint64_t *ret_proven, bool *ret_whole, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(w->a->own, &st, err,
-			   "SELECT idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged FROM h WHERE node = ? AND app = ? ORDER BY seq, idx", "ss", w->node, w->app))
+	if (kept_tip(w, err) ||
+	    trib_audit_sql(w->a->own, &st, err,
+			   "SELECT idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged FROM h WHERE node = ? AND app = ? AND seq > ? ORDER BY seq, idx", "ssi",
+			   w->node, w->app, (int64_t)w->tip.seq))
 		return -1;
 	int row, bad = 0;
-	*ret_proven = 0;
+	*ret_proven = w->tip.seq;
 	while (!bad && (row = trib_db_step(w->a->own, st, err)) > 0) {
 		bad = judge(w, st, err);
 		if (bad < 0)
@@ -155,7 +174,9 @@ static int check_walked_tip(struct walk *w, struct trib_err *err)
 	TRIB_AUTO(trib_buf) struct trib_buf tip = TRIB_BUF(2 * TRIB_LANES_MAX + TRIB_MIB);
 	struct trib_where at = {.node = w->node, .app = w->app, .seq = w->tip.seq, .oid = w->tip.oid};
 	trib_tip_put(&tip, &w->tip);
-	return trib_buf_check(&tip, "tip", err) ? -1 : check_tip(w, &at, trib_buf_span(&tip), err);
+	if (trib_buf_check(&tip, "tip", err) || check_tip(w, &at, trib_buf_span(&tip), err))
+		return -1;
+	return w->tip.exists ? trib_audit_exec(w->a->own, err, "UPDATE n SET tip = ? WHERE node = ? AND app = ?", "bss", trib_buf_span(&tip), w->node, w->app) : 0;
 }
 
 /* 1 the ref points to the commit that hub.db says, or none is due; 0 not, for `why`; -1. */
@@ -258,7 +279,10 @@ static int glance(struct trib_audit *a, const struct trib_where *at, struct trib
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_exec(a->own, "INSERT INTO n(node, app, commits) SELECT node, app, count(*) FROM h GROUP BY node, app", err) ||
+	if (trib_db_exec(a->own,
+			 "UPDATE n SET walked = 0; INSERT INTO n(node, app, commits) SELECT node, app, count(*) FROM h WHERE true GROUP BY node, app ON CONFLICT(node, app) DO UPDATE SET "
+			 "commits = excluded.commits",
+			 err) ||
 	    trib_db_prepare(a->db.db, "SELECT node, app FROM history", &st, err))
 		return -1;
 	int row;
@@ -278,7 +302,7 @@ static int derived(struct trib_audit *a, const char *node, const char *app, stru
 			c = &a->made.cities[i];
 	if (!c)
 		return 0;
-	if (trib_audit_sql(a->own, &last, err, "SELECT oid, seq, (SELECT min(judged) FROM h g WHERE g.node = h.node AND g.app = h.app) FROM h WHERE node = ? AND app = ? ORDER BY seq DESC LIMIT 1",
+	if (trib_audit_sql(a->own, &last, err, "SELECT oid, seq, (SELECT min(judged) = 1 AND max(judged) = 1 FROM h g WHERE g.node = h.node AND g.app = h.app) FROM h WHERE node = ? AND app = ? ORDER BY seq DESC LIMIT 1",
 			   "ss", node, app))
 		return -1;
 	int row = trib_db_step(a->own, last, err);
@@ -316,7 +340,7 @@ int trib_audit_rest(struct trib_audit *a, struct trib_err *err)
 		if (is < 0)
 			return -1;
 		if (is ? glance(a, &at, trib_span(sqlite3_column_blob(tip, 0), (size_t)sqlite3_column_bytes(tip, 0)), err) ||
-				 trib_audit_exec(a->own, err, "UPDATE n SET proven = commits WHERE node = ? AND app = ?", "ss", node, app)
+				 trib_audit_exec(a->own, err, "UPDATE n SET proven = commits, tip = NULL WHERE node = ? AND app = ?", "ss", node, app)
 		       : trib_audit_history(a, node, app, err))
 			return -1;
 	}

@@ -19,6 +19,14 @@ struct trib_audit_signer { /* the hub's signer.pem that was judged last, and the
 	int64_t from, to;
 };
 
+/* Where an audit stands at its end, and the next one goes on (audit_kept.c). */
+struct trib_audit_at {
+	int64_t night_to;     /* end of the last nightly list */
+	uint64_t night_first; /* first leaf after it */
+	uint64_t city_seq, city_merged, city_log; /* last city commit */
+	uint8_t city_oid[TRIB_OID_LEN], city_manifest[TRIB_SHA256_LEN];
+};
+
 struct trib_audit {
 	const struct trib_hub *hub;
 	struct trib_hubdb db;     /* the snapshot */
@@ -36,6 +44,11 @@ struct trib_audit {
 	bool has_city_floor;
 	uint8_t city_floor[TRIB_OID_LEN]; /* last city commit before the snapshot */
 	uint64_t size;
+	uint64_t from;  /* leaves that an earlier audit has proven, whose facts are in scratch.db; 0: a full audit. Then the first finding ends the run */
+	uint64_t from_city, from_crl; /* city commits and lists of revoked certificates below it */
+	uint8_t from_city_oid[TRIB_OID_LEN];
+	struct trib_audit_at at;
+	bool fell;      /* something was found while `from` */
 	sqlite3_stmt *counts, *mark; /* of trib_audit_judged */
 	sqlite3_stmt *sub; /* reads one hash of `own`; asked for every commit */
 	uint8_t log_pub[32];
@@ -58,11 +71,25 @@ int trib_audit_sql(sqlite3 *db, sqlite3_stmt **ret, struct trib_err *err, const 
 int trib_audit_exec(sqlite3 *db, struct trib_err *err, const char *sql, const char *types, ...) TRIB_MUST_CHECK;
 /* Copies a column of exactly n bytes; false (ret zeroed) when it is anything else. */
 bool trib_audit_bytes(sqlite3_stmt *st, int col, uint8_t *ret, size_t n);
+/* Every row of `from`, bound to the parameters of `to` from number `first` on. */
+int trib_audit_copy(sqlite3 *from_db, sqlite3_stmt *from, sqlite3 *to_db, sqlite3_stmt *to, int first, struct trib_err *err) TRIB_MUST_CHECK;
 /* Root of the first `size` leaves, from the audit's own hashes. */
 int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 
 /* What SQLite itself finds wrong with the pages, indexes and rules of a database; `what` names it in findings (audit_own.c). */
 int trib_audit_pages(struct trib_audit *a, sqlite3 *db, const struct trib_where *w, const char *what, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* ---- what an earlier audit has proven (audit_kept.c) ---- */
+/* Opens DIR/audited.*.db, or its copy beside the kept record, as scratch.db. TRIB_E_NOT_FOUND none is there, TRIB_E_VERSION made by other rules,
+ * TRIB_E_VERIFY it is not the one that the record names. */
+int trib_audit_kept_open(struct trib_audit *a, const char *path, const struct trib_audited *last, const char *beside, struct trib_err *err) TRIB_MUST_CHECK;
+/* The scratch city as it was derived then, without its rows. */
+int trib_audit_kept_city(struct trib_audit *a, struct trib_city *c, struct trib_err *err) TRIB_MUST_CHECK;
+/* Gives the scratch city those rows that new commits touch, as they were then: taken back from the real files (audit_undo.c). */
+int trib_audit_undo(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* The object files of all histories: those of then are byte for byte what they were; all of now are noted (audit_files.c). */
+int trib_audit_files_same(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_files_note(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* The steps, in this order. */
 int trib_audit_own(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;         /* audit_own.c: hub.db in itself, the hub's certificates */

@@ -4,6 +4,7 @@
 struct tree {
 	struct trib_audit *a;
 	sqlite3_stmt *put, *cache;
+	uint64_t idx;                      /* of the leaf under way */
 	uint8_t last[64][2][TRIB_SHA256_LEN]; /* of each level, the newest left and right complete subtree */
 	uint64_t differ;                   /* cached hashes that are not these */
 	unsigned bad_level;
@@ -26,6 +27,8 @@ static int put_sub(void *ctx, unsigned level, uint64_t index, const uint8_t hash
 	if (level >= 64)
 		return trib_fail(err, TRIB_E_LIMIT, "the log is too large");
 	memcpy(t->last[level][index & 1], hash, TRIB_SHA256_LEN);
+	if (t->idx < t->a->from) /* kept, and compared by check_kept_cache */
+		return 0;
 	sqlite3_reset(t->put);
 	sqlite3_bind_int64(t->put, 1, level);
 	sqlite3_bind_int64(t->put, 2, (int64_t)index);
@@ -186,14 +189,58 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 
 /* ---- the walk ---- */
 
+/* The leaves before are those that the earlier audit has judged: their bytes were hashed again, and come to its root. */
+static int check_kept_root(struct tree *t, struct trib_err *err)
+{
+	uint8_t is[TRIB_SHA256_LEN], was[TRIB_SHA256_LEN];
+	struct trib_where w = {0};
+	if (trib_merkle_root(t->a->from, get_last, t, is, err) || trib_audit_root(t->a, t->a->from, was, err))
+		return -1;
+	return memcmp(is, was, sizeof(is)) == 0 ? 0 : trib_audit_find(t->a, &w, err, "the first %llu leaves are not those that the last audit has proven",
+								      (unsigned long long)t->a->from);
+}
+
+/* hub.db's cached hashes of these leaves, side by side with the kept ones. */
+static int check_kept_cache(struct tree *t, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *own = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *hub = NULL;
+	if (!t->a->from)
+		return 0;
+	if (trib_db_prepare(t->a->own, "SELECT level, idx, hash FROM sub ORDER BY level, idx", &own, err) ||
+	    trib_db_prepare(t->a->db.db, "SELECT level, idx, hash FROM subtree ORDER BY level, idx", &hub, err))
+		return -1;
+	int o, h = 1;
+	while ((o = trib_db_step(t->a->own, own, err)) > 0) {
+		int64_t level = sqlite3_column_int64(own, 0), idx = sqlite3_column_int64(own, 1);
+		do
+			h = h > 0 ? trib_db_step(t->a->db.db, hub, err) : h;
+		while (h > 0 && (sqlite3_column_int64(hub, 0) < level || (sqlite3_column_int64(hub, 0) == level && sqlite3_column_int64(hub, 1) < idx)));
+		if (h < 0)
+			return -1;
+		if (h && sqlite3_column_int64(hub, 0) == level && sqlite3_column_int64(hub, 1) == idx &&
+		    trib_span_eq(trib_span(sqlite3_column_blob(own, 2), (size_t)sqlite3_column_bytes(own, 2)),
+				 trib_span(sqlite3_column_blob(hub, 2), (size_t)sqlite3_column_bytes(hub, 2))))
+			continue;
+		t->differ++;
+		t->bad_level = (unsigned)level;
+		t->bad_index = (uint64_t)idx;
+		return 0;
+	}
+	return o;
+}
+
 static int one_leaf(struct tree *t, uint64_t idx, struct trib_span bytes, struct trib_err *err)
 {
 	struct trib_leaf leaf;
 	struct trib_err why;
 	uint8_t hash[TRIB_SHA256_LEN];
 	trib_merkle_leaf(hash, bytes);
+	t->idx = idx;
 	if (trib_merkle_append(idx, hash, get_last, put_sub, t, err))
 		return -1;
+	if (idx < t->a->from)
+		return idx + 1 == t->a->from ? check_kept_root(t, err) : 0;
 	if (trib_leaf_parse(bytes, &leaf, &why)) {
 		struct trib_where w = {0};
 		return trib_audit_find(t->a, &w, err, "log leaf %llu: %s", (unsigned long long)idx, why.msg);
@@ -225,9 +272,15 @@ static int walk(struct tree *t, struct trib_err *err)
 		trib_progress_step(&p, next, a->size);
 	}
 	trib_progress_done(&p);
-	if (row >= 0)
-		a->size = next;
-	return row < 0 ? -1 : 0;
+	if (row < 0)
+		return -1;
+	a->size = next;
+	if (next < a->from) {
+		struct trib_where w = {0};
+		return trib_audit_find(a, &w, err, "the last audit has proven %llu leaves, the log has %llu: leaves were taken away", (unsigned long long)a->from,
+				       (unsigned long long)next);
+	}
+	return check_kept_cache(t, err);
 }
 
 static int check_note(struct trib_audit *a, struct trib_err *err)

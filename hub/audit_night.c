@@ -136,14 +136,16 @@ static int one_night(struct nights *n, sqlite3_stmt *st, struct trib_err *err)
 int trib_audit_nights(struct trib_audit *a, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	struct nights n = {.a = a, .to = a->opened};
+	struct nights n = {.a = a, .to = a->from ? a->at.night_to : a->opened, .first = a->from ? a->at.night_first : 0};
 	if (!a->has_pub)
 		return 0; /* a log without its first leaf is named already */
-	if (trib_db_prepare(a->own, "SELECT idx, from_at, to_at, expected, reported, silent, sha256 FROM ng ORDER BY idx", &st, err))
+	if (trib_audit_sql(a->own, &st, err, "SELECT idx, from_at, to_at, expected, reported, silent, sha256 FROM ng WHERE idx >= ? ORDER BY idx", "i", (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0)
 		if (one_night(&n, st, err))
 			return -1;
+	a->at.night_to = n.to;
+	a->at.night_first = n.first;
 	return row < 0 ? -1 : check_left_out(&n, a->size, err);
 }

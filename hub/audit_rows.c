@@ -1,4 +1,5 @@
 /* One real city file against its derivation: schema, catalogue, ledger, marks, every row of every mirror, and the rows' digests. */
+#include "core/trust/hash.h"
 #include "hub/audit_impl.h"
 
 #define SHOW_MAX 96      /* bytes of a text that a finding shows */
@@ -277,7 +278,8 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		const char *table, *sql;
 		int nkey, node_col;
 	} fixed[] = {
-		{"-", "SELECT user_version, application_id, one, upto FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
+		{"-", "SELECT user_version, application_id, one FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
+		{"_t_merged", "SELECT upto FROM _t_merged", 0, -1},
 		/* An index holds no rows: more of them do no harm. Those of keys come with their tables. */
 		{"sqlite_schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'index' OR sql IS NULL ORDER BY type, name", 2, -1},
 		{"_t_mirror", "SELECT mirror, name, tbl, shape FROM _t_mirror ORDER BY mirror", 1, -1},
@@ -289,6 +291,9 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 		{"_t_ledger", "SELECT leaf, node, seq, tbl, key, reason, at FROM _t_ledger ORDER BY leaf, id", 1, 1},
 	};
 	for (size_t i = 0; i < TRIB_COUNT(fixed); i++) {
+		/* The derivation that goes on from an earlier audit may begin behind a file that has nothing more to take in. */
+		if (c->real->upto < c->a->from && strcmp(fixed[i].table, "_t_merged") == 0)
+			continue;
 		c->table = fixed[i].table;
 		c->nkey = fixed[i].nkey;
 		c->node_col = fixed[i].node_col;
@@ -428,11 +433,112 @@ static int check_names(struct cmp *c, struct trib_err *err)
 	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
 }
 
+/* ---- without the derived rows: what the digests of all histories do not cover ---- */
+
+/* The first node of a mirror after `node`, as SQLite orders them. */
+static int next_node(struct cmp *c, const char *mirror, struct trib_buf *node, bool *ret_known, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(2 * TRIB_MIB);
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *h = NULL;
+	struct trib_err why;
+	trib_buf_puts(&sql, "SELECT _node, typeof(_node) FROM ");
+	trib_sql_ident(&sql, mirror);
+	trib_buf_puts(&sql, node->len ? " WHERE _node > ?1 ORDER BY _node LIMIT 1" : " ORDER BY _node LIMIT 1");
+	if (trib_buf_check(&sql, "SQL statement", err))
+		return -1;
+	if (trib_db_prepare(c->real->db, trib_buf_str(&sql), &st, &why))
+		return trib_audit_find(c->a, &(struct trib_where){.app = c->real->app, .table = c->table}, err, "%s", why.msg);
+	if (node->len)
+		sqlite3_bind_text(st, 1, trib_buf_str(node), -1, SQLITE_STATIC);
+	int row = trib_db_step(c->real->db, st, err);
+	if (row <= 0)
+		return row;
+	if (history_of(c->made->db, text(st, 0), &h, err))
+		return -1;
+	int known = strcmp(text(st, 1), "text") == 0 && *text(st, 0) ? trib_db_step(c->made->db, h, err) : 0;
+	trib_buf_reset(node);
+	trib_buf_puts(node, text(st, 0));
+	*ret_known = known > 0;
+	return known < 0 || trib_buf_check(node, "node", err) ? -1 : 1;
+}
+
+/* Rows that no history owns. */
+static int check_owners(struct cmp *c, const char *mirror, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf node = TRIB_BUF(TRIB_MIB);
+	bool known = false;
+	int row;
+	while ((row = next_node(c, mirror, &node, &known, err)) > 0)
+		if (!known)
+			return trib_audit_find(c->a, &(struct trib_where){.app = c->real->app, .table = c->table}, err, "the city has rows of \"%s\", which has no history",
+					       trib_buf_str(&node));
+	return row;
+}
+
+/* A bag's row lies under the hash of its values. */
+static void bag_hash(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf key = TRIB_BUF(TRIB_ROW_MAX);
+	uint8_t hash[TRIB_SHA256_LEN];
+	for (int i = 0; i < n; i++) {
+		struct trib_value val = {.type = (enum trib_type)sqlite3_value_type(v[i])};
+		if (val.type == TRIB_INT)
+			val.i = sqlite3_value_int64(v[i]);
+		else if (val.type == TRIB_REAL)
+			val.r = sqlite3_value_double(v[i]);
+		else if (val.type != TRIB_NULL)
+			val.s = trib_span(sqlite3_value_blob(v[i]), (size_t)sqlite3_value_bytes(v[i]));
+		trib_value_put(&key, &val);
+	}
+	trib_sha256(hash, trib_buf_span(&key));
+	sqlite3_result_blob(ctx, hash, sizeof(hash), SQLITE_TRANSIENT);
+}
+
+static int check_bag(struct cmp *c, const char *mirror, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sql = TRIB_BUF(2 * TRIB_MIB);
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *cols = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (sqlite3_create_function(c->real->db, "t_bag_hash", -1, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, bag_hash, NULL, NULL) != SQLITE_OK)
+		return trib_db_fail(err, c->real->db, "adding a function");
+	if (trib_audit_sql(c->made->db, &cols, err, "SELECT city_col FROM _t_column WHERE mirror = ? AND pk > 0 ORDER BY place", "s", mirror))
+		return -1;
+	trib_buf_puts(&sql, "SELECT 1 FROM ");
+	trib_sql_ident(&sql, mirror);
+	trib_buf_puts(&sql, " WHERE _hash IS NOT t_bag_hash(");
+	int row;
+	for (int i = 0; (row = trib_db_step(c->made->db, cols, err)) > 0; i++) {
+		trib_buf_puts(&sql, i ? "," : "");
+		trib_sql_ident(&sql, text(cols, 0));
+	}
+	trib_buf_puts(&sql, ") LIMIT 1");
+	if (row < 0 || trib_buf_check(&sql, "SQL statement", err) || trib_db_prepare(c->real->db, trib_buf_str(&sql), &st, err))
+		return -1;
+	row = trib_db_step(c->real->db, st, err);
+	return row <= 0 ? row : trib_audit_find(c->a, &(struct trib_where){.app = c->real->app, .table = c->table}, err, "a row does not lie under the hash of its values");
+}
+
+static int check_strangers(struct cmp *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(c->made->db, "SELECT mirror, tbl, name FROM _t_mirror ORDER BY mirror", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(c->made->db, st, err)) > 0) {
+		c->table = text(st, 1);
+		if (check_owners(c, text(st, 0), err) || (trib_is_bag(trib_span_str(text(st, 2))) && check_bag(c, text(st, 0), err)))
+			return -1;
+	}
+	return row;
+}
+
 int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struct trib_city *made, struct trib_err *err)
 {
 	struct cmp c = {.a = a, .real = real, .made = made};
 	struct trib_where w = {.app = real->app};
-	if (trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || compare_mirrors(&c, err) || check_names(&c, err) || scan_nodes(&c, err))
+	if (trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || (a->from ? check_strangers(&c, err) : compare_mirrors(&c, err)) ||
+	    check_names(&c, err) || scan_nodes(&c, err))
 		return trib_ctx(err, "comparing the city database of %s", real->app);
 	return 0;
 }

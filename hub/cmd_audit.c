@@ -8,25 +8,55 @@
 #define JSON_FINDINGS_MAX 100000 /* the list is one document in memory; the count is always whole */
 
 const struct trib_opt hub_opts_audit[] = {
-	{"since", 0, "CHECKPOINT", N_("also prove that the log has only grown since: \"last\" (the last proven audit), or the file of a checkpoint that somebody kept")},
+	{"since", 0, "last|FILE", N_("go on from the last proven audit (\"last\"), or from the record of one that was kept elsewhere, and judge only what is new; or the file of a kept checkpoint: all is judged, and that the log has only grown since is proven too")},
+	{"full", 0, NULL, N_("judge everything anew, also with --since")},
 	{"jobs", 0, "N", N_("threads that check commits (default: as many as there are processors); the findings are the same")},
 	{"witness", 0, "VKEY", N_("also demand that this outside witness has cosigned the log within 36 hours")},
 	{"bundle", 0, "DIR", N_("also write what an auditor takes away: histories, log, certificates, city, and the stock commands that prove them")},
 	{0},
 };
 
-/* That the log has only grown: since the last proven audit, which every run proves, or since a checkpoint that somebody kept. */
-static int since(struct trib_cli *cli, struct trib_audit *a)
+struct base { /* what --since names */
+	bool is_record, is_note;
+	struct trib_audited record;
+	char *beside; /* folder of a record that was kept elsewhere */
+	struct trib_buf file;
+	char why[256]; /* nothing to go on from */
+};
+
+static int read_base(struct trib_cli *cli, struct base *b)
 {
 	const char *arg = trib_cli_opt(cli, "since");
-	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
-	struct trib_audited last;
+	struct trib_err err;
 	if (!arg)
 		return 0;
-	if (strcmp(arg, "last") != 0)
-		return trib_fs_read(arg, &note, &cli->err) || trib_audit_since(a, trib_buf_span(&note), &cli->err) ? -1 : 0;
-	if (trib_audited_load(trib_cli_hub(cli), &last, &cli->err) && cli->err.code == TRIB_E_NOT_FOUND)
-		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no audit of this hub was proven yet; try: tributary-hub audit"));
+	if (strcmp(arg, "last") == 0) {
+		b->is_record = trib_audited_load(trib_cli_hub(cli), &b->record, &err) == 0;
+		if (!b->is_record)
+			(void)snprintf(b->why, sizeof(b->why), "%s", err.code == TRIB_E_NOT_FOUND ? _("no audit of this hub was proven yet") : err.msg);
+		return 0;
+	}
+	if (trib_fs_read(arg, &b->file, &cli->err))
+		return -1;
+	b->is_record = trib_span_starts(trib_buf_span(&b->file), "format tributary-audited-");
+	b->is_note = !b->is_record;
+	if (b->is_note)
+		return 0;
+	const char *slash = strrchr(arg, '/');
+	b->beside = slash ? strndup(arg, (size_t)(slash - arg) + 1) : strdup(".");
+	if (!b->beside)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	return trib_audited_parse(trib_buf_span(&b->file), &b->record, &cli->err) ? trib_ctx(&cli->err, "%s", arg) : 0;
+}
+
+static int jobs(struct trib_cli *cli, unsigned *ret)
+{
+	const char *arg = trib_cli_opt(cli, "jobs");
+	char *end = NULL;
+	unsigned long n = arg && *arg >= '0' && *arg <= '9' ? strtoul(arg, &end, 10) : 0;
+	if (arg && (n < 1 || n > TRIB_JOBS_MAX || *end))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--jobs takes a number from 1 to %d"), TRIB_JOBS_MAX);
+	*ret = (unsigned)n;
 	return 0;
 }
 
@@ -37,6 +67,20 @@ static int by_witness(struct trib_cli *cli, struct trib_audit *a)
 	if (!arg)
 		return 0;
 	return trib_vkey_parse(trib_span_str(arg), TRIB_VKEY_WITNESS, &key, &cli->err) || trib_audit_by_witness(a, &key, trib_now(), &cli->err) ? -1 : 0;
+}
+
+static int run(struct trib_cli *cli, const struct base *b, struct trib_audit **ret)
+{
+	struct trib_audit_how how = {.quiet = cli->quiet || cli->json};
+	if (jobs(cli, &how.jobs))
+		return -1;
+	if (b->is_record && !trib_cli_flag(cli, "full"))
+		return trib_audit_run_since(trib_cli_hub(cli), &how, &b->record, b->beside, ret, &cli->err);
+	if (trib_audit_run(trib_cli_hub(cli), &how, ret, &cli->err))
+		return -1;
+	if (b->is_record && b->beside)
+		return trib_audit_record(*ret, &b->record, &cli->err);
+	return b->is_note ? trib_audit_since(*ret, trib_buf_span(&b->file), &cli->err) : 0;
 }
 
 struct out { struct trib_cli *cli; json_t *list; char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; bool begun; };
@@ -126,27 +170,33 @@ static int take_away(struct trib_cli *cli)
 	return 0;
 }
 
-static int jobs(struct trib_cli *cli, unsigned *ret)
+/* What was judged now, and what an earlier audit had judged. */
+static void say_since(struct trib_cli *cli, const struct base *b, const struct trib_audit_totals *t)
 {
-	const char *arg = trib_cli_opt(cli, "jobs");
-	char *end = NULL;
-	unsigned long n = arg && *arg >= '0' && *arg <= '9' ? strtoul(arg, &end, 10) : 0;
-	if (arg && (n < 1 || n > TRIB_JOBS_MAX || *end))
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("--jobs takes a number from 1 to %d"), TRIB_JOBS_MAX);
-	*ret = (unsigned)n;
-	return 0;
+	const char *why = t->fell_back[0] ? t->fell_back : b->why;
+	char when[TRIB_TIME_LEN + 1], hex[TRIB_SHA256_HEX + 1];
+	trib_json(cli, "full", json_boolean(t->full));
+	trib_json(cli, "commits_judged", json_integer((json_int_t)t->judged));
+	trib_json(cli, "commits_kept", json_integer((json_int_t)t->kept));
+	if (t->full) {
+		trib_json(cli, "since", json_null());
+		if (!*why)
+			return;
+		trib_say(cli, _("All was judged anew: %s.\n"), why);
+		trib_json(cli, "fell_back", json_any(why));
+		return;
+	}
+	trib_time_text(when, t->since.time);
+	trib_hex(hex, t->since.root, sizeof(t->since.root));
+	trib_json(cli, "since", json_pack("{s:s, s:I, s:s}", "time", when, "size", (json_int_t)t->since.size, "root", hex));
+	trib_say(cli, _("Since the audit of %s (%llu leaves): %llu commits judged now; %llu were judged then, and their bytes are unchanged; every row of the city is compared by "
+			"digests. `audit` without --since trusts nothing kept.\n"),
+		 when, (unsigned long long)t->since.size, (unsigned long long)t->judged, (unsigned long long)t->kept);
 }
 
-int hub_cmd_audit(struct trib_cli *cli)
+static int conclude(struct trib_cli *cli, const struct base *b, struct trib_audit *a, int64_t now)
 {
-	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
 	struct trib_audit_totals t;
-	struct trib_audit_how how = {.quiet = cli->quiet || cli->json};
-	int64_t now = trib_now();
-	if (jobs(cli, &how.jobs) || trib_audit_run(trib_cli_hub(cli), &how, &a, &cli->err) || since(cli, a) || by_witness(cli, a) || report(cli, a))
-		return -1;
-	if (take_away(cli))
-		return -1;
 	trib_audit_totals(a, &t);
 	trib_json(cli, "verdict", trib_json_text(t.findings ? "not-proven" : "proven"));
 	trib_json(cli, "finding_count", json_integer((json_int_t)t.findings));
@@ -154,6 +204,7 @@ int hub_cmd_audit(struct trib_cli *cli)
 	trib_json(cli, "commits", json_integer((json_int_t)t.commits));
 	trib_json(cli, "communities", json_integer((json_int_t)t.communities));
 	trib_json(cli, "rows", json_integer((json_int_t)t.rows));
+	say_since(cli, b, &t);
 	if (t.findings) {
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
 		trib_say(cli, _("NOT proven: %llu findings (%llu commits of %llu communities are). Damaged objects: tributary-hub ingest BUNDLE. A city database or cache "
@@ -161,11 +212,20 @@ int hub_cmd_audit(struct trib_cli *cli)
 			 (unsigned long long)t.findings, (unsigned long long)t.commits, (unsigned long long)t.communities);
 		return 0;
 	}
-	struct trib_audited done = {.time = now, .size = t.leaves};
-	memcpy(done.root, t.root, sizeof(done.root));
-	if (!cli->dry_run && trib_audited_save(trib_cli_hub(cli), &done, &cli->err))
+	if (!cli->dry_run && trib_audit_keep(a, now, &cli->err))
 		return -1;
 	trib_say(cli, _("Proven: %llu commits of %llu communities, %llu rows, log of %llu leaves.\n"), (unsigned long long)t.commits, (unsigned long long)t.communities,
 		 (unsigned long long)t.rows, (unsigned long long)t.leaves);
 	return 0;
+}
+
+int hub_cmd_audit(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
+	struct base b = {.file = TRIB_BUF(TRIB_NOTE_MAX)};
+	int64_t now = trib_now();
+	int rc = read_base(cli, &b) || run(cli, &b, &a) || by_witness(cli, a) || report(cli, a) || take_away(cli) || conclude(cli, &b, a, now) ? -1 : 0;
+	free(b.beside);
+	trib_buf_release(&b.file);
+	return rc;
 }

@@ -8,7 +8,8 @@
  *   checkpoint       the newest signed one        log/        the log as static files (hub/tiles.h), a cache of hub.db
  *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    policy.conf    run/
  *   old-receipts/   what offices hold of a log that was cut off (hub/oldlog.h): evidence that cannot be made again
- *   audited   where the last proven audit stood      restores.log   who restored what      damaged/   what `ingest` took away
+ *   audited, audited.HEX.db   where the last proven audit stood, and what it had proven (hub/audit_kept.c)
+ *   restores.log   who restored what      damaged/   what `ingest` took away
  */
 #ifndef TRIB_HUB_H
 #define TRIB_HUB_H

@@ -34,7 +34,7 @@ struct update {
 struct trib_mirror {
 	sqlite3 *db;
 	const char *node;     /* whose commit is being applied */
-	bool shared;
+	bool shared, fixed;
 	struct entry **entries;
 	size_t nentries;
 	struct update updates[UPDATES_MAX];
@@ -110,6 +110,7 @@ void trib_mirror_free(struct trib_mirror *m)
 }
 
 void trib_mirror_shared(struct trib_mirror *m) { m->shared = true; }
+void trib_mirror_fixed(struct trib_mirror *m) { m->fixed = true; }
 
 sqlite3 *trib_mirror_db(const struct trib_mirror *m)
 {
@@ -309,6 +310,8 @@ static int make_entry(struct trib_mirror *m, const struct trib_st_table *st, str
 	size_t missing = found ? trib_shape_missing(&e->s) : 0;
 	if (!found || missing) {
 		trib_shape_release(&e->s);
+		if (m->fixed)
+			return trib_fail(err, TRIB_E_SCHEMA, "there is no table %s with these columns", st->name);
 		if (count_made(m, !found, (int64_t)missing, err) < 0 || trib_shape_resolve(m->db, st, true, &e->s, &found, err) < 0)
 			return -1;
 	}
@@ -656,4 +659,119 @@ int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j,
 	if (trib_mirror_apply(m, j->manifest.node, &j->schema, trib_buf_span(&j->changeset), ret_why, err) < 0)
 		return trib_ctx(err, "applying #%llu of %s", (unsigned long long)j->manifest.seq, j->manifest.node);
 	return 0;
+}
+
+/* ---- the way back ---- */
+
+struct back {
+	struct apply to, from;
+	sqlite3_stmt *taken;
+	struct trib_change c;
+	struct trib_value old[TRIB_COLUMNS_MAX + 1], new[TRIB_COLUMNS_MAX + 1];
+};
+
+/* The change that takes `c` back. */
+static void invert(struct back *b, const struct trib_change *c, struct trib_change *ret)
+{
+	*ret = *c;
+	ret->old = c->new;
+	ret->new = c->old;
+	ret->op = c->op == TRIB_DELETE ? TRIB_INSERT : c->op == TRIB_INSERT ? TRIB_DELETE : TRIB_UPDATE;
+	if (c->op != TRIB_UPDATE)
+		return;
+	for (size_t i = 0; i < c->table->ncol; i++) {
+		bool changed = c->new[i].type != TRIB_UNDEF;
+
+		b->old[i] = changed ? c->new[i] : c->old[i];
+		b->new[i] = changed ? c->old[i] : (struct trib_value){.type = TRIB_UNDEF};
+	}
+	ret->old = b->old;
+	ret->new = b->new;
+}
+
+/* 1 the row was not taken before, 0 it was, -1. */
+static int first_time(struct back *b, struct trib_err *err)
+{
+	sqlite3 *db = b->to.m->db;
+
+	(void)sqlite3_reset(b->taken);
+	if (sqlite3_bind_text(b->taken, 1, b->to.node, -1, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_text(b->taken, 2, b->to.e->s.mirror, -1, SQLITE_STATIC) != SQLITE_OK ||
+	    sqlite3_bind_blob(b->taken, 3, b->to.c->key.n ? (const void *)b->to.c->key.p : "", (int)b->to.c->key.n, SQLITE_STATIC) != SQLITE_OK)
+		return trib_db_fail(err, db, "binding a key");
+	return trib_db_step(db, b->taken, err) < 0 ? -1 : sqlite3_changes(db);
+}
+
+/* Copies the row as it stands in `from`, when there is one. */
+static int take_row(struct back *b, const struct trib_value *key, struct trib_err *err)
+{
+	sqlite3_stmt *look = b->from.e->select, *put = b->to.e->insert;
+	uint8_t hash[TRIB_SHA256_LEN];
+	int first = b->to.e->s.bag ? 3 : 2, r;
+
+	if (bind_key(&b->from, look, key, hash, err) < 0)
+		return -1;
+	r = trib_db_step(b->from.m->db, look, err);
+	if (r == 1) {
+		int rc = sqlite3_bind_text(put, 1, b->to.node, -1, SQLITE_STATIC);
+
+		if (rc == SQLITE_OK && b->to.e->s.bag)
+			rc = sqlite3_bind_blob(put, 2, hash, sizeof(hash), SQLITE_STATIC);
+		for (size_t i = 0; rc == SQLITE_OK && i < b->to.e->s.ncol; i++)
+			rc = sqlite3_bind_value(put, first + (int)i, sqlite3_column_value(look, (int)i));
+		r = rc == SQLITE_OK ? run(&b->to, put, err) : bind_fail(&b->to, err);
+	}
+	(void)sqlite3_reset(look);
+	return r < 0 ? -1 : 0;
+}
+
+static int back_change(struct back *b, const struct trib_change *c, bool undo, struct trib_err *err)
+{
+	b->to.c = b->from.c = c;
+	int first = first_time(b, err);
+
+	if (first < 0 || (first && take_row(b, c->op == TRIB_INSERT ? c->new : c->old, err) < 0))
+		return -1;
+	if (!undo)
+		return 0;
+	invert(b, c, &b->c);
+	b->to.c = &b->c;
+	return apply_change(&b->to, err);
+}
+
+static int back_table(struct back *b, const struct trib_schematext *schema, const struct trib_cs_table *t, struct trib_err *err)
+{
+	/* Names are equal, so columns have the same order on both sides. */
+	return find_entry(b->to.m, schema, t, &b->to.e, err) < 0 || find_entry(b->from.m, schema, t, &b->from.e, err) < 0 ? -1 : 0;
+}
+
+int trib_mirror_back(struct trib_mirror *m, struct trib_mirror *from, const char *node, const struct trib_schematext *schema, struct trib_span changeset,
+		     bool undo, struct trib_mismatch *ret_why, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cs_reader) struct trib_cs_reader *r = trib_cs_reader_new(changeset);
+	TRIB_AUTO(trib_mem) struct back *b = calloc(1, sizeof(*b));
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *taken = NULL;
+	const uint8_t *header = NULL;
+	struct trib_change c;
+	int got;
+
+	if (!r || !b)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory for a changeset");
+	if (trib_db_exec(m->db, "CREATE TEMP TABLE IF NOT EXISTS taken(node TEXT, mirror TEXT, key BLOB, PRIMARY KEY(node, mirror, key)) WITHOUT ROWID", err) < 0 ||
+	    trib_db_prepare(m->db, "INSERT OR IGNORE INTO taken(node, mirror, key) VALUES(?1, ?2, ?3)", &taken, err) < 0)
+		return -1;
+	m->node = from->node = node;
+	b->taken = taken;
+	b->to = (struct apply){.m = m, .node = node, .why = ret_why};
+	b->from = (struct apply){.m = from, .node = node, .why = ret_why};
+	while ((got = trib_cs_next(r, &c, err)) == 1) {
+		if (c.table->name.p != header) {
+			header = c.table->name.p;
+			if (back_table(b, schema, c.table, err) < 0)
+				return -1;
+		}
+		if (back_change(b, &c, undo, err) < 0)
+			return -1;
+	}
+	return got;
 }

@@ -21,6 +21,8 @@ int trib_mirror_new(sqlite3 *db, struct trib_mirror **ret, struct trib_err *err)
 /* From here on a node may add only so many tables and columns, ever (TRIB_NODE_TABLES_MAX, TRIB_NODE_COLUMNS_MAX): for a file that nodes share. Beyond it
  * applying is TRIB_E_LIMIT. */
 void trib_mirror_shared(struct trib_mirror *m);
+/* From here on nothing is made: a table or column that is not there is TRIB_E_SCHEMA. For a file that is only read. */
+void trib_mirror_fixed(struct trib_mirror *m);
 void trib_mirror_free(struct trib_mirror *m);
 static inline void trib_mirror_cleanup(struct trib_mirror **m) { trib_mirror_free(*m); }
 sqlite3 *trib_mirror_db(const struct trib_mirror *m);
@@ -36,6 +38,10 @@ struct trib_mismatch { /* why a change did not fit */
  * does not is TRIB_E_OUT_OF_STEP with *ret_why, and the caller rolls back. */
 int trib_mirror_apply(struct trib_mirror *m, const char *node, const struct trib_schematext *schema, struct trib_span changeset,
 		      struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
+/* The way back. Every row that the checked changeset names is copied, the first time, from `from` (fixed) as it stands there; with `undo` its changes are
+ * then taken back, as strictly as they were applied: called from the newest changeset to the oldest, *m ends with these rows as they were before all of them. */
+int trib_mirror_back(struct trib_mirror *m, struct trib_mirror *from, const char *node, const struct trib_schematext *schema, struct trib_span changeset,
+		     bool undo, struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 /* Convenience: a judged commit (changeset may be empty). */
 int trib_mirror_apply_judged(struct trib_mirror *m, const struct trib_judged *j, struct trib_mismatch *ret_why, struct trib_err *err) TRIB_MUST_CHECK;
 /* Recomputes the lanes of one node from the mirror's rows (a full scan of that node's rows). */

@@ -83,6 +83,19 @@ on_record() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT code FROM refusal" | g
 city_write() { sqlite3 "$dir/hub/city/community.db" "$1"; }
 # audit_says TEXT NAME: the audit ends with status 15 and names it, with any number of threads.
 audit_says() { refuses 15 "$1" "$2" audit_twice; }
+# What two_offices proved is kept. since_says TEXT NAME: an audit that goes on from it makes a full one by itself, and that one names it.
+since_says() {
+	refuses 15 "$1" "$2" hub audit --since last
+	cp "$dir/out" "$dir/said"
+	ok "by a full audit" grep -q "^All was judged anew: " "$dir/said"
+}
+# A third night of both offices.
+third_night() {
+	for o in $a $b; do
+		sql $o "UPDATE demand SET status='done' WHERE id='d3'; INSERT INTO demand VALUES('d4','垃圾','reported',4);" && quiet agent $o sync || return 1
+	done
+	eventually 8 community "SELECT count(*) FROM demand"
+}
 mended() { ok "rebuild mends it" quiet hub rebuild && ok "and all is proven again" hub audit; }
 
 # An auditor's bundle, and what its README's own commands say of it after it was doctored: doctored TEXT NAME.

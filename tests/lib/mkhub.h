@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "core/format/gzip.h"
 #include "core/trust/epoch.h"
 #include "hub/audit.h"
 #include "hub/chain.h"
@@ -260,6 +261,33 @@ TRIB_UNUSED static void mkhub_part(struct mkhub *h, size_t i, const char *sql, e
 }
 
 TRIB_UNUSED static void mkhub_commit(struct mkhub *h, size_t i, const char *sql) { mkhub_part(h, i, sql, TRIB_KIND_CHANGE, 1, 1); }
+
+/* A commit of node 0, where person 2 is 'Li Na', whose old value is not what the row has: right in itself, yet it does not fit. */
+TRIB_UNUSED static void mkhub_misfit(struct mkhub *h)
+{
+	struct mk_draft d;
+	struct trib_lanes lanes = {0};
+	struct trib_schematext schema = {0};
+	struct trib_digester *dg;
+	mkhub_draft(h, 0, "UPDATE person SET name = 'Xx' WHERE id = 2", TRIB_KIND_CHANGE, 1, 1, &d);
+	uint8_t *old = memmem(d.raw.p, d.raw.len, "Li Na", 5);
+	assert_non_null(old);
+	old[1] = 'u';
+	trib_buf_reset(&d.gz);
+	HUB_OK(trib_gzip(trib_buf_span(&d.raw), &d.gz, err));
+	d.m.gz_len = d.gz.len;
+	dg = trib_digester_new(d.salt, MK_APP);
+	HUB_OK(trib_lanes_copy(&h->node[0].tip.lanes, &lanes, err));
+	HUB_OK(trib_schematext_parse(trib_buf_span(&d.schema), &schema, err));
+	HUB_OK(trib_digest_changeset(dg, &lanes, &schema, trib_buf_span(&d.raw), NULL, err));
+	for (size_t i = 0; i < d.m.ntables; i++)
+		trib_digest_table(trib_lanes_get(&lanes, d.m.tables[i].name), d.m.tables[i].digest);
+	trib_digest_overall(&lanes, MK_APP, d.m.digest);
+	mkhub_seal(h, 0, &d);
+	trib_digester_free(dg);
+	trib_lanes_release(&lanes);
+	trib_schematext_release(&schema);
+}
 
 /* The keeper's part for one verdict of the merger. */
 TRIB_UNUSED static void mkhub_verdict(struct mkhub *h, sqlite3_stmt *r)

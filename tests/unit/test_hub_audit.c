@@ -4,7 +4,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "core/format/gzip.h"
 #include "tests/lib/mkhub.h"
 
 static struct mkhub hub;
@@ -298,38 +297,11 @@ static void whatever_a_history_may_hold_is_proven(void **state)
 	assert_found(f, "N2/" MK_APP " #4 person [b='y' a='x'] column c is 2 (real) in the city, and by the histories 1 (real)");
 }
 
-/* A commit of node 0 whose old value is not what the row has: right in itself, yet it does not fit. */
-static void commit_misfit(void)
-{
-	struct mk_draft d;
-	struct trib_lanes lanes = {0};
-	struct trib_schematext schema = {0};
-	struct trib_digester *dg;
-	mkhub_draft(&hub, 0, "UPDATE person SET name = 'Xx' WHERE id = 2", TRIB_KIND_CHANGE, 1, 1, &d);
-	uint8_t *old = memmem(d.raw.p, d.raw.len, "Li Na", 5);
-	assert_non_null(old);
-	old[1] = 'u';
-	trib_buf_reset(&d.gz);
-	HUB_OK(trib_gzip(trib_buf_span(&d.raw), &d.gz, err));
-	d.m.gz_len = d.gz.len;
-	dg = trib_digester_new(d.salt, MK_APP);
-	HUB_OK(trib_lanes_copy(&hub.node[0].tip.lanes, &lanes, err));
-	HUB_OK(trib_schematext_parse(trib_buf_span(&d.schema), &schema, err));
-	HUB_OK(trib_digest_changeset(dg, &lanes, &schema, trib_buf_span(&d.raw), NULL, err));
-	for (size_t i = 0; i < d.m.ntables; i++)
-		trib_digest_table(trib_lanes_get(&lanes, d.m.tables[i].name), d.m.tables[i].digest);
-	trib_digest_overall(&lanes, MK_APP, d.m.digest);
-	mkhub_seal(&hub, 0, &d);
-	trib_digester_free(dg);
-	trib_lanes_release(&lanes);
-	trib_schematext_release(&schema);
-}
-
 static void out_of_step_is_derived_too(void **state)
 {
 	(void)state;
 	struct mkhub_found f;
-	commit_misfit();
+	mkhub_misfit(&hub);
 	mkhub_merge(&hub);
 	assert_int_equal(hub.merge.out_of_step, 1);
 	mkhub_commit(&hub, 1, "INSERT INTO person VALUES(9,'n',1)");
