@@ -122,6 +122,20 @@ static void print_verdict(struct trib_cli *cli, const struct trib_schema *s, con
 	trib_json(cli, "tables_verdict", list);
 }
 
+/* What is captured and could not be made again is better known today than on the day of a restore. */
+static int try_restore(struct trib_cli *cli, const struct trib_schema *s)
+{
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	struct trib_err why;
+	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL))
+		return trib_db_fail(&cli->err, db, "opening temporary space");
+	bool can = !trib_db_harden(db, &why) && !trib_schema_run(db, s->text.sql, 't', NULL, &why) && !trib_schema_run(db, s->text.sql, 'r', NULL, &why);
+	trib_json(cli, "restorable", json_boolean(can));
+	if (!can)
+		trib_say(cli, _("careful: no restore could make this database again: %s\n"), why.msg);
+	return 0;
+}
+
 static double mib(uint64_t bytes) { return (double)bytes / (double)TRIB_MIB; }
 
 /* Measured on the file itself: its pages, and a sample of them read, compressed and hashed as the first commit will. */
@@ -233,6 +247,8 @@ int agent_cmd_init(struct trib_cli *cli)
 	trib_json(cli, "node", trib_json_text(node.node));
 	trib_json(cli, "app", trib_json_text(node.app));
 	print_verdict(cli, &schema, &veil);
+	if (try_restore(cli, &schema))
+		return -1;
 	if (cli->dry_run)
 		return print_needs(cli, file);
 	if (create(cli, &node, file, &private))

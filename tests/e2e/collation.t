@@ -42,4 +42,16 @@ whole() { same "$(program "$dir/r.db" "$1")" "$(program "$f" "$1")"; }
 ok "then its rows are there" whole "SELECT name, age FROM resident ORDER BY name"
 ok "all of them" whole "SELECT id, who FROM visit ORDER BY who"
 ok "and its indexes are sound" same "$(program "$dir/r.db" "PRAGMA integrity_check")" "[('ok',)]"
+
+# A function of its own, in an index: captured, but no restore could make it.
+careful() {
+	python3 - "$dir/g.db" <<-'PY'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1])
+		db.create_function("own", 1, lambda x: x, deterministic=True)
+		db.executescript("CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE INDEX i ON t(own(v))")
+	PY
+	"$bin/tributary-agent" --state "$dir/gstate" init "$dir/g.db" --node $a --dry-run | grep "careful: no restore could make .*no such function: own"
+}
+ok "init says so before anybody relies on it" careful
 finish
