@@ -47,7 +47,7 @@ int trib_witnesses_append(const char *hub_dir, struct trib_buf *note, struct tri
 int trib_witnesses_blob(struct trib_hubdb *h, uint64_t size, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 /* Asks those that are due, or with `force` all, about the published log. *ret_failed: how many have not cosigned it. An error is the hub's own trouble.
- * Shuts the process in first: for a process of its own (or a command that does nothing else afterwards but report). */
+ * Shuts the process in first, for good: for a process of its own. */
 int trib_witnesses_ask(const char *hub_dir, const char *origin, bool force, size_t *ret_failed, struct trib_err *err) TRIB_MUST_CHECK;
 /* The process that `serve` starts every TRIB_WITNESS_ROUND_MS. */
 #define TRIB_WITNESS_ROUND_MS 120000

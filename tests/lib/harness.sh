@@ -115,10 +115,11 @@ province_init() {
 		hub witness trust "$dir/province" "$(hub witness log-key)" && province_start && hub witness add "$province_url" "$province"
 }
 province_start() { # province_start [ARG...]
+	rm -f "$dir/province.out"
 	"$bin/tributary-hub" witness serve "$dir/province" --listen "127.0.0.1:${province_port:-0}" "$@" >"$dir/province.out" 2>>"$dir/province.log" &
 	province_pid=$!
 	tries=0
-	while ! grep -q listening "$dir/province.out"; do
+	while ! grep -q listening "$dir/province.out" 2>/dev/null; do
 		kill -0 "$province_pid" 2>/dev/null || { cat "$dir/province.log"; return 1; }
 		tries=$((tries + 1))
 		[ $tries -lt 200 ] || return 1

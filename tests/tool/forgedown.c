@@ -119,5 +119,7 @@ int main(int argc, char **argv)
 	trib_commitraw_sign(&raw, trib_buf_span(&payload), trib_buf_span(&pem));
 	MUST(trib_repo_write(repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), oid, &e) || trib_repo_ref_set(repo, "refs/heads/down", oid, &e));
 	record(&db, argv[2], argv[3], oid, sha);
-	return 0;
+	trib_hubdb_close(&db);
+	(void)fflush(NULL);
+	_exit(0); /* the rest goes with the process */
 }
