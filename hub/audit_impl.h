@@ -55,8 +55,7 @@ struct trib_audit {
 	char first_origin[TRIB_TITLE_MAX + 32], origin[TRIB_TITLE_MAX + 32]; /* of the first leaf, and of the newest epoch */
 	int64_t opened; /* time of the log's first leaf */
 	uint64_t crl_number; /* of the last list of revoked certificates so far */
-	uint64_t policy;     /* the last policy so far, and its text's hash; 0: none */
-	uint8_t policy_sha256[TRIB_SHA256_LEN];
+	uint64_t policy;     /* version of the last policy so far; 0: none */
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };

@@ -108,7 +108,7 @@ static int read_kept(struct trib_audit *a, const struct trib_audited *last, stru
 	uint8_t root[TRIB_SHA256_LEN];
 	if (trib_db_prepare(a->own,
 			    "SELECT rules, program, city, size, root, log_pub, first_origin, origin, opened, crl, night_to, night_first, city_seq, city_merged, city_log, city_oid, "
-			    "city_manifest, policy, policy_sha256 FROM kept",
+			    "city_manifest, policy FROM kept",
 			    &st, err))
 		return -1;
 	int row = trib_db_step(a->own, st, err);
@@ -130,7 +130,6 @@ static int read_kept(struct trib_audit *a, const struct trib_audited *last, stru
 	trib_audit_bytes(st, 15, a->at.city_oid, sizeof(a->at.city_oid));
 	trib_audit_bytes(st, 16, a->at.city_manifest, sizeof(a->at.city_manifest));
 	a->policy = (uint64_t)sqlite3_column_int64(st, 17);
-	trib_audit_bytes(st, 18, a->policy_sha256, sizeof(a->policy_sha256));
 	a->from_city = a->at.city_seq;
 	memcpy(a->from_city_oid, a->at.city_oid, TRIB_OID_LEN);
 	a->from = last->size;
@@ -349,12 +348,11 @@ static int keep_place(struct trib_audit *a, struct trib_err *err)
 	return trib_db_exec(a->own, "DELETE FROM kept", err) ||
 			       trib_audit_exec(a->own, err,
 					       "INSERT INTO kept(rules, program, city, size, root, log_pub, first_origin, origin, opened, crl, night_to, night_first, city_seq, city_merged, city_log, "
-					       "city_oid, city_manifest, policy, policy_sha256) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-					       "issibbssiiiiiiibbib", (int64_t)RULES, TRIB_VERSION, a->hub->city, (int64_t)a->size, trib_span(a->totals.root, TRIB_SHA256_LEN),
+					       "city_oid, city_manifest, policy) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+					       "issibbssiiiiiiibbi", (int64_t)RULES, TRIB_VERSION, a->hub->city, (int64_t)a->size, trib_span(a->totals.root, TRIB_SHA256_LEN),
 					       trib_span(a->log_pub, sizeof(a->log_pub)), a->first_origin, a->origin, a->opened, (int64_t)a->crl_number, a->at.night_to,
 					       (int64_t)a->at.night_first, (int64_t)a->at.city_seq, (int64_t)a->at.city_merged, (int64_t)a->at.city_log,
-					       trib_span(a->at.city_oid, TRIB_OID_LEN), trib_span(a->at.city_manifest, TRIB_SHA256_LEN), (int64_t)a->policy,
-					       trib_span(a->policy_sha256, TRIB_SHA256_LEN))
+					       trib_span(a->at.city_oid, TRIB_OID_LEN), trib_span(a->at.city_manifest, TRIB_SHA256_LEN), (int64_t)a->policy)
 		       ? -1
 		       : 0;
 }

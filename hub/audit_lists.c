@@ -1,8 +1,6 @@
 /* Lists of hub.db that repeat what leaves say: communities, people, nightly lists, single values; and what it repeats of signing certificates. What has no
  * leaf (when an office was last in contact or added, the last refusals, until when a TLS certificate is good) is for screens. */
-#include "core/trust/hash.h"
 #include "hub/audit_impl.h"
-#include "hub/tiles.h"
 
 static const char *text(sqlite3_stmt *st, int i)
 {
@@ -106,25 +104,13 @@ static int check_meta(struct trib_audit *a, struct trib_err *err)
 	return meta_is(a, "origin", trib_span_str(epochs ? a->origin : ""), err) || meta_is(a, "epoch-leaf", trib_span(&at, epochs ? sizeof(at) : 0), err) ? -1 : 0;
 }
 
-/* The rules that communities are told: their version in hub.conf, their text in policy.conf. */
+/* The version of the rules that communities are told. (Their text an administrator may change: policy.conf is no evidence.) */
 static int check_policy(struct trib_audit *a, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(a->hub, "policy.conf");
-	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_NAMED_MAX);
 	struct trib_where w = {0};
-	struct trib_err why;
-	uint8_t sha[TRIB_SHA256_LEN];
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (!a->policy)
+	if (!a->policy || a->policy == a->hub->policy_version)
 		return 0;
-	if (a->policy != a->hub->policy_version && trib_audit_find(a, &w, err, "hub.conf says policy %llu, the log %llu", (unsigned long long)a->hub->policy_version,
-								   (unsigned long long)a->policy))
-		return -1;
-	if (trib_fs_read(path, &text, &why))
-		return trib_audit_find(a, &w, err, "the policy: %s", why.msg);
-	trib_sha256(sha, trib_buf_span(&text));
-	return memcmp(sha, a->policy_sha256, sizeof(sha)) == 0 ? 0 : trib_audit_find(a, &w, err, "policy.conf is not the text of policy %llu that the log names", (unsigned long long)a->policy);
+	return trib_audit_find(a, &w, err, "hub.conf says policy %llu, the log %llu", (unsigned long long)a->hub->policy_version, (unsigned long long)a->policy);
 }
 
 /* Who issued the certificates that hub.db lists: the issuing certificate, or one of those before. */

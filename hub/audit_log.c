@@ -161,7 +161,6 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		return trib_audit_keep_crl(a, idx, l, err);
 	case TRIB_LEAF_POLICY:
 		a->policy = l->number;
-		memcpy(a->policy_sha256, l->sha256, sizeof(a->policy_sha256));
 		return 0;
 	case TRIB_LEAF_PERSON:
 		return trib_audit_keep_person(a, l, err);
