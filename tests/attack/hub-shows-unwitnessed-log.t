@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/attack.sh"
 
 ok "a province witnesses the log" province_init
-sleep 3
+published
 ok "and cosigns it" hub witness ask
 cosigned=$(ls "$dir"/hub/witness/*/cosigned)
 hub_stop
@@ -11,14 +11,14 @@ hubsql "UPDATE leaf SET bytes=CAST(replace(CAST(bytes AS TEXT),'incarnation 1','
 ok "all hashes fit the changed leaf" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
 rm -rf "$dir/hub/audited" "$dir/hub/checkpoint" "$dir/hub/log"
 ok "the hub starts, and signs it" hub_start
-sleep 3 # published every two seconds
+published
 refuses 3 "was the hub restored or rewritten" "the witness does not cosign another log of the same size" hub witness ask
 witness_says() { hub witness show "$dir/province"; }
 refuses 15 "THIS LOG HAS SIGNED TWO HISTORIES" "and keeps what convicts the hub" witness_says
 c=520303001012
 ok "a new office" office $c community 新
 ok "enrols" enrol $c community 新
-sleep 3
+published
 refuses 3 "was the hub restored or rewritten" "nor one that goes on from there" hub witness ask
 refuses 15 "failing since" "the hub's status names it, and that the log was rewritten" sh -c '"$0" --state "$1" status; "$0" --state "$1" audit' "$bin/tributary-hub" "$dir/hub"
 refuses 15 "the witness province.example/w has cosigned another log: its first" "the audit convicts the hub by what was cosigned" hub audit
@@ -29,7 +29,7 @@ ok "the second night" sh -c "sqlite3 '$dir/$c/office.db' \"INSERT INTO demand VA
 ok "is a commit" agent $c commit
 ok "sent by stock git" office_git $c -C "$dir/$c/state/repo.git" push "$url/$c/community.git" main:refs/heads/main
 ok "it is in the city" eventually 1 community "SELECT count(*) FROM demand WHERE id='z'"
-sleep 1
+told
 hub_stop
 ok "the hub shows the office what was cosigned of the old log" "$bin/tests/tool/forgedown" "$dir/hub" $c community note "$cosigned"
 ok "the hub starts" hub_start

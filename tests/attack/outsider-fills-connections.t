@@ -30,12 +30,14 @@ PY
 hold() {
 	python3 "$dir/drip.py" "$port" "$@" >/dev/null 2>&1 &
 	drip=$!
-	sleep 2
+	soon crowded
 }
 let_go() {
 	kill "$drip" 2>/dev/null
 	wait "$drip" 2>/dev/null
 }
+crowded() { [ "$(workers)" -ge 16 ]; }
+alone() { [ "$(workers)" -le 3 ]; }
 workers() { pgrep -c -P "$hub_pid"; }
 bounded() { test "$(workers)" -ge 10 && test "$(workers)" -le 20; } # 16 strangers of one address; keeper, enrolment, merger; A
 hold 127.0.0.2 400
@@ -48,6 +50,6 @@ sql $a "INSERT INTO demand VALUES('d5','垃圾','reported',5)"
 ok "behind the same address too, in its turn" timeout 30 "$bin/tributary-agent" --state "$dir/$a/state" sync
 ok "still one address's share" bounded
 let_go
-sleep 1
+soon alone
 unharmed
 finish

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/attack.sh"
 
 ok "a province witnesses the log" province_init
-sleep 3
+published
 ok "and cosigns it" hub witness ask
 post() { curl -s --max-time 20 -o "$dir/answer" -w '%{http_code}\n' --data-binary "@$1" "$province_url/add-checkpoint"; }
 answers() { # answers STATUS FILE NAME
@@ -49,7 +49,7 @@ sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"
 ok "offices notice nothing" agent $a sync
 kill $holder
 wait $holder 2>/dev/null
-sleep 3
+published
 ok "the hub is cosigned" hub witness ask
 ok "and all is proven" hub audit --witness "$province"
 finish

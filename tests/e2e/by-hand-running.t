@@ -18,7 +18,8 @@ ok "the socket is the hub's user's alone" same "$(stat -c %a "$dir/hub/run/by-ha
 says() { text=$1; shift; "$@" >"$dir/said" 2>&1; rc=$?; cat "$dir/said"; [ $rc -eq 0 ] && grep -q -e "$text" "$dir/said"; }
 # What a stick may leave: nothing but the log entries that say so. The worker's folder goes right after its last word.
 left() { (cd "$dir/hub" && find quarantine repos damaged -type f 2>/dev/null; sqlite3 -readonly hub.db "SELECT * FROM held; SELECT node, app, hex(oid) FROM history") | sort; }
-same_left() { tries=0; until left | cmp -s "$dir/left" -; do tries=$((tries + 1)); [ $tries -lt 50 ] || { left | diff "$dir/left" -; return 1; }; sleep 0.1; done; }
+as_before() { left | diff "$dir/left" -; }
+same_left() { soon as_before; }
 bad() {
 	what=$1 want=$2 say=$3 file=$4
 	shift 4

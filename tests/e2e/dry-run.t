@@ -24,7 +24,7 @@ ok "(an office)" office $a community 洗马社区
 ok "(enrols)" enrol $a community 洗马社区
 ok "(and syncs)" agent $a sync
 eventually 2 community "SELECT count(*) FROM demand" >/dev/null
-sleep 3 # the published log follows within two seconds
+published
 ok "commit, when nothing changed" still agent $a commit -n
 ok "sync, when nothing changed" still agent $a sync -n
 sql $a "UPDATE demand SET title = '换' WHERE id = 'd1'; INSERT INTO demand VALUES('d9','新','reported',9); DELETE FROM points WHERE id = 1; INSERT INTO journal VALUES('同一行'),('另一行')"

@@ -66,28 +66,23 @@ wild_want() {
 refuses 0 "not our ref" "only advertised commits are served" wild_want
 
 # A worker, seen from outside: an open connection that says nothing.
+soon swept
 (sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
 idle=$!
-sleep 1
+has_worker() { [ -n "$(ls "$dir/hub/quarantine")" ]; }
+soon has_worker
 worker=$(ls "$dir/hub/quarantine" | sed 's/^w//')
 held_down() { grep -q '^NoNewPrivs:.*1' "/proc/$worker/status" && { [ -n "${ASAN_OPTIONS:-}" ] || grep -q '^Seccomp:.*2' "/proc/$worker/status"; }; }
-ok "a worker has no new privileges and a filter" held_down
+ok "a worker has no new privileges and a filter" soon held_down
 own_place() { [ -d "$dir/hub/quarantine/w$worker" ]; }
 ok "a worker has its own quarantine" own_place
 kill -KILL "$worker"
-sleep 0.5
-ok "a killed worker leaves nothing" swept
+ok "a killed worker leaves nothing" soon swept
 kill "$idle" 2>/dev/null
 
 # Keeper, enrolment, merger: each death is mended.
-serves() {
-	tries=0
-	until as_a "$repo/info/refs?service=git-upload-pack" -o /dev/null -w '%{http_code}' 2>/dev/null | grep -q 200; do
-		tries=$((tries + 1))
-		[ $tries -lt 50 ] || return 1
-		sleep 0.1
-	done
-}
+serves_now() { as_a "$repo/info/refs?service=git-upload-pack" -o /dev/null -w '%{http_code}' 2>/dev/null | grep -q 200; }
+serves() { soon serves_now; }
 for i in 1 2 3; do
 	kill -KILL "$(children | sed -n "${i}p")"
 	ok "the hub goes on after the death of process $i of 3" serves
@@ -104,20 +99,19 @@ ok "the TLS certificate is read again" serves
 cp "$dir/hub/keys/hub-tls.crt" "$dir/kept.crt"
 echo "no certificate" >"$dir/hub/keys/hub-tls.crt"
 kill -HUP "$hub_pid"
-sleep 0.3
-ok "a damaged one leaves the old one in use" serves
 old_kept() { grep -q "old TLS certificate stays" "$dir/serve.log"; }
-ok "and is told" old_kept
+ok "a damaged one is told" soon old_kept
+ok "and leaves the old one in use" serves
 cp "$dir/kept.crt" "$dir/hub/keys/hub-tls.crt"
 
 # One connection, a revocation between two requests.
 printf 'GET /%s/community.git/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: hub\r\n\r\n' $a >"$dir/get"
 {
 	cat "$dir/get"
-	sleep 1.5
+	soon grep -a -q 'HTTP/1.1 200' "$dir/kept.out"
 	hub node revoke $a --app community --reason stolen >"$dir/revoke.out" 2>&1
 	cat "$dir/get"
-	sleep 0.5
+	soon grep -a -q 'HTTP/1.1 403' "$dir/kept.out"
 } | openssl s_client -connect "127.0.0.1:$port" -quiet -CAfile "$ca" -cert "$dir/$a/state/keys/tls.crt" -key "$dir/$a/state/keys/tls.key" >"$dir/kept.out" 2>/dev/null
 revoked_midway() { same "$(grep -a -o 'HTTP/1.1 [0-9]*' "$dir/kept.out" | tr '\n' ' ')" "HTTP/1.1 200 HTTP/1.1 403 "; }
 ok "a revocation acts at the next request of a kept connection" revoked_midway
@@ -127,11 +121,7 @@ words_of() { # words_of LEVEL-OPTION: what a hub says that starts, is asked once
 	mkdir "$dir/quiet" && "$bin/tributary-hub" --state "$dir/quiet" init --city 静 --listen 127.0.0.1:0 --host 127.0.0.1 >/dev/null 2>&1 || return 1
 	"$bin/tributary-hub" --state "$dir/quiet" $1 serve >/dev/null 2>"$dir/quiet.log" &
 	quiet_pid=$!
-	tries=0
-	while [ ! -s "$dir/quiet/run/listen" ] && [ $tries -lt 100 ]; do
-		tries=$((tries + 1))
-		sleep 0.1
-	done
+	soon test -s "$dir/quiet/run/listen"
 	echo | openssl s_client -connect "$(cat "$dir/quiet/run/listen")" -quiet >/dev/null 2>&1
 	printf 'no TLS at all' | timeout 2 curl -s --data-binary @- "telnet://$(cat "$dir/quiet/run/listen")" >/dev/null 2>&1
 	kill "$quiet_pid"
@@ -145,9 +135,10 @@ is_plain() { words_of "" >/dev/null && grep -q 'hub/worker info: ' "$dir/quiet.l
 ok "they speak by default" is_plain
 
 # The end
+soon swept
 (sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
 idle=$!
-sleep 0.5
+soon has_worker
 begin=$(date +%s)
 kill -TERM "$hub_pid"
 wait "$hub_pid"

@@ -42,7 +42,7 @@ refuses 15 "the witness elsewhere.example has not cosigned this log" "but not by
 province_stop
 sql $a "INSERT INTO demand VALUES('d5','甲','reported',5)"
 ok "receipts come without it" agent $a sync
-sleep 3
+published
 refuses 3 "does not answer" "the hub says what fails" hub witness ask
 named() { hub status | grep -A 2 "^Witness province.example/w" | grep -q "failing since"; }
 ok "status names it" named
@@ -96,7 +96,7 @@ rm -rf "$dir/hub"
 cp -a "$dir/hub-night1" "$dir/hub"
 cp -a "$dir/now/witness" "$dir/hub/witness"
 ok "a hub from an old copy" hub_start
-sleep 3
+published
 refuses 3 "this hub is an older copy; try: tributary-hub recover" "is told by its witness" hub witness ask
 hub_stop
 rm -rf "$dir/hub"

@@ -2,6 +2,7 @@
 #
 #   plan_at_end; ok NAME COMMAND...; refuses STATUS TEXT NAME COMMAND...; finish
 #   city_init; hub_start; hub_stop; office ID APP NAME; enrol ID APP NAME; agent ID ARGS...; hub ARGS...
+#   soon COMMAND...; eventually VALUE APP SQL; published; told: wait for a state
 # Every process is real: hub and agents of $BUILD, stock git, sqlite3. The scratch folder and all processes go at exit.
 
 top=${top:-$(cd "$(dirname "$0")/../.." && pwd)}
@@ -115,11 +116,11 @@ province_init() {
 		hub witness trust "$dir/province" "$(hub witness log-key)" && province_start && hub witness add "$province_url" "$province"
 }
 province_start() { # province_start [ARG...]
-	rm -f "$dir/province.out"
+	rm -f "$dir/province.out" # what the one before said is not taken for its
 	"$bin/tributary-hub" witness serve "$dir/province" --listen "127.0.0.1:${province_port:-0}" "$@" >"$dir/province.out" 2>>"$dir/province.log" &
 	province_pid=$!
 	tries=0
-	while ! grep -q listening "$dir/province.out" 2>/dev/null; do
+	while ! grep -qs listening "$dir/province.out"; do
 		kill -0 "$province_pid" 2>/dev/null || { cat "$dir/province.log"; return 1; }
 		tries=$((tries + 1))
 		[ $tries -lt 200 ] || return 1
@@ -159,15 +160,27 @@ sql() { # sql ID SQL: the application writes
 
 city() { sqlite3 -readonly "$dir/hub/city/$1.db" "$2"; } # city APP SQL
 
-# Waits (at most 10 s) until the city database shows what is asked: eventually VALUE APP SQL.
-eventually() {
+# Waits for a state, not for a time: until the command exits 0, at most 10 s (SOON tenths of a second); then says what it said.
+soon() { # soon COMMAND...
 	tries=0
-	while [ "$(city "$2" "$3" 2>/dev/null)" != "$1" ]; do
+	until "$@" >"$dir/soon" 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt 100 ] || { same "$(city "$2" "$3")" "$1"; return 1; }
+		[ $tries -lt "${SOON:-100}" ] || { cat "$dir/soon"; return 1; }
 		sleep 0.1
 	done
 }
+
+# Until the city database shows what is asked: eventually VALUE APP SQL.
+eventually() { soon city_shows "$@"; }
+city_shows() { same "$(city "$2" "$3")" "$1"; }
+
+# Until the published log has every leaf: it follows within about two seconds.
+published() { soon all_published; }
+all_published() { same "$(sed -n 2p "$dir/hub/log/checkpoint")" "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM leaf")"; }
+
+# Until every office's down chain has all that it is due.
+told() { soon nothing_due; }
+nothing_due() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM due")" 0; }
 
 # Stock git with an office's TLS certificate.
 office_git() { # office_git ID GIT-ARGS...
