@@ -36,8 +36,7 @@ static int show_night(struct trib_cli *cli, sqlite3_stmt *st, json_t *list)
 	trib_time_text(to, sqlite3_column_int64(st, 2));
 	trib_time_city(local, sqlite3_column_int64(st, 2));
 	trib_say(cli, _("%s  leaf %lld: %lld expected, %lld reported, %lld silent\n"), local, (long long)sqlite3_column_int64(st, 0), n[0], n[1], n[2]);
-	memcpy(sha, sqlite3_column_blob(st, 6), sizeof(sha));
-	if (trib_named_read(trib_cli_hub(cli)->dir, sha, &text, &why) || trib_night_walk(trib_buf_span(&text), one_node, &o, &why)) {
+	if (trib_db_bytes(st, 6, "the list's hash", sha, sizeof(sha), &why) || trib_named_read(trib_cli_hub(cli)->dir, sha, &text, &why) || trib_night_walk(trib_buf_span(&text), one_node, &o, &why)) {
 		trib_say(cli, _("  the list cannot be read: %s; try: tributary-hub audit\n"), why.msg);
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
 	}

@@ -405,8 +405,7 @@ static int revoke_certs(struct trib_cli *cli, struct trib_hubdb *db, const char 
 		(void)snprintf(leaf.node, sizeof(leaf.node), "%s", cli->argv[0]);
 		(void)snprintf(leaf.app, sizeof(leaf.app), "%s", app_of(cli));
 		(void)snprintf(leaf.word, sizeof(leaf.word), "%s", reason);
-		memcpy(leaf.cert, sqlite3_column_blob(st, 0), TRIB_SHA256_LEN);
-		if (trib_log_append(db, &leaf, NULL, &cli->err))
+		if (trib_db_bytes(st, 0, "a certificate's hash", leaf.cert, sizeof(leaf.cert), &cli->err) || trib_log_append(db, &leaf, NULL, &cli->err))
 			return -1;
 		++*ret_n;
 	}

@@ -201,8 +201,7 @@ static int revoke_all(struct trib_cli *cli, struct trib_hubdb *db, const char *r
 		struct trib_leaf leaf = {.kind = TRIB_LEAF_PERSON_REVOKED, .time = now};
 		(void)snprintf(leaf.name, sizeof(leaf.name), "%s", cli->argv[0]);
 		(void)snprintf(leaf.word, sizeof(leaf.word), "%s", reason);
-		memcpy(leaf.cert, sqlite3_column_blob(st, 0), TRIB_SHA256_LEN);
-		if (trib_log_append(db, &leaf, NULL, &cli->err))
+		if (trib_db_bytes(st, 0, "a certificate's hash", leaf.cert, sizeof(leaf.cert), &cli->err) || trib_log_append(db, &leaf, NULL, &cli->err))
 			return -1;
 		++*ret_n;
 	}

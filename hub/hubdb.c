@@ -80,8 +80,7 @@ int trib_log_subtree(void *ctx, unsigned level, uint64_t index, uint8_t ret[TRIB
 	if (!row)
 		return trib_fail(err, TRIB_E_VERIFY, "the log lacks the hash of subtree %u/%llu; try: tributary-hub rebuild", level,
 				 (unsigned long long)index);
-	memcpy(ret, sqlite3_column_blob(st, 0), TRIB_SHA256_LEN);
-	return 0;
+	return trib_db_bytes(st, 0, "a hash of the log", ret, TRIB_SHA256_LEN, err) ? trib_ctx(err, "hub.db; try: tributary-hub rebuild") : 0;
 }
 
 static int put_subtree(void *ctx, unsigned level, uint64_t index, const uint8_t hash[TRIB_SHA256_LEN], struct trib_err *err)

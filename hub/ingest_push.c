@@ -89,8 +89,7 @@ static int find_cert(const struct trib_hub *hub, const struct trib_ingest *in, u
 		return row < 0 ? -1
 			       : trib_fail(err, TRIB_E_CERT, "%s/%s is not enrolled in this city, so its bundle is not taken; nothing was changed; try: tributary-hub node add", in->node,
 					   in->app);
-	memcpy(ret, sqlite3_column_blob(st, 0), TRIB_SHA256_LEN);
-	return 0;
+	return trib_db_bytes(st, 0, "a certificate's hash", ret, TRIB_SHA256_LEN, err) ? trib_ctx(err, "hub.db; try: tributary-hub audit") : 0;
 }
 
 struct run {

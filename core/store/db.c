@@ -78,6 +78,14 @@ int trib_db_step(sqlite3 *db, sqlite3_stmt *st, struct trib_err *err)
 	return trib_db_fail(err, db, what);
 }
 
+int trib_db_bytes(sqlite3_stmt *st, int col, const char *what, void *ret, size_t n, struct trib_err *err)
+{
+	if (sqlite3_column_type(st, col) != SQLITE_BLOB || (size_t)sqlite3_column_bytes(st, col) != n)
+		return trib_fail(err, TRIB_E_VERIFY, "the database is damaged: %s is not what it must be", what);
+	memcpy(ret, sqlite3_column_blob(st, col), n);
+	return 0;
+}
+
 int trib_db_int(sqlite3 *db, const char *sql, int64_t none, int64_t *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;

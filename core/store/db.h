@@ -55,6 +55,9 @@ int trib_db_migrate(sqlite3 *db, const char *const *sql, size_t n, struct trib_e
 /* One integer of one row; `none` when there is no row or NULL. */
 int trib_db_int(sqlite3 *db, const char *sql, int64_t none, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* The bytes of a column that must be a BLOB of exactly n bytes: TRIB_E_VERIFY names `what` when it is not, as in a file that a disk damaged. */
+int trib_db_bytes(sqlite3_stmt *st, int col, const char *what, void *ret, size_t n, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* Appends a quoted identifier. */
 void trib_sql_ident(struct trib_buf *b, const char *name);
 /* Binds a value as parameter i (1-based); bytes are borrowed until the statement is reset (SQLITE_STATIC). -1 for TRIB_UNDEF and
