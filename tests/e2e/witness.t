@@ -22,6 +22,8 @@ refuses 1 "no outside witness is asked" "there is nobody to ask" hub witness ask
 ok "the hub is told" hub witness add "$province_url" "$province"
 refuses 3 "does not know this log: give its operator the line of: tributary-hub witness log-key" "the witness does not know the log" hub witness ask
 ok "its operator lets it" hub witness trust "$dir/province" "$(hub witness log-key)"
+quiet() { told && published; }
+ok "(the log has come to rest)" quiet
 ok "and it cosigns" hub witness ask
 by() { # by FILE: it bears the witness's cosignature
 	grep -q '^— province.example/w ' "$1"
