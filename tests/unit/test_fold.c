@@ -195,7 +195,7 @@ static void a_push_that_is_not_good_yet_is_left_alone(void **state)
 {
 	(void)state;
 	char path[128], packs[160], first[256] = "", mark[300];
-	TRIB_AUTO(trib_repo) struct trib_repo *r = repo("mark.git", path);
+	trib_repo_free(repo("mark.git", path));
 	put_pack(path, 0, 4);
 	(void)snprintf(packs, sizeof(packs), "%s/objects/pack", path);
 	DIR *d = opendir(packs);
@@ -239,7 +239,7 @@ static void a_damaged_pack_is_named_and_stays(void **state)
 {
 	(void)state;
 	char path[128], packs[160];
-	TRIB_AUTO(trib_repo) struct trib_repo *r = repo("badpack.git", path);
+	trib_repo_free(repo("badpack.git", path));
 	for (unsigned i = 0; i < 80; i += 4)
 		put_pack(path, i, i + 4);
 	(void)snprintf(packs, sizeof(packs), "%s/objects/pack", path);
