@@ -107,6 +107,7 @@ static int capture(struct trib_cli *cli, struct watch *w, struct trib_state *s, 
 	if (trib_state_open(cli->state, true, s, &cli->err))
 		return -1;
 	cli->ctx = s;
+	s->resident = true;
 	int rc = trib_state_keys(s, &cli->err) || agent_finish_enrolment(cli) || agent_capture(cli, TRIB_WATCH_TEXT, false, false, ret) ? -1 : 0;
 	cli->ctx = NULL;
 	if (!rc && strcmp(w->db_path, s->node.db_path) != 0) {

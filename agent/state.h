@@ -56,6 +56,7 @@ struct trib_state { /* an opened folder */
 	struct trib_tip private_tip; /* its salt stands even before the first commit */
 	struct trib_key *private_key;
 	struct trib_cert *private_cert;
+	bool resident;           /* the process goes on to other captures (`watch`) */
 	struct trib_syncs syncs; /* what the next commit point waits for: names of objects already written */
 };
 

@@ -39,13 +39,13 @@ static inline void trib_delta_cleanup(struct trib_delta *d) { trib_delta_release
  * and "trib-overlay" (read-only: baseline + kept pages). Idempotent. */
 int trib_capture_vfs_register(struct trib_err *err) TRIB_MUST_CHECK;
 /* How the live file is read (D4.1, D4.2). AUTO: in WAL mode raw under the read mark; in rollback mode, and for a WAL database that no program has
- * open, without a lock and checked afterwards, the third time in a pause of the program (60 ms without a write). A program that gives no such pause is waited for: 1.5 s cost
- * nothing, and a lock costs the program a wait or, without a busy timeout, SQLITE_BUSY. Only then raw under SHARED, for one reading of the
+ * open, without a lock and checked afterwards, begun in a pause of the program (60 ms without a write). A program that never pauses is waited for: 20 s cost
+ * a nightly run nothing, and a lock costs the program a wait or, without a busy timeout, SQLITE_BUSY. Only then raw under SHARED, for one reading of the
  * file from the page cache (raw.h). Through the backup API when SQLite grants none of these. */
 enum trib_way { TRIB_WAY_AUTO, TRIB_WAY_WAL, TRIB_WAY_OPTIMISTIC, TRIB_WAY_LOCKED, TRIB_WAY_BACKUP };
 struct trib_snapshot_opts {
 	enum trib_way way;             /* one that does not fit the file is TRIB_E_USAGE */
-	int64_t patience_ms;           /* rollback mode: how long to wait for a pause of the program before it is read under SHARED; 0: 1.5 s */
+	int64_t patience_ms;           /* rollback mode: how long to wait for a pause of the program before it is read under SHARED; 0: 20 s, in `watch` 0.5 s */
 	const struct trib_known *known; /* "skipped": nothing was written; "wal-list": only pages that new frames of the -wal list were read; NULL: read all */
 };
 /* Finds the pages of the live database that differ from the baseline, with every rule of D4.1: the live file and its side files are left byte for

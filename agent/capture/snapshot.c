@@ -10,8 +10,8 @@
 #include "core/base/i18n.h"
 
 #define TRIES 20          /* of a read that was overtaken by a writer, when no time is left for more */
-#define UNASKED 2         /* so often a reading is tried without such a wait: a small file is read between two transactions */
-#define PATIENCE_MS 1500  /* waiting for a pause of the program: one that never rests gives none in 20 s either, and `commit` and `watch` are waited for */
+#define PATIENCE_MS 20000 /* waiting for a pause of the program; less than another run waits for this one (TRIB_LOCK_WAIT_MS) */
+#define RESIDENT_MS 500   /* the same for `watch`, which looks again soon */
 #define PAUSE_MS 10
 
 void trib_delta_release(struct trib_delta *d)
@@ -239,14 +239,14 @@ int trib_snapshot_by(struct trib_state *s, const struct trib_snapshot_opts *opts
 		return -1;
 	int64_t start = trib_mono_ms();
 	struct look l = {.s = s, .base = &base, .opts = opts ? opts : &any};
-	l.locked_after = start + (l.opts->patience_ms ? l.opts->patience_ms : PATIENCE_MS);
+	l.locked_after = start + (l.opts->patience_ms ? l.opts->patience_ms : s->resident ? RESIDENT_MS : PATIENCE_MS);
 	TRIB_AUTO(trib_mem) char *real = realpath(s->node.db_path, NULL); /* the -journal is beside the file that a link means */
 	bool wait = real && l.opts->way == TRIB_WAY_AUTO && times_are_true(real);
 	for (int i = 0, late = 0; late < TRIES; i++) {
 		late += trib_mono_ms() >= l.locked_after || !wait;
 		if (i > 0) /* programs often write in bursts */
 			pause_ms(PAUSE_MS << (i < 5 ? i - 1 : 4));
-		if (wait && i >= UNASKED)
+		if (wait)
 			trib_source_await_pause(real, l.locked_after);
 		/* The pages file is made before the source is read, and goes after it: both may wait for the disk, and a lock must not. Nor is one held in the pause. */
 		TRIB_AUTO(trib_delta) struct trib_delta d = {.fd = -1};
