@@ -14,18 +14,21 @@ begin() { # large enough that reading takes some milliseconds
 		i=$((i + 1))
 		echo "BEGIN IMMEDIATE; UPDATE points SET points = points + 1 WHERE id = 101; COMMIT;"
 	done >"$dir/sql"
+	# The program itself tells how far it is: another one that reads would be the one that makes it wait.
+	printf '.once %s\nSELECT points FROM points WHERE id = 101;\n' "$dir/far" >>"$dir/sql"
 }
 write_on() { # until $dir/stop
 	while [ ! -e "$dir/stop" ]; do
 		cat "$dir/sql"
 	done | sqlite3 -cmd 'PRAGMA synchronous=OFF' "$db"
 }
+begun() { [ -s "$dir/far" ]; }
 beside() {
-	rm -f "$dir/stop"
+	rm -f "$dir/stop" "$dir/far"
 	write_on >"$dir/wrote" 2>&1 &
 	(sleep 2; touch "$dir/stop") &
-	sleep 0.3
-	before=$(sqlite3 -cmd '.timeout 10000' "$db" "SELECT points FROM points WHERE id = 101")
+	soon begun >/dev/null
+	before=$(cat "$dir/far")
 	agent $a --json commit >"$dir/said" 2>&1
 	got=$?
 	wait
