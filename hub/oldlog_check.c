@@ -8,8 +8,8 @@
 #include "hub/oldlog.h"
 #include "hub/restore.h"
 
-/* e: epochs that this log opened, `idx` the leaf that did. c: checkpoints. f: leaves that the copy lost, each once for an office. h: histories. x: findings. */
-static const char own_schema[] = "CREATE TABLE e(n INTEGER PRIMARY KEY, idx INTEGER) STRICT;"
+/* e: epochs that this log opened, `idx` the leaf that did, `at` its time. c: checkpoints. f: leaves that the copy lost, each once for an office. h: histories. x: findings. */
+static const char own_schema[] = "CREATE TABLE e(n INTEGER PRIMARY KEY, idx INTEGER, at INTEGER) STRICT;"
 				 "CREATE TABLE c(epoch INTEGER, size INTEGER, root BLOB, node TEXT, app TEXT, PRIMARY KEY(epoch, size, root)) STRICT;"
 				 "CREATE TABLE f(epoch INTEGER, idx INTEGER, hash BLOB, node TEXT, app TEXT, held INTEGER, seq INTEGER, oid BLOB, raw BLOB, "
 				 "PRIMARY KEY(epoch, idx, hash)) STRICT;"
@@ -77,7 +77,7 @@ static int note_epoch(struct trib_oldlog *o, uint64_t index, struct trib_err *er
 		return trib_fail(err, TRIB_E_VERIFY, "leaf %llu opens no epoch, though hub.db says so; try: tributary-hub audit", (unsigned long long)index);
 	memcpy(o->log_key, leaf.sha256, sizeof(o->log_key)); /* one key for all: only such a leaf is followed */
 	o->epoch = n;
-	return trib_audit_exec(o->own, err, "INSERT INTO e VALUES(?,?)", "ii", (int64_t)n, (int64_t)index);
+	return trib_audit_exec(o->own, err, "INSERT INTO e VALUES(?,?,?)", "iii", (int64_t)n, (int64_t)index, leaf.time);
 }
 
 /* hub.db names the last one; earlier ones are looked for only when there are any. */
@@ -111,13 +111,14 @@ static int load_epochs(struct trib_oldlog *o, struct trib_err *err)
 static int load_histories(struct trib_oldlog *o, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	int64_t opened;
+	int64_t opened, at;
 	int row;
 	if (one_int(o, "SELECT max(idx) FROM e WHERE n <= ?", INT64_MAX, 0, &opened, err) ||
+	    one_int(o, "SELECT at FROM e WHERE idx = ?", opened, 0, &at, err) ||
 	    trib_audit_sql(o->h->db, &st, err,
 			   "SELECT n.node, n.app, EXISTS(SELECT 1 FROM held h WHERE h.node = n.node AND h.app = n.app AND h.idx < ?1), "
-			   "n.added_at <= coalesce((SELECT max(held_at) FROM held WHERE idx < ?1), n.added_at) FROM node n WHERE n.status = 'enrolled'",
-			   "i", opened))
+			   "n.added_at < ?2 FROM node n WHERE n.status = 'enrolled'",
+			   "ii", opened, at))
 		return -1;
 	while ((row = trib_db_step(o->h->db, st, err)) > 0)
 		if (trib_audit_exec(o->own, err, "INSERT INTO h(node, app, expected, enrolled) VALUES(?,?,?,?)", "ssii", (const char *)sqlite3_column_text(st, 0),

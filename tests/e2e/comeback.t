@@ -49,7 +49,7 @@ ok "all three are waited for" waiting
 ok "A syncs" agent $a sync
 ok "B syncs" agent $b sync
 refuses 3 "$c .*WAITING" "C is named as the one that is missing" hub recover --check
-two() { same "$(field '[(h["node"], h["state"], h["commits"]) for h in d["histories"]]')" "[('$b', 'complete', 2), ('$a', 'complete', 3), ('$c', 'waiting', 0)]"; }
+two() { same "$(field '[(h["node"], h["state"], h["commits"]) for h in d["histories"]]')" "[('$b', 'complete', 2), ('$a', 'complete', 3), ('$c', 'waiting', 0), ('$d', 'unknown', 0)]"; }
 ok "A and B are complete" two
 ok "status names C, too" says "$c .*has not reported since" hub status
 seen() { same "$(field 'd["epochs"][0]["epoch"], d["epochs"][0]["from"], d["epochs"][0]["upto"]')" "(1, $copy, $old)"; }
