@@ -104,6 +104,14 @@ doctored() {
 	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"
 	refuses 1 "NOT PROVEN: .*$1" "$2" stock_steps
 }
+# stock_proves: the same commands prove the bundle as it is.
+stock_proves() {
+	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"
+	stock_steps >"$dir/proof" 2>&1
+	rc=$?
+	cat "$dir/proof"
+	[ $rc -eq 0 ] && [ "$(tail -n 1 "$dir/proof")" = PROVEN ]
+}
 stock_steps() { (cd "$dir/b" && env -i PATH=/usr/bin:/bin HOME="$dir" GIT_CONFIG_NOSYSTEM=1 sh "$dir/steps"); }
 # rebundle NODE MAIN-REV: the history once more, up to another commit
 rebundle() {
