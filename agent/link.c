@@ -366,6 +366,19 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 	return rc;
 }
 
+/* A folder that is stopped sends nothing, and its other self reports as ever: the city must hear of it from here. Adds to `err` whether it did. */
+static void tell_fork(struct link *l, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX), answer = TRIB_BUF(64 * TRIB_KIB);
+	TRIB_AUTO(trib_mem) char *target = trib_pathf("/%s/%s.git/forked", l->s->node.node, l->s->node.app);
+	struct trib_err ignored;
+	unsigned status = 0;
+	bool told = target && trib_repo_read(l->s->repo, l->s->tip.oid, TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &raw, &ignored) == 0 &&
+		    trib_https_request(l->tls, &l->url, target, trib_buf_span(&raw), &status, &answer, NULL, &ignored) == 0 && status == 200;
+	size_t n = strlen(err->msg);
+	(void)snprintf(err->msg + n, sizeof(err->msg) - n, "%s", told ? "; the city knows of it now" : "");
+}
+
 int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, struct trib_err *err)
 {
 	struct link l;
@@ -374,6 +387,8 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 	if (link_open(s, quiet, &l, err))
 		return -1;
 	int rc = push(&l, &out, err);
+	if (rc && err->code == TRIB_E_FORK)
+		tell_fork(&l, err);
 	link_close(&l);
 	if (rc || trib_link_pull(s, &pulled, err))
 		return -1;

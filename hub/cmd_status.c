@@ -171,9 +171,10 @@ static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 	return row < 0 ? -1 : 0;
 }
 
+#define SQL_MERGED "coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)"
+
 /* Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
-static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND "
-				  "m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)";
+static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > " SQL_MERGED;
 
 static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expected)
 {
@@ -245,32 +246,49 @@ static int frozen(struct trib_cli *cli, struct trib_hubdb *db)
 	return 0;
 }
 
+#define SQL_FORKED "EXISTS(SELECT 1 FROM refusal r WHERE r.node = n.node AND r.app = n.app AND r.code = 'fork')"
+
+/* A folder that is stopped sends nothing, so of two machines one reports, and all looks well: it comes before the silent (D5.6). */
+static int list_forked(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_n)
+{
+	if (list_nodes(cli, db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND " SQL_FORKED " ORDER BY n.node",
+		       _("Forked (an old copy of the office's folder, or a second machine, is stopped; its rows are safe there):"), "forked", _("forked"), ret_n))
+		return -1;
+	if (!*ret_n)
+		return 0;
+	trib_say(cli, "%s\n", _("  Next: call the office, then tributary-hub node replace"));
+	if (!cli->status)
+		cli->status = trib_exit_status(TRIB_E_FORK);
+	return 0;
+}
+
 int hub_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
-	int64_t silent, never, stopped, braked, expected, fine;
+	int64_t silent, never, stopped, braked, expected, fine, forked;
 	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
 		return -1;
-	if (frozen(cli, &db) || hub_say_witnesses(cli) ||
+	if (frozen(cli, &db) || hub_say_witnesses(cli) || list_forked(cli, &db, &forked) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
 		       _("braked"), &braked) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at < ?1 ORDER BY reported_at",
 		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, 0 FROM node WHERE status <> 'closed' AND reported_at IS NULL ORDER BY node", _("Never reported:"), "never",
 		       _("expected"), &never) ||
-	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.out_of_step IS NOT NULL ORDER BY n.node",
+	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.out_of_step IS NOT NULL AND "
+		       "h.seq > " SQL_MERGED " ORDER BY n.node",
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
-	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at >= ?1 ORDER BY node", _("Reported:"), "reported",
+	    list_nodes(cli, &db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND n.reported_at >= ?1 AND NOT " SQL_FORKED " ORDER BY n.node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
 	    merge_trouble(cli, &db) || old_log(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
 		return -1;
 	if (expected == 0)
 		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));
-	else if (silent + never + stopped + braked == 0)
+	else if (silent + never + stopped + braked + forked == 0)
 		trib_say(cli, _("All %lld communities have reported.\n"), (long long)expected);
 	else
-		trib_say(cli, _("%lld of %lld communities have not reported; %lld braked, %lld out of step.\n"), (long long)(silent + never), (long long)expected,
-			 (long long)braked, (long long)stopped);
+		trib_say(cli, _("%lld of %lld communities have not reported; %lld forked, %lld braked, %lld out of step.\n"), (long long)(silent + never), (long long)expected,
+			 (long long)forked, (long long)braked, (long long)stopped);
 	trib_json(cli, "expected", json_integer(expected));
 	return 0;
 }

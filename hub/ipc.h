@@ -64,7 +64,7 @@ struct trib_ipc_held {
 	int64_t captured_at;
 	uint64_t inserted, updated, deleted;
 	uint8_t oid[TRIB_OID_LEN], manifest[TRIB_SHA256_LEN], commit[TRIB_SHA256_LEN], signer[TRIB_SHA256_LEN];
-	uint32_t nbraked;
+	uint32_t nbraked, reset; /* `reset` 1: it says the whole database once more */
 };
 struct trib_ipc_result { int32_t code; /* enum trib_code */ char msg[512]; };
 struct trib_ipc_refusal { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; int32_t code; uint8_t object[TRIB_SHA256_LEN]; char msg[512]; };

@@ -325,7 +325,8 @@ static int publish_rows(struct keeper *k, const struct trib_ipc_publish *p, stru
 	if (trib_crl_in_force(&k->db, &crl, err) || check_old_tip(k, p, held.seq, err))
 		goto fail;
 	for (uint32_t i = 0; i < p->nheld; i++)
-		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, crl, err))
+		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, crl, err) ||
+		    (held.reset && trib_keeper_fork_over(&k->db, p->node, p->app, err)))
 			goto fail;
 	if (save_history(k, p, held.seq, held.nbraked, tip, now, err))
 		goto fail;

@@ -11,6 +11,9 @@ int trib_keeper_verdict(struct trib_hubdb *h, const struct trib_ipc_merge_result
 /* One transaction. Counts the refusal; it is a leaf once for an object and code, and not in a storm. */
 int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* In the caller's transaction: the office has one folder again, by a replacement or a reset, so `status` names no fork of it. The leaf stays. */
+int trib_keeper_fork_over(struct trib_hubdb *h, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* Notes for `status` why nothing is merged (meta "merge-trouble": since when, what), or NULL: it goes on. */
 int trib_keeper_trouble(struct trib_hubdb *h, const char *msg, int64_t now, struct trib_err *err) TRIB_MUST_CHECK;
 

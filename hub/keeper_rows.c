@@ -99,7 +99,7 @@ int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e
 	sqlite3_bind_text(st, 3, e->app, -1, SQLITE_STATIC);
 	if (trib_db_step(h->db, st, err) < 0)
 		return -1;
-	return append_enrolled(h, e, err);
+	return append_enrolled(h, e, err) || trib_keeper_fork_over(h, e->node, e->app, err) ? -1 : 0;
 }
 
 /* The merger was killed after we logged this verdict: it tells it again. 1 known, 0 new, -1. */
@@ -209,6 +209,16 @@ int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, 
 		return -1;
 	}
 	return 0;
+}
+
+int trib_keeper_fork_over(struct trib_hubdb *h, const char *node, const char *app, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(h->db, "DELETE FROM refusal WHERE node = ? AND app = ? AND code = 'fork'", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, app, -1, SQLITE_STATIC);
+	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
 int trib_keeper_trouble(struct trib_hubdb *h, const char *msg, int64_t now, struct trib_err *err)

@@ -56,6 +56,9 @@ void trib_route_parse(const char *path, const char *query, struct trib_route *re
 	} else if (query[0] == '\0' && strcmp(p, "old-receipts") == 0) {
 		r.kind = TRIB_ROUTE_OLD;
 		r.push = true;
+	} else if (query[0] == '\0' && strcmp(p, "forked") == 0) {
+		r.kind = TRIB_ROUTE_FORKED;
+		r.push = true;
 	} else {
 		return;
 	}

@@ -317,6 +317,7 @@ static int add_held(struct push *p, const struct trib_judged *j, struct trib_err
 	memcpy(h.commit, j->commit_sha256, sizeof(h.commit));
 	memcpy(h.signer, j->signer.sha256, sizeof(h.signer));
 	h.nbraked = (uint32_t)m->nbraked;
+	h.reset = m->kind == TRIB_KIND_RESET;
 	trib_buf_put(&p->held, &h, sizeof(h));
 	p->nheld++;
 	return trib_buf_check(&p->held, "the records of a push", err);

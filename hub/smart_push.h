@@ -15,6 +15,9 @@ int trib_push_serve(struct trib_worker *w, const struct trib_route *r, struct tr
 /* Tells the keeper that something of the route's history was refused, for the log and `status`. False: `why` is the hub's own trouble, no verdict. */
 bool trib_push_refusal(struct trib_worker *w, const struct trib_route *r, const uint8_t object[TRIB_SHA256_LEN], const struct trib_err *why);
 
+/* Serves POST /NODE/APP.git/forked (forked.c): an office says that its folder does not go on from where the hub stands. */
+int trib_forked_serve(struct trib_worker *w, const struct trib_route *r, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* A report-status answer as git wants it: `unpack ok`, then ok or `ng REF CODE: sentence` a ref. `code` TRIB_OK says ok. Always `unpack ok`: libgit2
  * shows nothing of the reasons when unpacking failed. Pure; for tests too. */
 struct trib_push_request;

@@ -142,7 +142,8 @@ static int serve_log_file(struct trib_worker *w, const struct trib_route *r, str
 /* 0, or an answer (405, 415) was given: 1; -1. */
 static int check_method(struct trib_worker *w, const struct trib_route *r, const struct trib_http_request *q, struct trib_err *err)
 {
-	bool post = r->kind == TRIB_ROUTE_ENROL || r->kind == TRIB_ROUTE_RENEW || r->kind == TRIB_ROUTE_FETCH || r->kind == TRIB_ROUTE_PUSH || r->kind == TRIB_ROUTE_OLD;
+	bool post = r->kind == TRIB_ROUTE_ENROL || r->kind == TRIB_ROUTE_RENEW || r->kind == TRIB_ROUTE_FETCH || r->kind == TRIB_ROUTE_PUSH || r->kind == TRIB_ROUTE_OLD ||
+		    r->kind == TRIB_ROUTE_FORKED;
 	if (post != (q->method == TRIB_HTTP_POST))
 		return trib_http_text(w->http, 405, err, "this address wants %s", post ? "POST" : "GET") ? -1 : 1;
 	const char *type = r->kind == TRIB_ROUTE_FETCH ? TRIB_GIT_TYPE("upload-pack", "request")
@@ -185,6 +186,8 @@ static int dispatch(struct trib_worker *w, const struct trib_http_request *q, st
 		return trib_push_serve(w, &r, err);
 	case TRIB_ROUTE_OLD:
 		return trib_oldlog_serve(w, &r, err);
+	case TRIB_ROUTE_FORKED:
+		return trib_forked_serve(w, &r, err);
 	case TRIB_ROUTE_NONE:
 		break;
 	}

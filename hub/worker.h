@@ -32,7 +32,7 @@ int trib_worker_push(const struct trib_hub *h, int keeper_fd, const struct trib_
 
 /* What a target names. */
 enum trib_route_kind { TRIB_ROUTE_NONE, TRIB_ROUTE_HOME, TRIB_ROUTE_ENROL, TRIB_ROUTE_RENEW, TRIB_ROUTE_CHECKPOINT,
-		       TRIB_ROUTE_TILE, TRIB_ROUTE_NAMED, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH, TRIB_ROUTE_OLD };
+		       TRIB_ROUTE_TILE, TRIB_ROUTE_NAMED, TRIB_ROUTE_REFS, TRIB_ROUTE_FETCH, TRIB_ROUTE_PUSH, TRIB_ROUTE_OLD, TRIB_ROUTE_FORKED };
 struct trib_route {
 	enum trib_route_kind kind;
 	bool push; /* the office alone may go there; TRIB_ROUTE_REFS: for receive-pack */

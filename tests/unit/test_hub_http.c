@@ -538,6 +538,12 @@ static void everybody_goes_only_where_their_role_allows(void **state)
 	assert_int_equal(route("/n/a.git/old-receipts", "", &expired), 403);
 	assert_int_equal(route("/n/a.git/old-receipts", "", &auditor), 403);
 	assert_int_equal(route("/n/a.git/old-receipts", "", &nobody), 403);
+	assert_int_equal(route("/n/a.git/forked", "", &node), 0);
+	assert_int_equal(route("/n/a.git/forked", "x", &node), 404);
+	assert_int_equal(route("/n/b.git/forked", "", &node), 403);
+	assert_int_equal(route("/n/a.git/forked", "", &expired), 403);
+	assert_int_equal(route("/n/a.git/forked", "", &auditor), 403);
+	assert_int_equal(route("/n/a.git/forked", "", &nobody), 403);
 	assert_int_equal(route("/n/b.git/git-upload-pack", "", &node), 403);
 	assert_int_equal(route("/m/a.git/git-receive-pack", "", &node), 403);
 	assert_int_equal(route("/m/a.git/git-upload-pack", "", &auditor), 0);

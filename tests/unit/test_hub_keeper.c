@@ -431,6 +431,31 @@ static void certificates_told_late_bring_no_machine_back(void **state)
 	assert_int_equal(number(f, "SELECT incarnation FROM node WHERE node = '" MK_NODE "'"), 3);
 }
 
+/* One folder again: by a new machine, or by a reset that was published. The leaf stays, and the next fork is another one. */
+static void a_fork_is_named_until_one_folder_is_left(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_refusal r = {.node = MK_NODE, .app = MK_APP, .code = TRIB_E_FORK, .msg = "forked"}, other = {.node = MK_NODE, .app = MK_APP, .code = TRIB_E_FORMAT, .msg = "bad"};
+	struct trib_ipc_enrolled second = enrolled(2, 0x80), key = enrolled(2, 0x90);
+	HUB_OK(trib_keeper_refused(&f->hub.db, &r, NOW, err));
+	HUB_OK(trib_keeper_refused(&f->hub.db, &other, NOW, err));
+	int64_t leaves = number(f, "SELECT count(*) FROM leaf");
+	HUB_OK(trib_keeper_enrolled(&f->hub.db, &second, err));
+	assert_int_equal(number(f, "SELECT count(*) FROM refusal WHERE code = 'fork'"), 0);
+	assert_int_equal(number(f, "SELECT count(*) FROM refusal"), 1);
+	assert_int_equal(number(f, "SELECT count(*) FROM leaf"), leaves + 1);
+	HUB_OK(trib_keeper_refused(&f->hub.db, &r, NOW, err));
+	assert_int_equal(number(f, "SELECT count(*) FROM leaf"), leaves + 2);
+	key.rotation = 1;
+	memcpy(key.before_sha256, second.sign_sha256, sizeof(key.before_sha256));
+	HUB_OK(trib_keeper_enrolled(&f->hub.db, &key, err)); /* the same machine */
+	assert_int_equal(number(f, "SELECT count(*) FROM refusal WHERE code = 'fork'"), 1);
+	HUB_OK(trib_keeper_fork_over(&f->hub.db, MK_NODE, "other", err));
+	assert_int_equal(number(f, "SELECT count(*) FROM refusal WHERE code = 'fork'"), 1);
+	HUB_OK(trib_keeper_fork_over(&f->hub.db, MK_NODE, MK_APP, err));
+	assert_int_equal(number(f, "SELECT count(*) FROM refusal WHERE code = 'fork'"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +470,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(records_of_a_push_are_not_believed, start, stop),
 		cmocka_unit_test_setup_teardown(a_storm_of_refusals_is_few_leaves, start, stop),
 		cmocka_unit_test_setup_teardown(certificates_told_late_bring_no_machine_back, start, stop),
+		cmocka_unit_test_setup_teardown(a_fork_is_named_until_one_folder_is_left, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
