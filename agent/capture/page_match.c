@@ -1,7 +1,5 @@
 #include "agent/capture/page_match.h"
 
-#define CELLS_MAX (16 * 1024 * 1024u) /* differing cells of a WITHOUT ROWID table that are remembered: 256 MiB; more are the full engine's */
-
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
 
 struct cursor { /* over the cells of one state's differing pages */
@@ -232,8 +230,8 @@ static uint32_t hash_of(struct trib_span s)
 
 static int bag_add(struct bag *b, uint32_t hash, const struct cursor *c, struct trib_err *err)
 {
-	if (b->n == CELLS_MAX)
-		return trib_fail(err, TRIB_E_LIMIT, "more than %u cells differ", CELLS_MAX);
+	if (b->n == c->p->cells_max)
+		return trib_fail(err, TRIB_E_LIMIT, "more than %u cells differ", c->p->cells_max);
 	if (b->n == b->cap) {
 		uint32_t cap = b->cap ? 2 * b->cap : 1024;
 		struct seen *grown = reallocarray(b->cells, cap, sizeof(*grown));

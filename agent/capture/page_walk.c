@@ -53,11 +53,9 @@ static int open_side(struct trib_pagefile *f, sqlite3 *db, uint32_t page_size, u
 	f->stack = malloc((size_t)(TRIB_DEPTH_MAX + 1) * page_size);
 	if (!f->owner || !f->stack)
 		return oom(err);
-	for (uint64_t i = 2; f->g.auto_vacuum && i <= page_count; i += f->g.usable / 5 + 1) {
-		uint64_t map = i + (i == trib_page_lock(&f->g));
-		if (map <= page_count)
-			f->owner[map] = TRIB_OWNER_OTHER;
-	}
+	for (uint32_t i = 2; f->g.auto_vacuum && i <= page_count; i++)
+		if (trib_page_is_map(&f->g, i))
+			f->owner[i] = TRIB_OWNER_OTHER;
 	uint32_t lock = trib_page_lock(&f->g);
 	if (lock <= page_count)
 		f->owner[lock] = TRIB_OWNER_OTHER;
@@ -88,6 +86,7 @@ int trib_pages_open(sqlite3 *old_db, sqlite3 *new_db, const struct trib_delta *d
 	    open_side(&p.side[TRIB_NEW], new_db, d->page_size, d->page_count, err))
 		return -1;
 	const struct trib_geometry *a = &p.side[TRIB_OLD].g, *b = &p.side[TRIB_NEW].g;
+	p.cells_max = TRIB_CELLS_MAX;
 	p.comparable = a->page_size == b->page_size && a->usable == b->usable && a->encoding == b->encoding;
 	p.nflags = (a->page_count > b->page_count ? a->page_count : b->page_count) + 1;
 	if (!(p.flags = calloc(p.nflags, 1)))

@@ -35,8 +35,10 @@ struct trib_pages {
 	uint8_t *flags;               /* by page number: TRIB_PAGE_... */
 	uint32_t nflags;
 	uint32_t unexplained;         /* changed pages that nothing was found to own */
+	uint32_t cells_max;           /* TRIB_CELLS_MAX; tests have smaller ones */
 	struct trib_pglist with_cells; /* differing pages of the new state that hold payloads, all trees */
 };
+#define TRIB_CELLS_MAX (16 * 1024 * 1024u) /* differing cells of a WITHOUT ROWID table that are remembered: 256 MiB; more are the full engine's */
 #define TRIB_PAGE_CHANGED 1
 #define TRIB_PAGE_UNSKIP 2
 

@@ -43,6 +43,9 @@ int trib_raw_again(const struct trib_raw_window *w, const struct trib_base *base
 /* Looks only at the pages that `from->frame` names. */
 int trib_raw_look(const struct trib_raw *from, const struct trib_base *base, struct trib_delta *d, enum trib_raw_end *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* By statfs's f_type. File times of other machines' file systems may be late: there only the lock tells. */
+bool trib_fs_type_is_near(uint32_t type);
+
 /* The wal-index header that belongs to a read transaction. */
 struct trib_walhdr {
 	uint32_t page_size, frames, pages;

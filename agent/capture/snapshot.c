@@ -134,18 +134,20 @@ struct look {
 	int64_t locked_after; /* no scan without a lock begins later */
 };
 
-/* File times of other machines' file systems may be late: there only the lock tells. */
-static bool times_are_true(const char *path)
+bool trib_fs_type_is_near(uint32_t type)
 {
 	static const uint32_t far[] = {0x6969 /* NFS */, 0x517b /* SMB */, 0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
 				       0x01021997 /* 9P */, 0x00c36400 /* Ceph */, 0x5346414f /* AFS */};
-	struct statfs fs;
-	if (statfs(path, &fs))
-		return false;
 	for (size_t i = 0; i < TRIB_COUNT(far); i++)
-		if ((uint32_t)fs.f_type == far[i])
+		if (type == far[i])
 			return false;
 	return true;
+}
+
+static bool times_are_true(const char *path)
+{
+	struct statfs fs;
+	return !statfs(path, &fs) && trib_fs_type_is_near((uint32_t)fs.f_type);
 }
 
 static enum trib_way choose(const struct look *l, const struct trib_source *src, const struct trib_mark *m)
