@@ -7,8 +7,11 @@
 
 #include "hub/hubdb.h"
 
-struct trib_audit_bundle { uint64_t leaves, histories, commits; };
-/* Makes the folder `dir`, which must not exist; it appears whole or not at all. `serve` may go on. */
+/* What was written; and what should be there and is not, one line a part: `NAME: REASON` (the file `absent`). */
+struct trib_audit_bundle { uint64_t leaves, histories, commits; struct trib_buf absent; };
+static inline void trib_audit_bundle_cleanup(struct trib_audit_bundle *b) { trib_buf_release(&b->absent); }
+/* Makes the folder `dir`, which must not exist; it appears whole or not at all. `serve` may go on. What a broken hub has lost is named and left out: the evidence is
+ * in what there is. Errors are the own trouble of writing. */
 int trib_audit_bundle_write(const struct trib_hub *hub, const char *dir, struct trib_audit_bundle *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -155,11 +155,27 @@ static int report(struct trib_cli *cli, struct trib_audit *a)
 	return rc;
 }
 
-/* What was found does not keep anybody from taking the evidence away. */
+/* What the bundle has not got, by name. */
+static void say_absent(struct trib_cli *cli, struct trib_buf *absent)
+{
+	json_t *list = json_array();
+	trib_buf_putc(absent, '\0');
+	for (char *line = absent->failed ? NULL : (char *)absent->p, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+		char *why = strstr(line, ": ");
+		*end = '\0';
+		trib_say(cli, _("Not in the bundle: %s\n"), line);
+		if (why)
+			*why = '\0';
+		json_array_append_new(list, json_pack("{s:o, s:o}", "name", json_any(line), "why", json_any(why ? why + 2 : "")));
+	}
+	trib_json(cli, "absent", list);
+}
+
+/* Comes after the verdict: what was found, or lost, does not keep anybody from taking away what there is. */
 static int take_away(struct trib_cli *cli)
 {
 	const char *dir = trib_cli_opt(cli, "bundle");
-	struct trib_audit_bundle b;
+	TRIB_AUTO(trib_audit_bundle) struct trib_audit_bundle b = {0};
 	if (!dir || cli->dry_run)
 		return 0;
 	if (trib_audit_bundle_write(trib_cli_hub(cli), dir, &b, &cli->err))
@@ -167,7 +183,17 @@ static int take_away(struct trib_cli *cli)
 	trib_say(cli, _("%s: %llu histories with %llu commits, log of %llu leaves. How anybody proves it without us: %s/README.md\n"), dir, (unsigned long long)b.histories,
 		 (unsigned long long)b.commits, (unsigned long long)b.leaves, dir);
 	trib_json(cli, "bundle", trib_json_text(dir));
+	if (b.absent.len && !cli->status)
+		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
+	say_absent(cli, &b.absent);
 	return 0;
+}
+
+/* Known before the long work. */
+static int check_target(struct trib_cli *cli)
+{
+	const char *dir = trib_cli_opt(cli, "bundle");
+	return dir && trib_fs_exists(dir) ? trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name"), dir) : 0;
 }
 
 /* What was judged now, and what an earlier audit had judged. */
@@ -224,7 +250,7 @@ int hub_cmd_audit(struct trib_cli *cli)
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
 	struct base b = {.file = TRIB_BUF(TRIB_NOTE_MAX)};
 	int64_t now = trib_now();
-	int rc = read_base(cli, &b) || run(cli, &b, &a) || by_witness(cli, a) || report(cli, a) || take_away(cli) || conclude(cli, &b, a, now) ? -1 : 0;
+	int rc = check_target(cli) || read_base(cli, &b) || run(cli, &b, &a) || by_witness(cli, a) || report(cli, a) || conclude(cli, &b, a, now) || take_away(cli) ? -1 : 0;
 	free(b.beside);
 	trib_buf_release(&b.file);
 	return rc;
