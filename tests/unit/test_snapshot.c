@@ -8,9 +8,11 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
-#include "agent/capture/source.h"
+#include "agent/capture/raw.h"
 #include "core/base/clock.h"
 #include "tests/lib/scratch.h"
 
@@ -398,6 +400,136 @@ static void inspecting_leaves_no_trace(void **state)
 	trib_buf_release(&after);
 }
 
+/* ---- ways that are not granted ---- */
+
+/* The system's VFS, on a file system that maps shared memory once: SQLite itself keeps what it was given, a second asker gets nothing. */
+static struct {
+	sqlite3_vfs *unix_vfs;
+	int (*open)(sqlite3_vfs *, const char *, sqlite3_file *, int, int *);
+	int (*shm_map)(sqlite3_file *, int, int, int, void volatile **);
+	sqlite3_io_methods methods;
+	int asked, refused;
+} shy;
+
+static int shy_shm_map(sqlite3_file *f, int region, int size, int extend, void volatile **ret)
+{
+	if (region == 0 && shy.asked++ > 0) {
+		shy.refused++;
+		return SQLITE_IOERR_SHMMAP;
+	}
+	return shy.shm_map(f, region, size, extend, ret);
+}
+
+static int shy_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *ret_flags)
+{
+	int rc = shy.open(v, name, f, flags, ret_flags);
+	if (rc || !(flags & SQLITE_OPEN_MAIN_DB))
+		return rc;
+	shy.methods = *f->pMethods;
+	shy.shm_map = shy.methods.xShmMap;
+	shy.methods.xShmMap = shy_shm_map;
+	shy.asked = 0;
+	f->pMethods = &shy.methods;
+	return SQLITE_OK;
+}
+
+/* The whole new state, page for page. */
+static void whole(struct scratch *x, struct trib_delta *d, struct trib_buf *ret)
+{
+	sqlite3 *db = NULL;
+	sqlite3_int64 n = 0;
+	OK(trib_delta_open_new(&x->s, d, &db, err));
+	uint8_t *p = sqlite3_serialize(db, "main", &n, 0);
+	assert_non_null(p);
+	trib_buf_reset(ret);
+	trib_buf_put(ret, p, (size_t)n);
+	OK(trib_buf_check(ret, "a file", err));
+	sqlite3_free(p);
+	sqlite3_close(db);
+}
+
+static int shy_snapshot(struct scratch *x, enum trib_way way, struct trib_delta *d, struct trib_err *ret_why)
+{
+	const struct trib_snapshot_opts opts = {.way = way};
+	uint64_t pages;
+	shy.unix_vfs = sqlite3_vfs_find("unix");
+	assert_non_null(shy.unix_vfs);
+	shy.open = shy.unix_vfs->xOpen;
+	shy.refused = 0;
+	shy.unix_vfs->xOpen = shy_open;
+	int rc = trib_snapshot_by(&x->s, &opts, d, &pages, ret_why);
+	shy.unix_vfs->xOpen = shy.open;
+	return rc;
+}
+
+static void a_way_that_is_not_granted_is_replaced_by_the_backup(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_delta raw = {.fd = -1}, copy = {.fd = -1};
+	struct trib_buf a = TRIB_BUF(8 * TRIB_MIB), b = TRIB_BUF(8 * TRIB_MIB);
+	struct trib_err why = {0};
+	uint64_t pages;
+	pid_t pid = program(x, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=40;" MAKE "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+			    " SELECT i+1 FROM n WHERE i<300) SELECT randomblob(900) FROM n; UPDATE t SET v='c' WHERE rowid%50=0", STAY);
+	OK(trib_snapshot(&x->s, &raw, &pages, err));
+	assert_string_equal(raw.way, "wal-raw");
+	whole(x, &raw, &a);
+	trib_delta_release(&raw);
+	OK(shy_snapshot(x, TRIB_WAY_AUTO, &copy, err));
+	assert_true(shy.refused > 0);
+	assert_string_equal(copy.way, "backup");
+	assert_false(copy.mark.set); /* frames that are not known cannot be told from later ones */
+	whole(x, &copy, &b);
+	trib_delta_release(&copy);
+	assert_true(a.len == b.len && a.len > 60 * 4096 && a.len % 4096 == 0);
+	for (size_t i = 0; i < a.len / 4096; i++)
+		assert_true(trib_same_page((uint32_t)i + 1, a.p + i * 4096, b.p + i * 4096, 4096));
+	/* A caller's own choice is not replaced. */
+	assert_int_equal(shy_snapshot(x, TRIB_WAY_WAL, &copy, &why), -1);
+	assert_int_equal(why.code, TRIB_E_USAGE);
+	assert_non_null(strstr(why.msg, "it cannot be read by the way wal-raw"));
+	stop(pid);
+	trib_buf_release(&a);
+	trib_buf_release(&b);
+}
+
+/* What statfs says of every path in this program, when set. */
+static uint32_t fs_type;
+static bool fs_untold;
+int statfs(const char *path, struct statfs *ret)
+{
+	if (fs_untold)
+		return -1;
+	int rc = (int)syscall(SYS_statfs, path, ret);
+	if (!rc && fs_type)
+		ret->f_type = (__fsword_t)fs_type;
+	return rc;
+}
+
+static void times_of_far_file_systems_prove_nothing(void **state)
+{
+	struct scratch *x = *state;
+	static const struct { uint32_t type; bool near; } types[] = {
+		{0xef53, true} /* ext4 */, {0x58465342, true} /* XFS */, {0x9123683e, true} /* Btrfs */, {0x01021994, true} /* tmpfs */,
+		{0x6969, false} /* NFS */, {0x517b, false} /* SMB */, {0xff534d42, false} /* CIFS */, {0xfe534d42, false} /* SMB2 */,
+		{0x65735546, false} /* FUSE */, {0x01021997, false} /* 9P */, {0x00c36400, false} /* Ceph */, {0x5346414f, false} /* AFS */,
+	};
+	program(x, MAKE, CLOSE);
+	for (size_t i = 0; i <= TRIB_COUNT(types); i++) {
+		struct trib_delta d = {.fd = -1};
+		uint64_t pages;
+		fs_untold = i == TRIB_COUNT(types);
+		fs_type = fs_untold ? 0 : types[i].type;
+		if (!fs_untold)
+			assert_int_equal(trib_fs_type_is_near(fs_type), types[i].near);
+		OK(trib_snapshot(&x->s, &d, &pages, err));
+		assert_string_equal(d.way, !fs_untold && types[i].near ? "optimistic" : "locked");
+		trib_delta_release(&d);
+	}
+	fs_untold = false;
+	fs_type = 0;
+}
+
 int main(void)
 {
 	struct trib_err err;
@@ -410,6 +542,7 @@ int main(void)
 		T(an_exclusive_lock_is_waited_for_and_told), T(a_hot_journal_is_not_ours_to_roll_back), T(not_there_and_not_a_database),
 		T(files_cut_short_are_refused), T(an_empty_file_is_an_empty_database), T(odd_names_and_links),
 		T(only_differing_pages_are_kept), T(captures_beside_a_busy_writer_are_consistent), T(an_unlocked_read_notices_a_writer), T(inspecting_leaves_no_trace),
+		T(a_way_that_is_not_granted_is_replaced_by_the_backup), T(times_of_far_file_systems_prove_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
