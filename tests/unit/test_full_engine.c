@@ -234,7 +234,7 @@ static void odd_utf16_and_virtual_tables_are_named(void **state)
 static void another_encoding_is_no_change_of_text(void **state)
 {
 	struct scratch *x = *state;
-	struct trib_capture c = {.delta.fd = -1};
+	struct trib_capture c = {.delta.fd = -1}, page = {.delta.fd = -1};
 	struct trib_buf b = TRIB_BUF(TRIB_MIB);
 	sql_run(x->app, "CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'\xe6\xb4\x97'),(2,'a'||char(0)),(3,'x')");
 	assert_true(scratch_commit(x, &c));
@@ -243,7 +243,14 @@ static void another_encoding_is_no_change_of_text(void **state)
 	assert_int_equal(unlink(x->db), 0);
 	x->app = sql_open(x->db);
 	sql_run(x->app, "PRAGMA encoding='UTF-16le'; CREATE TABLE t(id INTEGER PRIMARY KEY, v); INSERT INTO t VALUES(1,'\xe6\xb4\x97'),(2,'a'),(3,'x')");
+	OK(trib_capture_run(&x->s, &trib_engine_page, &page, err));
+	trib_delta_release(&page.delta);
+	assert_string_equal(page.engine, "page+full:encoding");
+	assert_int_equal(page.rows_found, 1);
+	assert_int_equal(page.full_tables, 1);
 	assert_true(scratch_commit(x, &c));
+	assert_true(trib_span_eq(trib_buf_span(&c.parts[c.nparts - 1].changeset), trib_buf_span(&page.parts[page.nparts - 1].changeset)));
+	trib_capture_release(&page);
 	words(&c, &b);
 	assert_int_equal(c.rows_found, 1);
 	assert_non_null(strstr(trib_buf_str(&b), "(-,'a')\n"));

@@ -336,6 +336,34 @@ static void the_page_of_the_lock_byte_belongs_to_nothing(void **state)
 	}
 }
 
+/* The same bytes mean something else when pages are larger, end earlier, or hold text in another encoding. */
+static void pages_of_another_shape_are_never_the_same(void **state)
+{
+	static const struct { size_t at; uint8_t bytes[2]; bool comparable; } shapes[] = {
+		{20, {4, 64}, true} /* as it was */, {20, {0, 64}, false}, {16, {4, 0}, false}, {58, {0, 2}, false}, {58, {0, 3}, false},
+	};
+	(void)state;
+	struct app a = app_make("CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(99) "INSERT INTO a SELECT i, 'v' FROM s", NULL);
+	a.old.p[20] = a.new.p[20] = 4;
+	assert_int_equal(a.new.p[21], 64);
+	for (size_t i = 0; i < TRIB_COUNT(shapes); i++) {
+		struct states t = {.bytes = {TRIB_BUF(TRIB_MIB), TRIB_BUF(TRIB_MIB)}};
+		trib_buf_put_span(&t.bytes[TRIB_OLD], trib_buf_span(&a.old));
+		trib_buf_put_span(&t.bytes[TRIB_NEW], trib_buf_span(&a.new));
+		memcpy(t.bytes[TRIB_NEW].p + shapes[i].at, shapes[i].bytes, 2);
+		OK(states_db(&t.bytes[TRIB_OLD], &t.db[TRIB_OLD], err));
+		OK(states_db(&t.bytes[TRIB_NEW], &t.db[TRIB_NEW], err));
+		uint32_t size = trib_be16(t.bytes[TRIB_NEW].p + 16);
+		t.d = (struct trib_delta){.fd = -1, .base_page_size = SIZE, .page_size = size, .base_page_count = (uint32_t)(a.old.len / SIZE),
+					  .page_count = (uint32_t)(a.new.len / size)}; /* no page's bytes differ */
+		OK(trib_pages_open(t.db[TRIB_OLD], t.db[TRIB_NEW], &t.d, &t.p, err));
+		assert_int_equal(t.p.comparable, shapes[i].comparable);
+		assert_int_equal(trib_pages_same(&t.p, 3), shapes[i].comparable);
+		states_close(&t);
+	}
+	app_free(&a);
+}
+
 /* ---- records and cells ---- */
 
 /* SQLite keeps two serial types for itself: in a file they mean nothing. */
@@ -386,6 +414,7 @@ int main(void)
 		cmocka_unit_test(a_chain_that_leads_into_itself_is_refused), cmocka_unit_test(a_chain_that_leads_out_of_the_file_is_refused),
 		cmocka_unit_test(a_freelist_explains_its_pages), cmocka_unit_test(a_freelist_that_leads_into_itself_is_refused),
 		cmocka_unit_test(pointer_maps_are_explained), cmocka_unit_test(the_page_of_the_lock_byte_belongs_to_nothing),
+		cmocka_unit_test(pages_of_another_shape_are_never_the_same),
 		cmocka_unit_test(serial_types_that_are_kept_back_are_refused), cmocka_unit_test(no_more_cells_are_remembered_than_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
