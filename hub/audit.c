@@ -25,7 +25,7 @@ static const char own_schema[] =
 	" tip BLOB, most INTEGER DEFAULT 0, machine INTEGER DEFAULT 0, again INTEGER DEFAULT 0, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	/* What the next audit goes on from (audit_kept.c): the place, down chains, files, and the schema of each city file; tables k_t_* hold its other rows. */
 	"CREATE TABLE kept(rules INTEGER, program TEXT, city TEXT, size INTEGER, root BLOB, log_pub BLOB, first_origin TEXT, origin TEXT, opened INTEGER, crl INTEGER,"
-	" night_to INTEGER, night_first INTEGER, city_seq INTEGER, city_merged INTEGER, city_log INTEGER, city_oid BLOB, city_manifest BLOB, policy INTEGER);"
+	" night_to INTEGER, night_first INTEGER, city_seq INTEGER, city_merged INTEGER, city_log INTEGER, city_oid BLOB, city_manifest BLOB, policy INTEGER, policy_sha BLOB);"
 	"CREATE TABLE d(node TEXT, app TEXT, seq INTEGER, size INTEGER, oid BLOB, manifest BLOB, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	"CREATE TABLE f(path TEXT PRIMARY KEY, sha256 BLOB) WITHOUT ROWID;"
 	"CREATE TABLE ks(app TEXT, n INTEGER, name TEXT, sql TEXT, PRIMARY KEY(app, n)) WITHOUT ROWID;"

@@ -56,6 +56,7 @@ struct trib_audit {
 	int64_t opened; /* time of the log's first leaf */
 	uint64_t crl_number; /* of the last list of revoked certificates so far */
 	uint64_t policy;     /* version of the last policy so far; 0: none */
+	uint8_t policy_sha[TRIB_SHA256_LEN]; /* its text */
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };
@@ -112,6 +113,11 @@ int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_keep_person(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_keep_name(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_lists(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* audit_policy.c: a leaf that names a policy; then the one in force: its text, and what repeats it. */
+int trib_audit_keep_policy(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_policy(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* A single value of hub.db is what the log says; empty: there is none. */
+int trib_audit_meta(struct trib_audit *a, const char *key, struct trib_span value, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_signer(struct trib_audit *a, const struct trib_where *at, const struct trib_cert_id *id, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_histories(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;   /* audit_history.c: which there are */
 int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;       /* audit_chain.c: signed city commits */

@@ -10,7 +10,7 @@
 #include "hub/audit_impl.h"
 
 /* Raised whenever an audit judges, derives or keeps in another way than before. */
-#define RULES 1
+#define RULES 2
 
 static const char *const city_tables[] = {"_t_mirror", "_t_column", "_t_made", "_t_view", "_t_history", "_t_digest", "_t_ledger", "_t_result", "_t_merged", "_t_node"};
 
@@ -108,7 +108,7 @@ static int read_kept(struct trib_audit *a, const struct trib_audited *last, stru
 	uint8_t root[TRIB_SHA256_LEN];
 	if (trib_db_prepare(a->own,
 			    "SELECT rules, program, city, size, root, log_pub, first_origin, origin, opened, crl, night_to, night_first, city_seq, city_merged, city_log, city_oid, "
-			    "city_manifest, policy FROM kept",
+			    "city_manifest, policy, policy_sha FROM kept",
 			    &st, err))
 		return -1;
 	int row = trib_db_step(a->own, st, err);
@@ -130,6 +130,7 @@ static int read_kept(struct trib_audit *a, const struct trib_audited *last, stru
 	trib_audit_bytes(st, 15, a->at.city_oid, sizeof(a->at.city_oid));
 	trib_audit_bytes(st, 16, a->at.city_manifest, sizeof(a->at.city_manifest));
 	a->policy = (uint64_t)sqlite3_column_int64(st, 17);
+	trib_audit_bytes(st, 18, a->policy_sha, sizeof(a->policy_sha));
 	a->from_city = a->at.city_seq;
 	memcpy(a->from_city_oid, a->at.city_oid, TRIB_OID_LEN);
 	a->from = last->size;
@@ -348,11 +349,12 @@ static int keep_place(struct trib_audit *a, struct trib_err *err)
 	return trib_db_exec(a->own, "DELETE FROM kept", err) ||
 			       trib_audit_exec(a->own, err,
 					       "INSERT INTO kept(rules, program, city, size, root, log_pub, first_origin, origin, opened, crl, night_to, night_first, city_seq, city_merged, city_log, "
-					       "city_oid, city_manifest, policy) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-					       "issibbssiiiiiiibbi", (int64_t)RULES, TRIB_VERSION, a->hub->city, (int64_t)a->size, trib_span(a->totals.root, TRIB_SHA256_LEN),
+					       "city_oid, city_manifest, policy, policy_sha) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+					       "issibbssiiiiiiibbib", (int64_t)RULES, TRIB_VERSION, a->hub->city, (int64_t)a->size, trib_span(a->totals.root, TRIB_SHA256_LEN),
 					       trib_span(a->log_pub, sizeof(a->log_pub)), a->first_origin, a->origin, a->opened, (int64_t)a->crl_number, a->at.night_to,
 					       (int64_t)a->at.night_first, (int64_t)a->at.city_seq, (int64_t)a->at.city_merged, (int64_t)a->at.city_log,
-					       trib_span(a->at.city_oid, TRIB_OID_LEN), trib_span(a->at.city_manifest, TRIB_SHA256_LEN), (int64_t)a->policy)
+					       trib_span(a->at.city_oid, TRIB_OID_LEN), trib_span(a->at.city_manifest, TRIB_SHA256_LEN), (int64_t)a->policy,
+					       trib_span(a->policy_sha, TRIB_SHA256_LEN))
 		       ? -1
 		       : 0;
 }

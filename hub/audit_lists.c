@@ -70,7 +70,7 @@ static int check_reported(struct trib_audit *a, struct trib_err *err)
 	return row;
 }
 
-static int meta_is(struct trib_audit *a, const char *key, struct trib_span value, struct trib_err *err)
+int trib_audit_meta(struct trib_audit *a, const char *key, struct trib_span value, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf is = TRIB_BUF(TRIB_MIB);
 	struct trib_where w = {0};
@@ -88,7 +88,7 @@ static int check_meta(struct trib_audit *a, struct trib_err *err)
 	struct trib_where w = {0};
 	char number[32];
 	if (trib_db_prepare(a->own, "SELECT number, sha256 FROM rl ORDER BY number DESC LIMIT 1", &crl, err) || trib_db_prepare(a->own, "SELECT max(idx) FROM ep", &epoch, err) ||
-	    trib_db_prepare(a->db.db, "SELECT key FROM meta WHERE key NOT IN('crl-number', 'crl-sha256', 'origin', 'epoch-leaf', 'merge-trouble')", &other, err))
+	    trib_db_prepare(a->db.db, "SELECT key FROM meta WHERE key NOT IN('crl-number', 'crl-sha256', 'policy-number', 'policy-sha256', 'origin', 'epoch-leaf', 'merge-trouble')", &other, err))
 		return -1;
 	int lists = trib_db_step(a->own, crl, err), row = trib_db_step(a->own, epoch, err), unknown = trib_db_step(a->db.db, other, err);
 	if (lists < 0 || row < 0 || unknown < 0)
@@ -96,21 +96,12 @@ static int check_meta(struct trib_audit *a, struct trib_err *err)
 	if (unknown && trib_audit_find(a, &w, err, "hub.db: no program of ours writes a value called '%.64s'", text(other, 0)))
 		return -1;
 	(void)snprintf(number, sizeof(number), "%lld", lists ? (long long)sqlite3_column_int64(crl, 0) : 0);
-	if (meta_is(a, "crl-number", trib_span_str(lists ? number : ""), err) ||
-	    meta_is(a, "crl-sha256", trib_span(lists ? sqlite3_column_blob(crl, 1) : "", lists ? (size_t)sqlite3_column_bytes(crl, 1) : 0), err))
+	if (trib_audit_meta(a, "crl-number", trib_span_str(lists ? number : ""), err) ||
+	    trib_audit_meta(a, "crl-sha256", trib_span(lists ? sqlite3_column_blob(crl, 1) : "", lists ? (size_t)sqlite3_column_bytes(crl, 1) : 0), err))
 		return -1;
 	bool epochs = sqlite3_column_type(epoch, 0) != SQLITE_NULL;
 	uint64_t at = (uint64_t)sqlite3_column_int64(epoch, 0);
-	return meta_is(a, "origin", trib_span_str(epochs ? a->origin : ""), err) || meta_is(a, "epoch-leaf", trib_span(&at, epochs ? sizeof(at) : 0), err) ? -1 : 0;
-}
-
-/* The version of the rules that communities are told. (Their text an administrator may change: policy.conf is no evidence.) */
-static int check_policy(struct trib_audit *a, struct trib_err *err)
-{
-	struct trib_where w = {0};
-	if (!a->policy || a->policy == a->hub->policy_version)
-		return 0;
-	return trib_audit_find(a, &w, err, "hub.conf says policy %llu, the log %llu", (unsigned long long)a->hub->policy_version, (unsigned long long)a->policy);
+	return trib_audit_meta(a, "origin", trib_span_str(epochs ? a->origin : ""), err) || trib_audit_meta(a, "epoch-leaf", trib_span(&at, epochs ? sizeof(at) : 0), err) ? -1 : 0;
 }
 
 /* Who issued the certificates that hub.db lists: the issuing certificate, or one of those before. */
@@ -160,7 +151,7 @@ int trib_audit_lists(struct trib_audit *a, struct trib_err *err)
 				       -1, err) ||
 			       compare(a, "nightly lists", "SELECT idx, from_at, to_at, expected, reported, silent, sha256 FROM ng ORDER BY idx",
 				       "SELECT idx, from_at, to_at, expected, reported, silent, sha256 FROM night ORDER BY idx", -1, err) ||
-			       check_reported(a, err) || check_meta(a, err) || check_policy(a, err) || check_issuers(a, err)
+			       check_reported(a, err) || check_meta(a, err) || trib_audit_policy(a, err) || check_issuers(a, err)
 		       ? -1
 		       : 0;
 }

@@ -160,8 +160,7 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 	case TRIB_LEAF_CRL:
 		return trib_audit_keep_crl(a, idx, l, err);
 	case TRIB_LEAF_POLICY:
-		a->policy = l->number;
-		return 0;
+		return trib_audit_keep_policy(a, idx, l, err);
 	case TRIB_LEAF_PERSON:
 		return trib_audit_keep_person(a, l, err);
 	case TRIB_LEAF_PERSON_REVOKED:

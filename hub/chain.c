@@ -5,6 +5,7 @@
 #include "core/store/repo.h"
 #include "core/trust/hash.h"
 #include "core/trust/sign.h"
+#include "hub/policy.h"
 #include "hub/witnesses.h"
 
 int trib_hub_signer_load(const struct trib_hub *hub, struct trib_hub_signer *ret, struct trib_err *err)
@@ -209,7 +210,10 @@ int trib_chain_city(struct trib_hubdb *h, const struct trib_hub_signer *s, uint6
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	if (!path || trib_repo_create(path, &repo, err))
 		return trib_ctx(err, "opening the city history");
-	struct trib_city_manifest m = {.seq = 1, .time = trib_now(), .merged = merged, .policy = h->hub->policy_version};
+	struct trib_policy policy;
+	if (trib_policy_in_force(h, &policy, err))
+		return -1;
+	struct trib_city_manifest m = {.seq = 1, .time = trib_now(), .merged = merged, .policy = policy.number ? policy.number : h->hub->policy_version};
 	uint8_t parent[TRIB_OID_LEN], oid[TRIB_OID_LEN];
 	TRIB_AUTO(trib_commit) struct trib_commit prev = {0};
 	bool has_parent = trib_repo_ref(repo, "refs/heads/main", parent, err) == 0;

@@ -186,7 +186,7 @@ int hub_cmd_serve(struct trib_cli *cli)
 	TRIB_AUTO(trib_mem) char *policy = trib_hub_path(trib_cli_hub(cli), "policy.conf");
 	if (!policy)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	/* Each worker reads it; here it is only tried. */
+	/* The keeper takes it up; here it is only tried. */
 	if (trib_private_load(policy, &private, &cli->err))
 		return trib_ctx(&cli->err, _("the hub was not started, for it could not tell what is private; mend that file"));
 	if (trib_hub_conf_load(cli->state, &c, &cli->err))

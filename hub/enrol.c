@@ -11,6 +11,8 @@
 #include "core/trust/hash.h"
 #include "hub/enrol_impl.h"
 #include "hub/line.h"
+#include "hub/policy.h"
+#include "hub/tiles.h"
 
 #define SIGN_LIFE (10 * 365 * 86400LL)  /* long-lived on purpose: history must verify for years (D7.4) */
 #define TLS_LIFE (90 * 86400LL)
@@ -188,20 +190,31 @@ int trib_enroller_chain(struct enroller *e, struct trib_buf *ret, struct trib_er
 	return trib_cert_pem(e->hub->issuing, ret, err) || trib_roots_pem(e->hub->root, ret, err) ? -1 : 0;
 }
 
+/* What the log names as policy: an office is told nothing that is not in force. */
+static int policy_text(struct enroller *e, uint64_t *ret_number, struct trib_buf *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(e->hub, "policy.conf");
+	struct trib_policy p;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_hubdb_open(e->hub, false, &db, err) || trib_policy_in_force(&db, &p, err))
+		return -1;
+	*ret_number = p.number ? p.number : e->hub->policy_version;
+	return p.number ? trib_named_read(e->hub->dir, p.sha256, ret, err) : trib_fs_read(path, ret, err);
+}
+
 /* Makes both certificates and stores the answer; the slip is spent from here on. */
 static int issue(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, int64_t now, struct trib_buf *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf sign = TRIB_BUF(TRIB_SIGNER_MAX), tls = TRIB_BUF(TRIB_SIGNER_MAX), chain = TRIB_BUF(TRIB_SIGNER_MAX),
 					    policy = TRIB_BUF(TRIB_ENROL_ANSWER_MAX / 2);
 	struct trib_cert_id sign_id, tls_id;
-	struct trib_enrol_answer a = {.issued = true, .policy = e->hub->policy_version};
-	TRIB_AUTO(trib_mem) char *policy_path = trib_hub_path(e->hub, "policy.conf");
-	if (!policy_path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	struct trib_enrol_answer a = {.issued = true};
 	if (node_facts(e, s, a.name, sizeof(a.name), &a.incarnation, err) ||
 	    trib_enroller_leaf(e, s->node, s->app, a.name, r->sign_csr, TRIB_USE_SIGN, now, &sign, &sign_id, err) ||
 	    trib_enroller_leaf(e, s->node, s->app, a.name, r->tls_csr, TRIB_USE_TLS_CLIENT, now, &tls, &tls_id, err) ||
-	    trib_enroller_chain(e, &chain, err) || trib_fs_read(policy_path, &policy, err))
+	    trib_enroller_chain(e, &chain, err) || policy_text(e, &a.policy, &policy, err))
 		return -1;
 	(void)snprintf(a.city, sizeof(a.city), "%s", e->hub->city);
 	(void)snprintf(a.origin, sizeof(a.origin), "%s", e->hub->origin);

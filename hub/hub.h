@@ -6,7 +6,8 @@
  *                    and by administrative commands in the same way (BEGIN IMMEDIATE)
  *   enrol.db         slips, requests, issued certificates; written by enrol and by `node` commands
  *   checkpoint       the newest signed one        log/        the log as static files (hub/tiles.h), a cache of hub.db
- *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    policy.conf    run/
+ *   repos/NODE/APP.git   quarantine/    city/APP.db    city.git    run/
+ *   policy.conf      the policy as an administrator wrote it last; in force is what the log names (hub/policy.h)
  *   old-receipts/   what offices hold of a log that was cut off (hub/oldlog.h): evidence that cannot be made again
  *   audited, audited.HEX.db   where the last proven audit stood, and what it had proven (hub/audit_kept.c)
  *   restores.log   who restored what      damaged/   what `ingest` took away
@@ -20,7 +21,8 @@
 #include "core/trust/tls.h"
 
 /* hub.conf, kv text (F1): `format tributary-hub-1 / city NAME / origin O / policy N / listen HOST:PORT / host NAME...`; city and origin
- * percent-encoded, host repeated once for each name or address in the TLS certificate. Written by init, policy and recover. */
+ * percent-encoded, host repeated once for each name or address in the TLS certificate. Written by init and recover; policy is the version that the city
+ * began with (hub/policy.h says which is in force). */
 #define TRIB_HUB_HOSTS_MAX 16
 #define TRIB_HOST_MAX 253 /* longest DNS name */
 struct trib_hub_conf {

@@ -49,12 +49,14 @@ struct trib_ipc_who {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];
 	char reason[160];           /* when !known: what to do */
 	uint8_t log_key[32];        /* the public half */
+	uint8_t policy[TRIB_SHA256_LEN]; /* the one in force: a text in log/named; zeros: none */
 };
 struct trib_ipc_history { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; };
 struct trib_ipc_publish {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	uint8_t has_old;            /* no bool: any byte may come */
 	uint8_t old_tip[TRIB_OID_LEN], new_tip[TRIB_OID_LEN];
+	uint8_t policy[TRIB_SHA256_LEN]; /* by which it was judged */
 	char pack[TRIB_OID_HEX + 1];/* pack-NAME below pack/ of the worker's own quarantine: which one that is, the keeper knows from the supervisor */
 	uint32_t nheld;
 	uint64_t tip_len;

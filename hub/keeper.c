@@ -44,6 +44,7 @@ struct keeper {
 	size_t nconns, turn;
 	bool packs_left;  /* of a push that failed, something could not be removed from its history */
 	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
+	struct trib_keeper_policy policy;
 	struct trib_keeper_log log;
 	struct trib_keeper_fold fold;
 	struct trib_buf in;
@@ -116,6 +117,8 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		return -1;
 	int64_t now = trib_now();
 	c->known = false;
+	trib_keeper_policy_look(&k->db, &k->policy); /* a stranger's too: it may enrol, and is told the policy */
+	memcpy(who.policy, k->policy.now.sha256, sizeof(who.policy));
 	if (!hello.has_cert) {
 		(void)snprintf(who.reason, sizeof(who.reason), "a client certificate is needed; enrol first: tributary-agent enrol");
 	} else if (!found) {
@@ -128,6 +131,9 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		who.busy = true;
 		(void)snprintf(who.reason, sizeof(who.reason), "this certificate has %d connections already; nothing is lost, try again when one has ended",
 			       TRIB_CERT_CONNS_MAX);
+	} else if (peer.role == TRIB_ROLE_NODE && k->policy.why.code != TRIB_OK) {
+		who.busy = true;
+		(void)snprintf(who.reason, sizeof(who.reason), "the city's policy file cannot be read just now; nothing is lost, sync again when the city has mended it");
 	} else {
 		who.known = c->known = true;
 		who.expired = peer.not_after < now;
@@ -397,6 +403,8 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 		return trib_fail(err, TRIB_E_FORMAT, "a publication record of impossible size");
 	if (check_peer(k, c, err) || check_held(k, c, &p, err))
 		return -1;
+	if (memcmp(p.policy, k->policy.now.sha256, sizeof(p.policy)) != 0)
+		return trib_fail(err, TRIB_E_LOCKED, "the city's policy changed while this push was judged; nothing was changed; push again");
 	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, p.node, p.app);
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	if (!path)
@@ -707,7 +715,7 @@ static int loop(struct keeper *k)
 	for (;;) {
 		struct pollfd p[3 + TRIB_LINES_MAX];
 		int wait = trib_keeper_log_turn(&k->db, &k->signer, &k->log);
-		wait = MIN(MIN(wait, drop_excess(k)), trib_keeper_fold_ms(&k->fold));
+		wait = MIN(MIN(wait, drop_excess(k)), MIN(trib_keeper_fold_ms(&k->fold), trib_keeper_policy_turn(&k->db, &k->policy)));
 		size_t n = k->nconns;
 		p[0] = (struct pollfd){.fd = k->control_fd, .events = POLLIN};
 		p[1] = (struct pollfd){.fd = k->merger_fd, .events = POLLIN};
@@ -747,7 +755,8 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	static struct keeper k; /* too large for a stack; one keeper a process */
 	struct trib_err err;
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
-	if (trib_repo_lib_init(&err) || has_db(h, &err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
+	if (trib_repo_lib_init(&err) || has_db(h, &err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) ||
+	    trib_policy_in_force(&k.db, &k.policy.now, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
 	    trib_key_ed25519_public(k.signer.log_key, k.log_key, &err) || sweep_packs(&k, &err) || redo_refs(&k, &err) || send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return trib_exit_status(err.code);

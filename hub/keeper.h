@@ -4,6 +4,7 @@
 
 #include "hub/chain.h"
 #include "hub/ipc.h"
+#include "hub/policy.h"
 
 /* In the caller's transaction. Told twice, both change nothing. TRIB_E_CERT when a later machine of the office was enrolled meanwhile. */
 int trib_keeper_enrolled(struct trib_hubdb *h, const struct trib_ipc_enrolled *e, struct trib_err *err) TRIB_MUST_CHECK;
@@ -27,6 +28,17 @@ struct trib_keeper_log {
 	int64_t cosigned_at; /* monotonic: not looked at again before */
 };
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k);
+
+/* The policy in force, and policy.conf, which may be another one (keeper_policy.c). */
+struct trib_keeper_policy {
+	struct trib_policy now; /* the log has it */
+	struct trib_err why;    /* why policy.conf cannot be taken up: offices wait; TRIB_OK: it is the one in force */
+	int64_t at;             /* monotonic: not looked at again before */
+};
+/* Before an office is heard: what its administrator changed is in the log before anything is judged by it. */
+void trib_keeper_policy_look(struct trib_hubdb *h, struct trib_keeper_policy *k);
+/* The same by the clock, when no office asks. How many milliseconds the keeper may wait at most. */
+int trib_keeper_policy_turn(struct trib_hubdb *h, struct trib_keeper_policy *k);
 
 /* Housekeeping in the histories, one at a time, whenever nothing came for a while (keeper_fold.c). */
 #define TRIB_FOLD_IDLE_MS 250

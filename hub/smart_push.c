@@ -408,6 +408,7 @@ static int publish(struct push *p, struct trib_err *err)
 	memcpy(m.pack, p->pack_name, sizeof(m.pack));
 	memcpy(m.old_tip, p->old_oid, sizeof(m.old_tip));
 	memcpy(m.new_tip, p->cmd.new_oid, sizeof(m.new_tip));
+	memcpy(m.policy, p->w->policy, sizeof(m.policy));
 	trib_tip_put(&tip, &p->tip);
 	if (trib_buf_check(&tip, "the state after a push", err))
 		return -1;

@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/format/enrol.h"
 #include "hub/oldlog.h"
+#include "hub/policy.h"
 #include "hub/sandbox.h"
 #include "hub/smart_fetch.h"
 #include "hub/smart_push.h"
@@ -58,6 +59,18 @@ static int hello(struct trib_worker *w, struct trib_err *err)
 	w->who.app[sizeof(w->who.app) - 1] = '\0';
 	w->who.name[sizeof(w->who.name) - 1] = '\0';
 	w->who.reason[sizeof(w->who.reason) - 1] = '\0';
+	return 0;
+}
+
+/* The policy that the keeper's last word named: the log has it already. An office's pushes wait rather than be judged without it. */
+static int load_policy(struct trib_worker *w, struct trib_err *err)
+{
+	if (!w->who.known || memcmp(w->policy, w->who.policy, sizeof(w->policy)) == 0)
+		return 0;
+	trib_private_release(&w->private);
+	if (trib_policy_private(w->hub, w->who.policy, &w->private, err))
+		return -1;
+	memcpy(w->policy, w->who.policy, sizeof(w->policy));
 	return 0;
 }
 
@@ -207,7 +220,7 @@ static int serve(struct trib_worker *w, struct trib_err *err)
 		waiting = 0;
 		if (got <= 0)
 			return got;
-		if ((!first || trib_mono_ms() - w->started > HELLO_FRESH_MS) && hello(w, err))
+		if ((!first || trib_mono_ms() - w->started > HELLO_FRESH_MS) && (hello(w, err) || load_policy(w, err)))
 			return -1;
 		first = false;
 		if (!w->who.known || stopping || trib_mono_ms() - w->started > KEEP_ALIVE_MS)
@@ -243,15 +256,6 @@ static int enter_sandbox(struct trib_worker *w, struct trib_err *err)
 	if (!st.landlock)
 		trib_log(TRIB_LOG_DEBUG, "this kernel has no Landlock: the worker is held by its user's rights alone");
 	return 0;
-}
-
-/* Read before the door is shut; an office's pushes wait rather than be judged without it. */
-static int load_policy(struct trib_worker *w, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(w->hub, "policy.conf");
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	return w->who.known ? trib_private_load(path, &w->private, err) : 0;
 }
 
 static void take_certificate(struct trib_worker *w, struct trib_err *err)

@@ -19,6 +19,7 @@ struct trib_worker {
 	struct trib_http *http;
 	struct trib_ipc_hello hello;
 	struct trib_private_list private; /* what the city's policy keeps out: no commit may bring it (D4.8) */
+	uint8_t policy[TRIB_SHA256_LEN];  /* that policy; zeros: none */
 	struct trib_ipc_who who;      /* the keeper's word about the peer, asked again before each request */
 	char quarantine_name[32];     /* "wPID" below STATE/quarantine: the only place a worker may write */
 	char *quarantine;             /* its path */

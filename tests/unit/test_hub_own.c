@@ -5,6 +5,8 @@
 #include <cmocka.h>
 
 #include "hub/audit.h"
+#include "hub/policy.h"
+#include "hub/tiles.h"
 #include "tests/lib/mkhub.h"
 
 static struct mkhub hub;
@@ -141,15 +143,82 @@ static void a_false_certificate_of_the_hub_is_named(void **state)
 	assert_audit_proves(&hub);
 }
 
-static void another_policy_is_named(void **state)
+static void write_policy(const char *name, const char *text)
+{
+	TRIB_AUTO(trib_mem) char *path = mkhub_path(&hub, name);
+	HUB_OK(trib_fs_write(path, trib_span_str(text), 0644, err));
+}
+
+static void a_policy_that_the_log_does_not_name_is_named(void **state)
 {
 	(void)state;
+	static const char one[] = "[table \"a\"]\n\tprivate = *\n", two[] = "[table \"b\"]\n\tprivate = c\n";
+	struct trib_policy p = {.number = 7};
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_POLICY, .time = hub.now, .number = 1};
-	memset(leaf.sha256, 9, sizeof(leaf.sha256));
+	HUB_OK(trib_named_write(&hub.hub, trib_span_str(one), leaf.sha256, err));
 	append(leaf);
+	assert_audit_finds(&hub, "policy.conf: ");
+	write_policy("policy.conf", two);
+	assert_audit_finds(&hub, "policy.conf is not policy 1, the last one in the log");
+	write_policy("policy.conf", one);
 	assert_audit_proves(&hub);
 	hub.hub.policy_version = 3;
-	assert_audit_finds(&hub, "hub.conf says policy 3, the log 1");
+	assert_audit_finds(&hub, "hub.conf says policy 3, a city begins with policy 1");
+	hub.hub.policy_version = 1;
+	leaf.number = 3;
+	append(leaf);
+	struct mkhub_found f;
+	mkhub_audit(&hub, &f);
+	assert_found(f, "names policy 3 after policy 1");
+	assert_found(f, "hub.db: policy-number is not what the log says");
+	assert_int_equal(trib_policy_in_force(&hub.db, &p, &(struct trib_err){0}), 0);
+	assert_int_equal(p.number, 0); /* this log's leaf 1 is about an office: hubs made by `init` have theirs there */
+}
+
+static void a_policy_is_taken_up_once(void **state)
+{
+	(void)state;
+	struct trib_policy p = {.number = 7};
+	struct trib_err why;
+	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
+	assert_int_equal(trib_policy_take_up(&hub.db, &p, &why), 0); /* none, and none was ever named */
+	assert_int_equal(p.number, 0);
+	HUB_OK(trib_policy_private(&hub.hub, p.sha256, &l, err));
+	assert_int_equal(l.n, 0);
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_POLICY, .time = hub.now, .number = 1};
+	write_policy("policy.conf", "# nothing\n");
+	HUB_OK(trib_named_write(&hub.hub, trib_span_str("# nothing\n"), leaf.sha256, err));
+	append(leaf);
+	HUB_OK(trib_hubdb_meta_set(&hub.db, "policy-number", trib_span_str("1"), err));
+	assert_int_equal(trib_policy_in_force(&hub.db, &p, &why), -1); /* half of it */
+	HUB_OK(trib_hubdb_meta_set(&hub.db, "policy-sha256", trib_span(leaf.sha256, sizeof(leaf.sha256)), err));
+	write_policy("policy.conf", "[table \"a\"]\n\tprivate = *\n");
+	uint64_t before, after;
+	HUB_OK(trib_log_size(&hub.db, &before, err));
+	assert_int_equal(trib_policy_take_up(&hub.db, &p, &why), 1);
+	assert_int_equal(p.number, 2);
+	assert_int_equal(trib_policy_take_up(&hub.db, &p, &why), 0);
+	HUB_OK(trib_log_size(&hub.db, &after, err));
+	assert_int_equal(after, before + 1);
+	assert_int_equal(trib_policy_in_force(&hub.db, &p, &why), 0);
+	assert_int_equal(p.number, 2);
+	HUB_OK(trib_policy_private(&hub.hub, p.sha256, &l, err));
+	assert_true(trib_private_has(&l, "A", NULL));
+	/* Not to be read, or gone: what is in force stays, and the caller is told. */
+	struct trib_policy was = p;
+	static const char *const broken[] = {"[table\n", "[include]\n\tpath = /etc/passwd\n", "[table \"a\"]\n\tprivate\n"};
+	for (size_t i = 0; i < TRIB_COUNT(broken); i++) {
+		write_policy("policy.conf", broken[i]);
+		assert_int_equal(trib_policy_take_up(&hub.db, &p, &why), -1);
+		assert_non_null(strstr(why.msg, "policy file "));
+	}
+	TRIB_AUTO(trib_mem) char *path = mkhub_path(&hub, "policy.conf");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(trib_policy_take_up(&hub.db, &p, &why), -1);
+	assert_non_null(strstr(why.msg, "is missing"));
+	assert_memory_equal(&p, &was, sizeof(p));
+	HUB_OK(trib_log_size(&hub.db, &before, err));
+	assert_int_equal(after, before);
 }
 
 /* Cut at its beginning it was taken for one that is named already. */
@@ -217,7 +286,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(another_files_mark_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_null_where_none_may_be_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(a_false_certificate_of_the_hub_is_named, start, stop),
-		cmocka_unit_test_setup_teardown(another_policy_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_policy_that_the_log_does_not_name_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(a_policy_is_taken_up_once, start, stop),
 		cmocka_unit_test_setup_teardown(an_empty_checkpoint_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_published_checkpoint_of_more_leaves_must_be_signed, start, stop),
 		cmocka_unit_test_setup_teardown(a_stranger_in_the_citys_names_is_named, start, stop),
