@@ -28,6 +28,7 @@ struct full {
 	int map[TRIB_COLUMNS_MAX];   /* of the table's columns to those of the other state */
 	struct trib_buf key_bytes, row_bytes;
 	const struct trib_matcher *matcher; /* NULL: everything is read */
+	struct trib_spent spent[2];
 };
 
 struct trib_gather {
@@ -187,7 +188,9 @@ static int put(struct full *f, const struct unit *u, enum trib_side side, const 
 
 int trib_gather_put(struct trib_gather *g, enum trib_side side, const struct trib_value *v, bool *ret_twice, struct trib_err *err)
 {
-	return put(g->f, g->u, side, side == TRIB_OLD ? g->u->old : g->u->new, v, ret_twice, err);
+	if (put(g->f, g->u, side, side == TRIB_OLD ? g->u->old : g->u->new, v, ret_twice, err))
+		return -1;
+	return trib_spend(&g->f->spent[side], g->f->row_bytes.len, err);
 }
 
 static int put_counted(struct full *f, const struct unit *u, enum trib_side side, const struct trib_table *t, const struct trib_value *v, struct trib_err *err)
@@ -222,7 +225,10 @@ static enum trib_rows_part part_of(const struct unit *u, const struct trib_table
 static int open_side(struct full *f, const struct unit *u, enum trib_side side, enum trib_rows_order order, struct trib_rows *ret, struct trib_err *err)
 {
 	const struct trib_table *t = side == TRIB_OLD ? u->old : u->new;
-	return trib_rows_open(f->db[side], f->s[side], t, part_of(u, t), order, ret, err);
+	if (trib_rows_open(f->db[side], f->s[side], t, part_of(u, t), order, ret, err))
+		return -1;
+	ret->spent = &f->spent[side];
+	return 0;
 }
 
 static int gather_all(struct full *f, const struct unit *u, enum trib_side side, struct trib_err *err)
@@ -386,7 +392,8 @@ int trib_compare_states(sqlite3 *old_db, const struct trib_schema *old_schema, s
 	TRIB_AUTO(trib_mem) struct full *f = calloc(1, sizeof(*f));
 	if (!f)
 		return oom(err);
-	if (check_keys(old_schema, err) || check_keys(new_schema, err) || trib_store_new(TRIB_LEFTOVER_MEM, &f->store, err))
+	if (check_keys(old_schema, err) || check_keys(new_schema, err) || trib_spent_init(old_db, old_schema->text.page_size, false, &f->spent[TRIB_OLD], err) ||
+	    trib_spent_init(new_db, new_schema->text.page_size, true, &f->spent[TRIB_NEW], err) || trib_store_new(TRIB_LEFTOVER_MEM, &f->store, err))
 		return -1;
 	f->matcher = matcher;
 	f->db[TRIB_OLD] = old_db;
@@ -407,6 +414,8 @@ static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite
 		   const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err)
 {
 	(void)delta; /* which pages differ is of no interest here */
+	if (trib_ask_sqlite(new_db, NULL, err))
+		return -1;
 	return trib_compare_states(old_db, old_schema, new_db, new_schema, NULL, ret, err);
 }
 

@@ -8,7 +8,9 @@ struct engine {
 	size_t npairs;
 	struct trib_capture *ret;
 	const char *reason; /* the gravest why the full engine stepped in */
+	sqlite3 *new_db;
 	bool doubt;         /* pages are not as a sound file has them */
+	bool asked;         /* SQLite was, of the whole file */
 };
 
 static int oom(struct trib_err *err) { return trib_fail(err, TRIB_E_NOMEM, "out of memory"); }
@@ -66,17 +68,29 @@ static const char *why_not(const struct engine *e, const struct trib_schema *old
 	return had_left_out(e->ret, o) ? "left-out" : NULL;
 }
 
-static int make_pairs(struct engine *e, sqlite3 *new_db, const struct trib_schema *old_s, const struct trib_schema *new_s, struct trib_err *err)
+/* Before any table is read whole for what its pages are: a crafted one may have no end. */
+static int ask(struct engine *e, struct trib_err *err)
+{
+	if (e->asked)
+		return 0;
+	e->asked = true;
+	return trib_ask_sqlite(e->new_db, NULL, err);
+}
+
+static int make_pairs(struct engine *e, const struct trib_schema *old_s, const struct trib_schema *new_s, struct trib_err *err)
 {
 	if (!(e->pairs = calloc(new_s->ntables + 1, sizeof(*e->pairs))))
 		return oom(err);
 	for (size_t i = 0; i < new_s->ntables; i++) {
 		const struct trib_table *n = &new_s->tables[i], *o = trib_schema_find(old_s, n->folded);
+		const char *refused = o ? why_not(e, old_s, o, new_s, n) : "schema";
+		if (refused && trib_ask_sqlite(e->new_db, n->name, err)) /* it is read whole, and its pages are not looked at */
+			return -1;
 		if (!o)
 			continue;
 		struct trib_pair *p = &e->pairs[e->npairs++];
-		*p = (struct trib_pair){.old = o, .new = n, .refused = why_not(e, old_s, o, new_s, n)};
-		if (!p->refused && trib_layout_read(new_db, new_s, n, &p->layout, err))
+		*p = (struct trib_pair){.old = o, .new = n, .refused = refused};
+		if (!p->refused && trib_layout_read(e->new_db, new_s, n, &p->layout, err))
 			return -1;
 	}
 	return 0;
@@ -151,23 +165,6 @@ static int look(struct engine *e, sqlite3 *old_db, sqlite3 *new_db, const struct
 	return explain(e, err);
 }
 
-/* What SQLite says of the whole file, asked only where pages raised a doubt: rows that can be read need not be all that there were. A check that cannot run
- * (for a collation or function of the application's own) says nothing. */
-static int ask_sqlite(sqlite3 *db, struct trib_err *err)
-{
-	static const char head[] = "*** in database ";
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(db, "PRAGMA main.quick_check(1)", &st, err))
-		return -1;
-	int rc = sqlite3_step(st) & 0xff;
-	const char *says = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : rc == SQLITE_CORRUPT ? sqlite3_errmsg(db) : NULL;
-	if (!says || (rc == SQLITE_ROW && strncmp(says, head, sizeof(head) - 1) != 0))
-		return 0;
-	const char *line = strchr(says, '\n');
-	line = line ? line + 1 : says;
-	return trib_damaged(err, trib_span(line, strcspn(line, "\n")));
-}
-
 /* Rows without a key are known to be none when none differ and there were none. */
 static int tell_bagless(const struct engine *e, const struct trib_schema *new_s, struct trib_err *err)
 {
@@ -197,6 +194,8 @@ static int match(void *ctx, const struct trib_table *old_t, const struct trib_ta
 			*err = why;
 			return -1;
 		}
+		if (ask(e, err))
+			return -1;
 	}
 	if (!p->refused)
 		return 1;
@@ -210,14 +209,16 @@ static int match(void *ctx, const struct trib_table *old_t, const struct trib_ta
 static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite3 *new_db, const struct trib_schema *new_schema,
 		   const struct trib_delta *delta, struct trib_capture *ret, struct trib_err *err)
 {
-	__attribute__((cleanup(engine_cleanup))) struct engine e = {.ret = ret};
+	__attribute__((cleanup(engine_cleanup))) struct engine e = {.ret = ret, .new_db = new_db};
 	struct trib_matcher m = {.ctx = &e, .match = match};
 	struct trib_err why;
 	if (!delta->base_page_size) { /* the first capture: every row is new */
 		ret->engine = trib_engine_full.name;
+		if (ask(&e, err))
+			return -1;
 		return trib_compare_states(old_db, old_schema, new_db, new_schema, NULL, ret, err);
 	}
-	if (make_pairs(&e, new_db, old_schema, new_schema, err))
+	if (make_pairs(&e, old_schema, new_schema, err))
 		return -1;
 	if (look(&e, old_db, new_db, delta, &why)) {
 		const char *reason = refusal(&why);
@@ -225,14 +226,16 @@ static int compare(sqlite3 *old_db, const struct trib_schema *old_schema, sqlite
 			*err = why;
 			return -1;
 		}
+		if (ask(&e, err))
+			return -1;
 		for (size_t i = 0; i < e.npairs; i++)
 			e.pairs[i].refused = e.pairs[i].refused ? e.pairs[i].refused : reason;
 		e.reason = reason;
 	}
 	int rc = trib_compare_states(old_db, old_schema, new_db, new_schema, &m, ret, err);
 	ret->engine = label(e.reason);
-	if (!rc && (e.doubt || (e.reason && strcmp(e.reason, "damaged") == 0)))
-		rc = ask_sqlite(new_db, err);
+	if (!rc && e.doubt)
+		rc = ask(&e, err);
 	return rc ? -1 : tell_bagless(&e, new_schema, err);
 }
 

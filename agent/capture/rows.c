@@ -1,16 +1,9 @@
 #include "agent/capture/rows.h"
 
-#include "core/base/i18n.h"
 #include "core/store/utf16.h"
 
 #define SQL_MAX (4 * TRIB_MIB)
 #define CELL_MIN 4        /* bytes that a row takes in a page at least */
-
-int trib_damaged(struct trib_err *err, struct trib_span what)
-{
-	return trib_fail(err, TRIB_E_SCHEMA, _("the database file is damaged (%.*s); nothing was changed; look at it with `PRAGMA integrity_check`, or bring "
-			 "back its last good state with `tributary-agent restore`"), (int)(what.n < 200 ? what.n : 200), (const char *)what.p);
-}
 
 static int fail(struct trib_err *err, sqlite3 *db, const struct trib_table *t, const char *what)
 {
@@ -149,6 +142,26 @@ static bool in_order(struct trib_rows *r)
 	return rises;
 }
 
+/* Text or blob exactly as the file has it. */
+static struct trib_span raw(const struct trib_rows *r, size_t col)
+{
+	const void *p = sqlite3_column_blob(r->st, r->first + (int)col);
+	int n = sqlite3_column_bytes(r->st, r->first + (int)col);
+	return trib_span(p ? p : "", n > 0 ? (size_t)n : 0);
+}
+
+static int class_of(int type) { return type == SQLITE_NULL ? 0 : type == SQLITE_TEXT ? 2 : type == SQLITE_BLOB ? 3 : 1; }
+
+/* Every column was read, also of a row that is passed over. */
+static int count_bytes(struct trib_rows *r, struct trib_err *err)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < r->t->ncols + r->t->nbeyond; i++)
+		if (class_of(sqlite3_column_type(r->st, r->first + (int)i)) > 1)
+			n += raw(r, i).n;
+	return trib_spend(r->spent, n, err) ? trib_ctx(err, "table %s", r->t->name) : 0;
+}
+
 int trib_rows_next(struct trib_rows *r, struct trib_err *err)
 {
 	for (;;) {
@@ -161,17 +174,11 @@ int trib_rows_next(struct trib_rows *r, struct trib_err *err)
 			trib_damaged(err, trib_span_str("rows out of order"));
 			return trib_ctx(err, "table %s", r->t->name);
 		}
+		if (r->spent && count_bytes(r, err))
+			return -1;
 		if (r->part != TRIB_ROWS_KEYED || r->t->rowid_key || !key_has_null(r))
 			return 1;
 	}
-}
-
-/* Text or blob exactly as the file has it. */
-static struct trib_span raw(const struct trib_rows *r, size_t col)
-{
-	const void *p = sqlite3_column_blob(r->st, r->first + (int)col);
-	int n = sqlite3_column_bytes(r->st, r->first + (int)col);
-	return trib_span(p ? p : "", n > 0 ? (size_t)n : 0);
 }
 
 /* Appends the UTF-8 form of a UTF-16 text; false when it has none. */
@@ -264,8 +271,6 @@ int trib_rows_values(struct trib_rows *r, const char **ret_why, struct trib_err 
 		return -1;
 	return trib_row_fit(&r->fit, r->v, r->t->ncols + r->t->nbeyond, trib_row_room(r->part), ret_why, err) ? trib_ctx(err, "table %s", r->t->name) : 0;
 }
-
-static int class_of(int type) { return type == SQLITE_NULL ? 0 : type == SQLITE_TEXT ? 2 : type == SQLITE_BLOB ? 3 : 1; }
 
 static int cmp_column(const struct trib_rows *a, size_t i, const struct trib_rows *b, size_t j)
 {

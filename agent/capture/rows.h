@@ -5,6 +5,7 @@
 #ifndef TRIB_CAPTURE_ROWS_H
 #define TRIB_CAPTURE_ROWS_H
 
+#include "agent/capture/sound.h"
 #include "core/store/schema.h"
 
 enum trib_rows_part {
@@ -42,17 +43,15 @@ struct trib_rows {
 	size_t nkey;
 	struct trib_value *v;    /* the current row after trib_rows_values; borrowed until the next step */
 	struct trib_row_fit fit;
+	struct trib_spent *spent; /* set after opening: what each row adds to; NULL: not counted */
 };
-
-/* The one word for a damaged file, with what shows it: TRIB_E_SCHEMA. */
-int trib_damaged(struct trib_err *err, struct trib_span what);
 
 /* TRIB_ORDER_ANY reads in rowid order where there is one: that costs nothing, and damage shows. */
 int trib_rows_open(sqlite3 *db, const struct trib_schema *s, const struct trib_table *t, enum trib_rows_part part, enum trib_rows_order order,
 		   struct trib_rows *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_rows_close(struct trib_rows *r);
 static inline void trib_rows_cleanup(struct trib_rows *r) { trib_rows_close(r); }
-/* 1 a row, 0 the end, -1. A damaged database is TRIB_E_SCHEMA. */
+/* 1 a row, 0 the end, -1. A damaged database is TRIB_E_SCHEMA, too many bytes TRIB_E_LIMIT. */
 int trib_rows_next(struct trib_rows *r, struct trib_err *err) TRIB_MUST_CHECK;
 /* Fills r->v with the values as the file has them (text not converted). */
 int trib_rows_raw(struct trib_rows *r, struct trib_err *err) TRIB_MUST_CHECK;

@@ -25,6 +25,8 @@
 #define TRIB_CHANGESET_RAW_MAX (200 * TRIB_MIB) /* target + one row old and new, with room */
 #define TRIB_CHANGESET_GZ_MAX (200 * TRIB_MIB)
 #define TRIB_PARTS_MAX 65535
+#define TRIB_READ_TIMES 64                      /* default values of added columns may give so many times the file: a row of 16 bytes, a default of 1 KB */
+#define TRIB_READ_FLOOR (256 * TRIB_MIB)        /* and so much of any file */
 #define TRIB_LEFTOVER_MEM (64 * TRIB_MIB)       /* rows that differ, kept while comparing; beyond it they go to a temporary file */
 
 /* Blobs of a commit tree. */

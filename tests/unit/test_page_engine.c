@@ -329,7 +329,10 @@ static void cut_text(struct scratch *x, const char *record, size_t n)
 	OK(trib_fs_read(x->db, &whole, err));
 	const uint8_t *at = memmem(whole.p, whole.len, record, n);
 	assert_non_null(at);
+	size_t page = (size_t)(at - whole.p) / 512 * 512 + 7;
+	uint8_t lost = whole.p[page] + 1; /* the byte between two cells is counted, as SQLite does */
 	poke(x, (size_t)(at - whole.p), "\x06\x03\x03\x00\x13", 5);
+	poke(x, page, &lost, 1);
 	trib_buf_release(&whole);
 	open_app(x, false);
 }
