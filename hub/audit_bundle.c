@@ -111,14 +111,16 @@ static int upto_cosigned(struct bundle *b, uint64_t size, struct trib_err *err)
 	return trib_buf_check(&b->note, "checkpoint", err) ? -1 : trib_checkpoint_parse(trib_buf_span(&b->note), &b->cp, err);
 }
 
-/* The checkpoint file, when it can be read; b->cp.size is 0 when it is no checkpoint. */
+/* The checkpoint file, or when it is lost the published one; b->cp.size is 0 when it is no checkpoint. */
 static int read_note(struct bundle *b, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(b->hub, "checkpoint");
+	TRIB_AUTO(trib_mem) char *own = trib_hub_path(b->hub, "checkpoint");
+	TRIB_AUTO(trib_mem) char *published = trib_hub_path(b->hub, "log/checkpoint");
+	const char *path = own && trib_fs_exists(own) ? own : published;
 	struct trib_err no;
 	trib_buf_reset(&b->note);
 	b->cp = (struct trib_checkpoint){0};
-	if (!path)
+	if (!own || !published)
 		return oom(err);
 	if (trib_fs_read(path, &b->note, &no))
 		trib_buf_reset(&b->note);
@@ -423,8 +425,7 @@ static int put_texts(struct bundle *b, struct trib_err *err)
 		trib_fail(err, TRIB_E_NOT_FOUND, "the hub has no signed head of the log");
 	if (b->note.len ? put_file(b, "checkpoint", trib_buf_span(&b->note), 0600, err) : without(b, "checkpoint", err))
 		return -1;
-	if (put_file(b, "README.md", trib_embed("certs/audit/README.md"), 0600, err) || put_file(b, "README.zh-CN.md", trib_embed("certs/audit/README.zh-CN.md"), 0600, err) ||
-	    put_file(b, "tributary-verify", trib_embed("certs/tributary-verify"), 0700, err))
+	if (put_file(b, "README.md", trib_embed("certs/audit/README.md"), 0600, err) || put_file(b, "README.zh-CN.md", trib_embed("certs/audit/README.zh-CN.md"), 0600, err))
 		return -1;
 	return b->done.absent.len ? put_file(b, "absent", trib_buf_span(&b->done.absent), 0600, err) : 0;
 }

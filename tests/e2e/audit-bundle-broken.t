@@ -20,7 +20,7 @@ ok "and the office told" told
 hub_stop
 
 cp -a "$dir/hub" "$dir/good"
-rm -rf "$dir/hub/repos/$a" "$dir/hub/city.git" "$dir/hub/city/community.db" "$dir/hub/checkpoint"
+rm -rf "$dir/hub/repos/$a" "$dir/hub/city.git" "$dir/hub/city/community.db" "$dir/hub/checkpoint" "$dir/hub/log/checkpoint"
 refuses 15 "^NOT proven: " "history, city history, city database and checkpoint are lost: the verdict" hub audit --bundle "$dir/b"
 cp "$dir/out" "$dir/said"
 for part in "histories/$a/community.bundle" city.bundle city/community.db checkpoint; do

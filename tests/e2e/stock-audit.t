@@ -31,19 +31,49 @@ published
 ok "the province cosigns what there is" hub witness ask
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
-stock() { # the README's own commands
-	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"
-	(cd "$dir/b" && env -i PATH=/usr/bin:/bin HOME="$dir" GIT_CONFIG_NOSYSTEM=1 sh "$dir/steps")
+# A folder with links to the programs that the README names, and to no other: as on a machine that has only the packages it names.
+named_tools() {
+	mkdir "$dir/path" && sed -n '/^`sh` /p' "$dir/b/README.md" | tr -d '`' | tr ' ' '\n' >"$dir/tools" || return 1
+	while read -r t; do ln -s "$(command -v "$t")" "$dir/path/$t" || return 1; done <"$dir/tools"
+	[ "$(wc -l <"$dir/tools")" -gt 30 ]
 }
-none_of_ours() { ! grep -q tributary-hub "$dir/steps" && ! grep -q tributary-agent "$dir/steps"; }
+# Each is of a package that every Debian has, or of one that the README names.
+from_packages() {
+	command -v dpkg-query >/dev/null || return 0
+	asked=$(sed -n 's/^On Debian: `apt-get install \([a-z0-9 ]*\)`.*/\1/p' "$dir/b/README.md")
+	while read -r t; do
+		real=$(readlink -f "$dir/path/$t")
+		p=$(dpkg-query -S "$real" 2>/dev/null || dpkg-query -S "${real#/usr}") || return 1
+		p=${p%%:*}
+		case " $asked gpgconf " in # gpgsm depends on gpgconf
+		*" $p "*) continue ;;
+		esac
+		dpkg-query -W -f '${Essential} ${Priority}\n' "$p" | grep -q "^yes \|required" || { echo "$t is in $p"; return 1; }
+	done <"$dir/tools"
+}
+stock() { # precisely the line that the README gives, in its folder
+	line=$(sed -n 's/^Run all steps in one shell, in this folder: `\(.*\)`\. Each.*/\1/p' "$dir/b/README.md")
+	[ -n "$line" ] && (cd "$dir/b" && env -i PATH="$dir/path" HOME="$dir" GIT_CONFIG_NOSYSTEM=1 "$dir/path/sh" -c "$line")
+}
+none_of_ours() { # no program in the bundle, none of ours called, no path to one
+	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" >"$dir/steps"
+	! grep -o 'tributary-[a-z]*' "$dir/steps" | grep -vx -e tributary-leaf -e 'tributary-' && ! grep -q '/usr\|/bin' "$dir/steps" && [ -z "$(find "$dir/b" -type f -perm /111)" ] &&
+		[ -z "$(find "$dir/path" -name 'tributary*')" ]
+}
 proven() { stock >"$dir/proof"; rc=$?; cat "$dir/proof"; [ $rc -eq 0 ] && [ "$(tail -n 1 "$dir/proof")" = PROVEN ]; }
 cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
+ok "its README names the tools" named_tools
+ok "which every Debian has, or the packages that it names" from_packages
 ok "its README's commands prove it, with a checkpoint that a community kept" proven
 ok "without a program of ours" none_of_ours
 cosigned() { grep -qF "7. province.example/w cosigned" "$dir/proof" && grep -qF "if this is its key: $province" "$dir/proof"; }
 ok "the province's cosignature is among it, proven by openssl" cosigned
 same_commands() { sed -n '/^```sh$/,/^```$/p' "$dir/b/README.zh-CN.md" >"$dir/zh" && sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | cmp - "$dir/zh"; }
 ok "the Chinese README has the same commands" same_commands
+gpgsm_too() { grep -q "^8. gpgsm says the same of the last commits of 3 communities" "$dir/proof"; }
+ok "gpgsm says the same" gpgsm_too
+no_agent() { ! find "$dir" -name 'S.gpg-agent*' | grep .; }
+ok "and leaves nothing behind" no_agent
 finger() { grep -q "$(sed -n 's/^ca //p' "$dir/$a/slip")" "$dir/proof"; }
 ok "the fingerprint is one of those, of the slips" finger
 flip() { printf "\\$(printf %03o $((($(od -An -tu1 -j "$2" -N 1 "$1") + 1) % 256)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null; }
