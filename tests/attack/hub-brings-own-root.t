@@ -8,6 +8,7 @@ ok "a new root, made with a stolen root key" quiet hub ca renew-root --new-root-
 silent() { cp "$dir/hub/ca/root.crt" "$dir/two.crt" && rm -rf "$dir/hub" && cp -a "$dir/hub-good" "$dir/hub" && cp "$dir/two.crt" "$dir/hub/ca/root.crt"; }
 ok "of which the log does not know" silent
 audit_says "root certificate (.*root CA 2) that the log does not know" "the audit names it"
+stock_says "the root certificate [0-9a-f]* is neither the log's nor announced in it" "stock tools name it"
 
 # Another root, of another city of the same name, in front of ours, with a link that ours did not sign.
 other() {

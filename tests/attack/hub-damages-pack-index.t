@@ -10,6 +10,7 @@ chmod u+w "$idx"
 printf '\377' | dd of="$idx" bs=1 seek="$at" conv=notrunc 2>/dev/null
 audit_says "is damaged, so its pack is not read" "the audit names it"
 refuses 15 "^$a/community:" "under its community, and does not crash" hub audit
+stock_says "$a/community: the log holds commits of a community whose history is not here; the hub says: the index .* is damaged" "stock tools name it"
 ok "stock git makes a bundle at the office" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/a.bundle" main down
 ok "ingest mends it" hub ingest "$dir/a.bundle"
 aside() { test -n "$(find "$dir/hub/damaged" -name '*.idx')"; }

@@ -5,5 +5,6 @@
 hub_stop
 city_write "DROP TABLE demand"
 audit_says "demand the city database has no such table" "the table is named"
+stock_says "the rows of table demand in the city are not those that the community signed" "stock tools name the table"
 mended
 finish

@@ -14,6 +14,7 @@ for idx in "$(repo $a)"/objects/pack/*.idx; do
 	if holds "$idx"; then rm -f "$idx" "${idx%.idx}.pack"; fi
 done
 since_says "#1 $(echo "$first" | cut -c 1-12) .*not provable from #1 on" "the old commit that is gone is named"
+stock_says "$a/community: the log holds commits of a community whose history is not here; the hub says: " "stock tools name the community"
 ok "stock git makes a bundle at the office" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/a.bundle" main
 ok "ingest mends it" hub ingest "$dir/a.bundle"
 ok "and all is proven" hub audit --since last

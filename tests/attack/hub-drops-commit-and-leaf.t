@@ -8,4 +8,5 @@ hubsql "DELETE FROM leaf WHERE idx >= (SELECT idx FROM held WHERE node='$a' AND 
 audit_says "leaves were taken away" "the audit that came before remembers them"
 audit_says "its signed checkpoint names" "and so does the signed checkpoint"
 audit_says "the community was told of" "and the communities were told"
+stock_says "log/leaves has another number of leaves than the checkpoint" "stock tools count"
 finish

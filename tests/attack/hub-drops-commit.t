@@ -6,6 +6,7 @@ hub_stop
 git -C "$(repo $a)" update-ref refs/heads/main main~1
 audit_says "refs/heads/main: it points to another commit than the published one" "history and ref are named"
 audit_says "^$a/community:" "under its community"
+# Stock tools have nothing to see: a bundle is made by what the log holds, and the commit is still there.
 ok "the hub starts" hub_start
 ok "and the ref stands where the log says" same "$(tip $a)" "$(head_of $a)"
 unharmed

@@ -13,4 +13,5 @@ own() { agent $a check --read-data; }
 ok "what A has stays proven" own
 audit_says "the log holds 2 commits of this sequence number\|not provable from #3" "the audit names the night"
 refuses 15 "^$a/community:" "under its community" hub audit
+stock_says "$a/community: the log holds more commits than the bundle brings" "stock tools name the community"
 finish

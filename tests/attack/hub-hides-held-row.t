@@ -5,5 +5,6 @@
 hub_stop
 hubsql "DELETE FROM held WHERE node='$a' AND seq=2"
 audit_says "#2 hub.db does not list a commit that log leaf" "it is named"
+stock_says "$a/community: the log holds more commits than the bundle brings: some were left out" "stock tools name the community"
 mended
 finish

@@ -38,4 +38,5 @@ ok "makes a list without B" nights 2 "1 expected, 1 reported, 0 silent"
 hub_stop
 audit_says "^$b/community:" "the audit names B"
 audit_says "leaves it out; it was silent" "and what was done"
+# Stock tools cannot see it: they prove that the list is the one that the log names; the audit makes it again.
 finish

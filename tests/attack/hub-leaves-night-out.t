@@ -11,4 +11,5 @@ sql $a "INSERT INTO demand VALUES('n1','甲','reported',1)"
 ok "A reports two days later" agent $a sync
 hub_stop
 audit_says "was left out: commits were held after it, and no list says who was silent" "the audit names the night"
+# Stock tools cannot see it: they prove the lists that the log names, and do not derive which ought to be there.
 finish

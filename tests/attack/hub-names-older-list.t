@@ -13,4 +13,5 @@ sql $a "INSERT INTO demand VALUES('d9','x','reported',9)"
 ok "A syncs, and cannot know" agent $a sync
 hub_stop
 refuses 15 "names list 1 of revoked certificates, in force was 2" "the audit names the leaf" hub audit
+stock_says "the log names list 1 of revoked certificates, in force was 2" "stock tools name it"
 finish

@@ -11,4 +11,5 @@ refuses 15 "does not continue what this office holds\|old copy" "but the office 
 kept_here() { agent $a check --read-data; }
 ok "the office keeps its whole history, and its receipts" kept_here
 refuses 15 "not those that the checkpoint signed\|older copy" "the checkpoint that A kept convicts the hub" hub checkpoint verify "$dir/$a/state/checkpoint"
+stock_says "this log is older than the checkpoint that was kept" "and with it stock tools do" "$dir/$a/state/checkpoint"
 finish

@@ -8,4 +8,5 @@ audit_says "are not those that the checkpoint signed" "the signed checkpoint say
 audit_says "are not those that the last audit has proven" "and so does the last audit"
 audit_says "the community was told of another log" "and the communities"
 audit_says "city commit #3: the first .* leaves of the log are not those that it signed" "and the city history"
+stock_says "the leaves do not come to the root that the checkpoint signs" "stock tools come to another root"
 finish

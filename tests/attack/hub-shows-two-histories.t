@@ -19,4 +19,5 @@ refuses 15 "verify\|checkpoint\|log" "the checkpoint that A kept does not fit th
 sql $a "INSERT INTO demand VALUES('s4','丁','reported',1)"
 refuses 15 "does not continue what this office holds\|another log" "A refuses the other log" agent $a sync
 refuses 15 "the log was rewritten, or two are shown" "an audit since the checkpoint that A kept names it" hub audit --since "$dir/$a/state/checkpoint"
+stock_says "the first [0-9]* leaves are not those of the checkpoint that was kept: the log was rewritten, or two are shown" "and so do stock tools with it" "$dir/$a/state/checkpoint"
 finish

@@ -11,5 +11,6 @@ id=$(sed -n 's/^— [^ ]* //p' "$dir/hub/checkpoint" | base64 -d | head -c 4 | o
 { cat "$dir/body"; echo; printf '— %s %s\n' "$name" "$({ printf '%s' "$id" | sed 's/../\\x&/g' | xargs -0 printf '%b'; cat "$dir/sig"; } | base64 -w0)"; } >"$dir/cp"
 cp "$dir/cp" "$dir/hub/checkpoint"
 audit_says "the signed checkpoint: .*signature" "the audit does not take it"
+stock_says "the checkpoint is not signed by log.pem" "nor do stock tools"
 refuses 15 "signature" "nor does checkpoint verify" hub checkpoint verify "$dir/cp"
 finish

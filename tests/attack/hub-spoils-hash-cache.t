@@ -5,5 +5,6 @@
 hub_stop
 hubsql "UPDATE subtree SET hash=randomblob(32)"
 audit_says "cached hashes are not those of the leaves" "they are named"
+# Stock tools cannot see it: a bundle goes by the leaves, not by what hub.db repeats of them.
 mended
 finish

@@ -13,4 +13,5 @@ hub_stop
 audit_says "^$a/community:" "the audit names A"
 audit_says "it names a checkpoint of 5000 leaves, which was not there yet when the commit was held" "and why"
 audit_says "it names a checkpoint of 5 leaves, which is of another log" "and B"
+stock_says "$b/community #3 names a checkpoint of 5 leaves, which is of another log" "stock tools name the first"
 finish
