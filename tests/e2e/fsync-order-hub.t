@@ -19,6 +19,7 @@ hub_traced() {
 }
 province_traced() {
 	(traced "$bin/tributary-hub" witness serve "$dir/province" --listen "127.0.0.1:$province_port") >"$dir/province.out" 2>>"$dir/province.log" &
+	# shellcheck disable=SC2034 # the harness ends it
 	province_pid=$!
 	soon grep -q listening "$dir/province.out"
 }
