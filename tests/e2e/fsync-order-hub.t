@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2034 # hub_pid and province_pid are for the harness, which ends both
 # At the hub nothing is acknowledged before it is on the disk (docs/ARCHITECTURE.md, Order of durability). A kill does not show a missing fsync; system calls do.
 . "$(dirname "$0")/../lib/harness.sh"
 a=520303002001
@@ -19,7 +20,6 @@ hub_traced() {
 }
 province_traced() {
 	(traced "$bin/tributary-hub" witness serve "$dir/province" --listen "127.0.0.1:$province_port") >"$dir/province.out" 2>>"$dir/province.log" &
-	# shellcheck disable=SC2034 # the harness ends it
 	province_pid=$!
 	soon grep -q listening "$dir/province.out"
 }
