@@ -1,4 +1,5 @@
-/* The lists of revoked certificates, by number: each is there, signed, and was in force where the log says so; no held commit is signed by one listed. */
+/* Revoked signers: no commit is held after the leaf that revoked its signer. And the lists of revoked certificates, by number: each is there, signed, and was in
+ * force where the log says so; no held commit is signed by one listed. What came first is told by the order of the leaves, never by clocks. */
 #include "core/trust/crl.h"
 #include "hub/audit_impl.h"
 #include "hub/tiles.h"
@@ -34,7 +35,7 @@ static int load(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], struct
 static int check_signers(struct trib_audit *a, int64_t number, const struct trib_crl *list, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, oid, signer, max(at) FROM h WHERE crl = ? AND idx >= ? GROUP BY signer", "ii", number, (int64_t)a->from))
+	if (trib_audit_sql(a->own, &st, err, "SELECT node, app, seq, oid, signer, min(idx) FROM h WHERE crl = ? AND idx >= ? GROUP BY signer", "ii", number, (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
@@ -49,8 +50,30 @@ static int check_signers(struct trib_audit *a, int64_t number, const struct trib
 		int found = trib_db_step(a->db.db, cert, err);
 		if (found < 0)
 			return -1;
-		if (found && trib_crl_has(list, (const char *)sqlite3_column_text(cert, 0), &since) && since < sqlite3_column_int64(st, 5) &&
+		if (found && trib_crl_has(list, (const char *)sqlite3_column_text(cert, 0), &since) &&
 		    trib_audit_find(a, &w, err, "the signing certificate was revoked by list %lld, which was in force when the commit was held", (long long)number))
+			return -1;
+	}
+	return row;
+}
+
+/* A signer's first commit that was held too late, and how many there are. */
+int trib_audit_revoked(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err,
+			   "SELECT h.node, h.app, h.seq, h.oid, min(h.idx), rv.idx, count(*) FROM h JOIN rv ON rv.sha256 = h.signer WHERE h.idx > rv.idx AND h.idx >= ? GROUP BY "
+			   "h.node, h.app, h.signer ORDER BY 5",
+			   "i", (int64_t)a->from))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		uint8_t oid[TRIB_OID_LEN];
+		struct trib_where w = {.node = (const char *)sqlite3_column_text(st, 0), .app = (const char *)sqlite3_column_text(st, 1),
+				       .seq = (uint64_t)sqlite3_column_int64(st, 2), .oid = trib_audit_bytes(st, 3, oid, sizeof(oid)) ? oid : NULL};
+		if (trib_audit_exec(a->own, err, "INSERT INTO tl(node, app, seq) VALUES(?,?,?)", "ssi", w.node, w.app, (int64_t)w.seq) ||
+		    trib_audit_find(a, &w, err, "log leaf %lld holds a commit whose signing certificate leaf %lld had revoked before; such commits: %lld",
+				    (long long)sqlite3_column_int64(st, 4), (long long)sqlite3_column_int64(st, 5), (long long)sqlite3_column_int64(st, 6)))
 			return -1;
 	}
 	return row;

@@ -345,5 +345,6 @@ int trib_audit_rest(struct trib_audit *a, struct trib_err *err)
 			return -1;
 	}
 	trib_progress_done(&p);
-	return row;
+	/* From a commit on that came too late nothing is proven. */
+	return row < 0 ? -1 : trib_db_exec(a->own, "UPDATE n SET proven = min(proven, (SELECT min(seq) - 1 FROM tl WHERE tl.node = n.node AND tl.app = n.app)) WHERE (node, app) IN (SELECT node, app FROM tl)", err);
 }

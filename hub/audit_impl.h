@@ -54,6 +54,7 @@ struct trib_audit {
 	uint8_t log_pub[32];
 	char first_origin[TRIB_TITLE_MAX + 32], origin[TRIB_TITLE_MAX + 32]; /* of the first leaf, and of the newest epoch */
 	int64_t opened; /* time of the log's first leaf */
+	int64_t leaf_time; /* of the last leaf so far */
 	uint64_t crl_number; /* of the last list of revoked certificates so far */
 	uint64_t policy;     /* version of the last policy so far; 0: none */
 	uint8_t policy_sha[TRIB_SHA256_LEN]; /* its text */
@@ -108,6 +109,8 @@ int trib_audit_nights(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHEC
 int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_held_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_crls(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* No commit is held after the leaf that revoked its signer, whatever the times of both are; the leaves alone say so. */
+int trib_audit_revoked(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_held.c: caches of the log */
 /* audit_lists.c: leaves about people and names; the lists that repeat leaves; what is repeated of the certificate that a judged commit was signed with. */
 int trib_audit_keep_person(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;

@@ -1,4 +1,5 @@
 /* The log: every leaf read and hashed, the tree built anew, and what the leaves say kept for the later steps. */
+#include "core/base/clock.h"
 #include "hub/audit_impl.h"
 
 struct tree {
@@ -228,6 +229,20 @@ static int check_kept_cache(struct tree *t, struct trib_err *err)
 	return o;
 }
 
+/* The hub writes none that is older than the one before: leaf times that fall are a log whose order is not that of its receipts. */
+static int check_time(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	char was[TRIB_TIME_LEN + 1], is[TRIB_TIME_LEN + 1];
+	int64_t before = a->leaf_time;
+	a->leaf_time = l->time;
+	if (idx == 0 || l->time >= before)
+		return 0;
+	trib_time_text(was, before);
+	trib_time_text(is, l->time);
+	return trib_audit_find(a, &w, err, "the times of the log fall: leaf %llu says %s, leaf %llu after it %s", (unsigned long long)idx - 1, was, (unsigned long long)idx, is);
+}
+
 static int one_leaf(struct tree *t, uint64_t idx, struct trib_span bytes, struct trib_err *err)
 {
 	struct trib_leaf leaf;
@@ -237,13 +252,17 @@ static int one_leaf(struct tree *t, uint64_t idx, struct trib_span bytes, struct
 	t->idx = idx;
 	if (trib_merkle_append(idx, hash, get_last, put_sub, t, err))
 		return -1;
-	if (idx < t->a->from)
-		return idx + 1 == t->a->from ? check_kept_root(t, err) : 0;
+	if (idx + 1 < t->a->from)
+		return 0;
 	if (trib_leaf_parse(bytes, &leaf, &why)) {
 		struct trib_where w = {0};
 		return trib_audit_find(t->a, &w, err, "log leaf %llu: %s", (unsigned long long)idx, why.msg);
 	}
-	return keep_leaf(t->a, idx, &leaf, err);
+	if (idx < t->a->from) { /* the last of them: the next one is not older */
+		t->a->leaf_time = leaf.time;
+		return check_kept_root(t, err);
+	}
+	return check_time(t->a, idx, &leaf, err) || keep_leaf(t->a, idx, &leaf, err) ? -1 : 0;
 }
 
 static int walk(struct tree *t, struct trib_err *err)

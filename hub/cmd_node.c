@@ -407,6 +407,7 @@ static int revoke_certs(struct trib_cli *cli, struct trib_hubdb *db, const char 
 		(void)snprintf(leaf.word, sizeof(leaf.word), "%s", reason);
 		if (trib_db_bytes(st, 0, "a certificate's hash", leaf.cert, sizeof(leaf.cert), &cli->err) || trib_log_append(db, &leaf, NULL, &cli->err))
 			return -1;
+		now = leaf.time;
 		++*ret_n;
 	}
 	if (row < 0)

@@ -59,12 +59,13 @@ int trib_crl_issue(struct trib_hubdb *h, struct trib_err *err)
 	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
 	TRIB_AUTO(trib_mem) struct trib_crl_entry *list = NULL;
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_CRL_MAX), number = TRIB_BUF(32);
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_CRL, .time = trib_now()};
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_CRL};
 	struct trib_cert_id own;
 	size_t n = 0;
 	if (!path)
 		return oom(err);
-	if (trib_crl_in_force(h, &leaf.number, err) || trib_cert_identity(h->hub->issuing, &own, err) || gather(h, own.subject, &list, &n, err) ||
+	if (trib_log_time(h, trib_now(), &leaf.time, err) || trib_crl_in_force(h, &leaf.number, err) || trib_cert_identity(h->hub->issuing, &own, err) ||
+	    gather(h, own.subject, &list, &n, err) ||
 	    trib_key_load(path, &key, err))
 		return trib_ctx(err, "making the list of revoked certificates");
 	leaf.number++;

@@ -95,12 +95,34 @@ static int put_subtree(void *ctx, unsigned level, uint64_t index, const uint8_t 
 	return trib_db_step(h->db, st, err) < 0 ? -1 : 0;
 }
 
-int trib_log_append(struct trib_hubdb *h, const struct trib_leaf *leaf, uint64_t *ret_index, struct trib_err *err)
+static int time_after(struct trib_hubdb *h, uint64_t size, int64_t at, int64_t *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_LEAF_MAX);
-	trib_leaf_put(&bytes, leaf);
+	struct trib_leaf last = {.time = INT64_MIN};
+	if (size && (trib_log_leaf(h, size - 1, &bytes, err) || trib_leaf_parse(trib_buf_span(&bytes), &last, err)))
+		return trib_ctx(err, "the last leaf of the log; nothing was added; try: tributary-hub audit");
+	*ret = last.time > at ? last.time : at;
+	return 0;
+}
+
+int trib_log_time(struct trib_hubdb *h, int64_t at, int64_t *ret, struct trib_err *err)
+{
+	uint64_t size;
+	return trib_log_size(h, &size, err) || time_after(h, size, at, ret, err) ? -1 : 0;
+}
+
+int trib_log_append(struct trib_hubdb *h, struct trib_leaf *leaf, uint64_t *ret_index, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_LEAF_MAX);
 	uint64_t index;
-	if (trib_buf_check(&bytes, "log leaf", err) || trib_log_size(h, &index, err))
+	int64_t at;
+	if (trib_log_size(h, &index, err) || time_after(h, index, leaf->time, &at, err))
+		return -1;
+	if (at != leaf->time && leaf->kind == TRIB_LEAF_EPOCH)
+		return trib_fail(err, TRIB_E_VERIFY, "the signed leaf is older than the log's last one");
+	leaf->time = at;
+	trib_leaf_put(&bytes, leaf);
+	if (trib_buf_check(&bytes, "log leaf", err))
 		return -1;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(h->db, "INSERT INTO leaf(idx, bytes) VALUES(?, ?)", &st, err))
@@ -266,8 +288,8 @@ int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate is not one that this hub issued to an office; enrol first");
 	if (strcmp(peer.node, gate->node) != 0 || strcmp(peer.app, gate->app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate belongs to %s/%s, not to %s/%s", peer.node, peer.app, gate->node, gate->app);
-	/* What was held in the second of the revocation came before it: the keeper takes nothing after. */
-	/* A commit that was held within the second of the revocation came before it: after it the keeper takes none. */
+	/* What was held in the second of the revocation came before it: after it the keeper takes none, whatever the clock says, and leaf times never fall. The audit
+	 * goes by the order of the leaves instead. */
 	if (peer.revoked_at && peer.revoked_at < gate->at)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate was revoked; ask the city for a new enrolment slip");
 	return 0;

@@ -26,8 +26,11 @@ void trib_hubdb_rollback(struct trib_hubdb *h);
 
 /* Number of leaves. */
 int trib_log_size(struct trib_hubdb *h, uint64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* Appends inside the caller's transaction. */
-int trib_log_append(struct trib_hubdb *h, const struct trib_leaf *leaf, uint64_t *ret_index, struct trib_err *err) TRIB_MUST_CHECK;
+/* Inside a transaction: `at`, or the last leaf's time when that is later. Leaf times never fall, whatever the clock does. */
+int trib_log_time(struct trib_hubdb *h, int64_t at, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Appends inside the caller's transaction. leaf->time is raised as trib_log_time says: rows that repeat it are written after. (An epoch leaf is signed: its
+ * writer asks trib_log_time before.) */
+int trib_log_append(struct trib_hubdb *h, struct trib_leaf *leaf, uint64_t *ret_index, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_log_leaf(struct trib_hubdb *h, uint64_t index, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_log_root(struct trib_hubdb *h, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* Reader for core/trust/merkle.h; ctx is the struct trib_hubdb. */
@@ -53,7 +56,8 @@ int trib_hubdb_peer(struct trib_hubdb *h, const uint8_t cert[TRIB_SHA256_LEN], s
 int trib_hubdb_tip(struct trib_hubdb *h, const char *node, const char *app, struct trib_tip *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The log's leaf about a held commit: TRIB_E_VERIFY when there is none, or it is about something else. */
 int trib_hubdb_leaf_of(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], struct trib_leaf *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* For struct trib_trust.cert_ok: the certificate is known, of this history, and was not revoked at the trust's time. ctx: struct trib_cert_gate. */
+/* For struct trib_trust.cert_ok: the certificate is known, of this history, and was not revoked before `at`, a held leaf's time. INT64_MAX, for what is to be
+ * held: it is not revoked. ctx: struct trib_cert_gate. */
 struct trib_cert_gate { struct trib_hubdb *db; const char *node, *app; int64_t at; };
 int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err *err);
 

@@ -232,9 +232,9 @@ static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 	return trib_line_answer(&c->line, TRIB_IPC_STATE_IS, tip, (struct trib_span){0}, err);
 }
 
-static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t now, uint64_t crl, struct trib_err *err)
+static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const struct trib_ipc_held *h, int64_t at, uint64_t crl, struct trib_err *err)
 {
-	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = now, .crl = crl, .incarnation = h->incarnation, .seq = h->seq, .part = h->part, .parts = h->parts};
+	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = at, .crl = crl, .incarnation = h->incarnation, .seq = h->seq, .part = h->part, .parts = h->parts};
 	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", p->node);
 	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", p->app);
 	memcpy(leaf.manifest, h->manifest, sizeof(leaf.manifest));
@@ -262,7 +262,7 @@ static int insert_held(struct keeper *k, const struct trib_ipc_publish *p, const
 	sqlite3_bind_blob(st, 9, h->manifest, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 10, h->signer, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 11, h->captured_at);
-	sqlite3_bind_int64(st, 12, now);
+	sqlite3_bind_int64(st, 12, leaf.time);
 	sqlite3_bind_int64(st, 13, (int64_t)h->inserted);
 	sqlite3_bind_int64(st, 14, (int64_t)h->updated);
 	sqlite3_bind_int64(st, 15, (int64_t)h->deleted);
@@ -321,41 +321,6 @@ static int save_history(struct keeper *k, const struct trib_ipc_publish *p, uint
 	return trib_db_step(k->db.db, st, err) < 0 || trib_db_step(k->db.db, node, err) < 0 ? -1 : 0;
 }
 
-static int publish_rows(struct keeper *k, const struct trib_ipc_publish *p, struct trib_span tip, struct trib_err *err)
-{
-	int64_t now = trib_now();
-	struct trib_ipc_held held = {0};
-	if (take(&k->in, sizeof(*p), &held, sizeof(held), err) || trib_hubdb_begin(&k->db, err))
-		return -1;
-	uint64_t crl = 0;
-	if (trib_crl_in_force(&k->db, &crl, err) || check_old_tip(k, p, held.seq, err))
-		goto fail;
-	for (uint32_t i = 0; i < p->nheld; i++)
-		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, crl, err) ||
-		    (held.reset && trib_keeper_fork_over(&k->db, p->node, p->app, err)))
-			goto fail;
-	if (save_history(k, p, held.seq, held.nbraked, tip, now, err))
-		goto fail;
-	trib_crash_point("before-publish");
-	if (trib_hubdb_commit(&k->db, err))
-		goto fail;
-	trib_crash_point("published");
-	return 0;
-fail:
-	trib_hubdb_rollback(&k->db);
-	return -1;
-}
-
-static void wake_merger(struct keeper *k)
-{
-	struct pollfd p = {.fd = k->merger_fd, .events = POLLOUT};
-	struct trib_err err;
-	/* A full socket already holds more than one wake: nothing is lost by not adding another. */
-	if (k->merger_fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
-	    trib_ipc_send(k->merger_fd, TRIB_IPC_WAKE, (struct trib_span){0}, (struct trib_span){0}, (struct trib_span){0}, &err))
-		trib_log(TRIB_LOG_WARN, "waking the merger: %s", err.msg);
-}
-
 /* The peer as it is now, not as it was when the request began: a long push may outlive its certificate's standing. */
 static int check_peer(struct keeper *k, const struct conn *c, struct trib_err *err)
 {
@@ -391,6 +356,43 @@ static int check_held(struct keeper *k, const struct conn *c, const struct trib_
 	return memcmp(h.oid, p->new_tip, TRIB_OID_LEN) == 0 ? 0 : trib_fail(err, TRIB_E_CHAIN, "the records of a push do not end at its tip");
 }
 
+static int publish_rows(struct keeper *k, const struct conn *c, const struct trib_ipc_publish *p, struct trib_span tip, struct trib_err *err)
+{
+	int64_t now;
+	struct trib_ipc_held held = {0};
+	if (take(&k->in, sizeof(*p), &held, sizeof(held), err) || trib_hubdb_begin(&k->db, err))
+		return -1;
+	uint64_t crl = 0;
+	/* Once more, now that no other process can write: a revocation may have come since, and nothing is held after it. */
+	if (check_peer(k, c, err) || check_held(k, c, p, err) || trib_log_time(&k->db, trib_now(), &now, err) || trib_crl_in_force(&k->db, &crl, err) ||
+	    check_old_tip(k, p, held.seq, err))
+		goto fail;
+	for (uint32_t i = 0; i < p->nheld; i++)
+		if (take(&k->in, sizeof(*p) + i * sizeof(held), &held, sizeof(held), err) || insert_held(k, p, &held, now, crl, err) ||
+		    (held.reset && trib_keeper_fork_over(&k->db, p->node, p->app, err)))
+			goto fail;
+	if (save_history(k, p, held.seq, held.nbraked, tip, now, err))
+		goto fail;
+	trib_crash_point("before-publish");
+	if (trib_hubdb_commit(&k->db, err))
+		goto fail;
+	trib_crash_point("published");
+	return 0;
+fail:
+	trib_hubdb_rollback(&k->db);
+	return -1;
+}
+
+static void wake_merger(struct keeper *k)
+{
+	struct pollfd p = {.fd = k->merger_fd, .events = POLLOUT};
+	struct trib_err err;
+	/* A full socket already holds more than one wake: nothing is lost by not adding another. */
+	if (k->merger_fd >= 0 && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) &&
+	    trib_ipc_send(k->merger_fd, TRIB_IPC_WAKE, (struct trib_span){0}, (struct trib_span){0}, (struct trib_span){0}, &err))
+		trib_log(TRIB_LOG_WARN, "waking the merger: %s", err.msg);
+}
+
 static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 {
 	struct trib_ipc_publish p;
@@ -414,7 +416,7 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	    (p.pack[0] && trib_pack_in(k->db.hub, c->line.pid, p.pack, repo, p.new_tip, &pack, err)))
 		return -1;
 	trib_crash_point("pack-moved");
-	if (publish_rows(k, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err)) {
+	if (publish_rows(k, c, &p, trib_span(k->in.p + sizeof(p) + records, (size_t)p.tip_len), err)) {
 		if (!trib_pack_in_undo(&pack))
 			k->packs_left = true;
 		return -1;

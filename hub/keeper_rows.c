@@ -167,7 +167,7 @@ static int refusal_worth_a_leaf(struct trib_hubdb *h, const struct trib_leaf *le
 	return sqlite3_column_int64(st, 0) < REFUSALS_FREE || sqlite3_column_int64(st, 1) <= leaf->time - REFUSAL_PAUSE_S;
 }
 
-static int refusal_rows(struct trib_hubdb *h, const struct trib_ipc_refusal *r, const struct trib_leaf *leaf, struct trib_err *err)
+static int refusal_rows(struct trib_hubdb *h, const struct trib_ipc_refusal *r, struct trib_leaf *leaf, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *again = NULL;
@@ -204,7 +204,7 @@ int trib_keeper_refused(struct trib_hubdb *h, const struct trib_ipc_refusal *r, 
 	memcpy(leaf.sha256, r->object, sizeof(leaf.sha256));
 	if (trib_hubdb_begin(h, err))
 		return -1;
-	if (refusal_rows(h, r, &leaf, err) || trib_hubdb_commit(h, err)) {
+	if (trib_log_time(h, now, &leaf.time, err) || refusal_rows(h, r, &leaf, err) || trib_hubdb_commit(h, err)) {
 		trib_hubdb_rollback(h);
 		return -1;
 	}

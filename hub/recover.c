@@ -80,7 +80,7 @@ static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const
 {
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_LEAF_MAX);
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
-	struct trib_leaf facts = {.kind = TRIB_LEAF_EPOCH, .time = now}, leaf;
+	struct trib_leaf facts = {.kind = TRIB_LEAF_EPOCH}, leaf;
 	char old[TRIB_TITLE_MAX + 32];
 	uint64_t index;
 	int64_t n;
@@ -90,7 +90,8 @@ static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const
 		return trib_fail(err, TRIB_E_VERIFY, "the log is empty; nothing was changed; bring hub.db back from a backup");
 	memcpy(facts.origin, r->origin, sizeof(facts.origin));
 	facts.number = r->leaves;
-	if (last_time(h, r->leaves, &r->last, err) || trib_log_root(h, r->leaves, facts.manifest, err) || trib_key_ed25519_public(log_key, facts.sha256, err) ||
+	if (last_time(h, r->leaves, &r->last, err) || trib_log_time(h, now, &facts.time, err) ||
+	    trib_log_root(h, r->leaves, facts.manifest, err) || trib_key_ed25519_public(log_key, facts.sha256, err) ||
 	    trib_epoch_sign(&facts, key, cert, issuing, &text, err) || trib_leaf_parse(trib_buf_span(&text), &leaf, err) ||
 	    trib_epoch_verify(&leaf, h->hub->root, &r->admin, err) || trib_log_append(h, &leaf, &index, err) ||
 	    trib_hubdb_meta_set(h, "origin", trib_span_str(r->origin), err) || trib_hubdb_meta_set(h, "epoch-leaf", trib_span(&index, sizeof(index)), err) ||

@@ -50,7 +50,7 @@ TRIB_UNUSED static void mkhub_keys(struct mkhub *h)
 	HUB_OK(trib_cert_pem(h->hub.issuing, &h->signer.signer_pem, err));
 }
 
-TRIB_UNUSED static void mkhub_append(struct mkhub *h, const struct trib_leaf *leaf, uint64_t *ret)
+TRIB_UNUSED static void mkhub_append(struct mkhub *h, struct trib_leaf *leaf, uint64_t *ret)
 {
 	HUB_OK(trib_log_append(&h->db, leaf, ret, err));
 }

@@ -329,6 +329,70 @@ static void a_verdict_that_nothing_derives_is_named(void **state)
 	assert_found(f, "the city digest at leaf 12 is another one");
 }
 
+static void revoke_first(struct trib_leaf *leaf)
+{
+	struct trib_cert_id id;
+	*leaf = (struct trib_leaf){.kind = TRIB_LEAF_REVOKED, .time = hub.now, .node = MK_NODE, .app = MK_APP, .word = "stolen"};
+	HUB_OK(trib_cert_identity(hub.node[0].cert, &id, err));
+	memcpy(leaf->cert, id.sha256, sizeof(leaf->cert));
+	HUB_OK(trib_hubdb_begin(&hub.db, err));
+	mkhub_append(&hub, leaf, NULL);
+	HUB_OK(trib_hubdb_commit(&hub.db, err));
+	char *sql = sqlite3_mprintf("UPDATE cert SET revoked_at = %lld WHERE usage = 'sign' AND node = '" MK_NODE "'", (long long)leaf->time);
+	mkhub_sql(hub.db.db, sql);
+	sqlite3_free(sql);
+}
+
+/* Before or after within one second: the order of the leaves tells. */
+static void what_is_held_after_its_signer_was_revoked_is_named(void **state)
+{
+	(void)state;
+	struct mkhub_found f;
+	struct trib_leaf revoked;
+	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(7,'New',1)");
+	revoke_first(&revoked);
+	assert_int_equal(revoked.time, hub.now);
+	mkhub_audit(&hub, &f);
+	assert_string_equal(f.text, "");
+	hub.now--;
+	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(8,'Late',1)");
+	mkhub_commit(&hub, 0, "INSERT INTO person VALUES(9,'Later',1)");
+	assert_int_equal(revoked.time + 1, hub.now);
+	struct trib_audit_totals t = mkhub_audit(&hub, &f);
+	assert_found(f, MK_NODE "/" MK_APP " #4 - [-] log leaf 13 holds a commit whose signing certificate leaf 12 had revoked before; such commits: 2");
+	assert_int_equal(t.commits, 3 + 2);
+}
+
+static void leaf_times_never_fall(void **state)
+{
+	(void)state;
+	struct mkhub_found f;
+	struct trib_leaf act = {.kind = TRIB_LEAF_ACT, .time = hub.now - 3600, .word = "rebuild", .origin = "x"}, epoch = {.kind = TRIB_LEAF_EPOCH, .time = hub.now - 1};
+	struct trib_err e = {0};
+	int64_t at;
+	HUB_OK(trib_hubdb_begin(&hub.db, err));
+	HUB_OK(trib_log_time(&hub.db, hub.now - 5, &at, err));
+	assert_int_equal(at, hub.now);
+	HUB_OK(trib_log_time(&hub.db, hub.now + 5, &at, err));
+	assert_int_equal(at, hub.now + 5);
+	assert_int_equal(trib_log_append(&hub.db, &epoch, NULL, &e), -1);
+	assert_int_equal(e.code, TRIB_E_VERIFY);
+	mkhub_append(&hub, &act, NULL);
+	assert_int_equal(act.time, hub.now);
+	HUB_OK(trib_hubdb_commit(&hub.db, err));
+	mkhub_audit(&hub, &f);
+	assert_string_equal(f.text, "");
+	/* Another hub's would. */
+	mkhub_sql(hub.db.db, "UPDATE leaf SET bytes = CAST(replace(CAST(bytes AS TEXT), 'time 2', 'time 1') AS BLOB) WHERE idx = 11");
+	mkhub_audit(&hub, &f);
+	assert_found(f, "the times of the log fall: leaf 10 says 2");
+	assert_found(f, ", leaf 11 after it 1");
+	/* Nothing follows a leaf that nobody can read. */
+	mkhub_sql(hub.db.db, "UPDATE leaf SET bytes = x'00' WHERE idx = 11");
+	assert_int_equal(trib_log_append(&hub.db, &act, NULL, &e), -1);
+	assert_non_null(strstr(e.msg, "the last leaf of the log"));
+}
+
 static void what_a_community_was_told_is_this_log(void **state)
 {
 	(void)state;
@@ -383,6 +447,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(out_of_step_is_derived_too, start, stop),
 		cmocka_unit_test_setup_teardown(a_verdict_that_nothing_derives_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(what_a_community_was_told_is_this_log, start, stop),
+		cmocka_unit_test_setup_teardown(what_is_held_after_its_signer_was_revoked_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(leaf_times_never_fall, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
