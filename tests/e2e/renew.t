@@ -32,6 +32,18 @@ ok "A syncs with it" agent $a sync
 
 ok "after a summer without a run the certificate has expired" at_day 250
 sql $a "INSERT INTO demand VALUES('d5','x','reported',5);"
+# With it one may renew, and nothing else.
+ok "A captures" agent $a commit
+expired="--cacert $dir/$a/state/keys/root.crt --cert $dir/$a/state/keys/tls.crt --key $dir/$a/state/keys/tls.key"
+asks() { curl -sS $expired --max-time 60 -o "$dir/answer" -w '%{http_code}\n' "$@" && grep "has expired; renew it: tributary-agent sync" "$dir/answer"; }
+tip_of() { git -C "$dir/hub/repos/$a/community.git" rev-parse main; }
+tip=$(tip_of)
+refuses 128 "has expired; renew it.*\|error: 403" "stock git pushes nothing" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/main
+ok "it stays as it was" same "$(tip_of)" "$tip"
+refuses 128 "error: 403" "stock git gets no history" office_git $a clone -q "$url/$a/community.git" "$dir/gone"
+refuses 0 "^403" "no checkpoint" asks "$url/checkpoint"
+refuses 0 "^403" "no tile of the log" asks "$url/tile/0/000.p/3"
+refuses 0 "^403" "and a raw push is not read" asks -H 'Content-Type: application/x-git-receive-pack-request' --data-binary 0000 "$url/$a/community.git/git-receive-pack"
 ok "A syncs all the same" agent $a sync
 third=$(until_when)
 again() { [ "$second" != "$third" ]; }
