@@ -87,7 +87,8 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 	trib_audit_bytes(st, 7, raw, sizeof(raw));
 	trib_audit_bytes(st, 8, signer, sizeof(signer));
 	struct trib_where at = {.node = w->node, .app = w->app, .seq = (uint64_t)sqlite3_column_int64(st, 1), .oid = oid};
-	struct trib_cert_gate gate = {.db = &w->a->db, .node = w->node, .app = w->app, .at = sqlite3_column_int64(st, 9)};
+	struct trib_cert_gate gate = {.db = &w->a->db, .node = w->node, .app = w->app, .at = sqlite3_column_int64(st, 9),
+				      .incarnation = (uint64_t)sqlite3_column_int64(st, 4)};
 	struct trib_trust trust = {.city = w->a->hub->city, .node = w->node, .app = w->app, .root = w->a->hub->root, .at = gate.at, .incarnation = UINT64_MAX,
 				   .signers = &w->a->signers, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
 	TRIB_AUTO(trib_judged) struct trib_judged j = {0};

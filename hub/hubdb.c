@@ -292,5 +292,9 @@ int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err
 	 * goes by the order of the leaves instead. */
 	if (peer.revoked_at && peer.revoked_at < gate->at)
 		return trib_fail(err, TRIB_E_CERT, "the signing certificate was revoked; ask the city for a new enrolment slip");
+	/* A machine that was replaced signs nothing more, whatever its commits call themselves. */
+	if (peer.incarnation != gate->incarnation)
+		return trib_fail(err, TRIB_E_CERT, "the signing certificate is of incarnation %llu of this office, the commit of %llu", (unsigned long long)peer.incarnation,
+				 (unsigned long long)gate->incarnation);
 	return 0;
 }

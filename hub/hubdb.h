@@ -57,8 +57,8 @@ int trib_hubdb_tip(struct trib_hubdb *h, const char *node, const char *app, stru
 /* The log's leaf about a held commit: TRIB_E_VERIFY when there is none, or it is about something else. */
 int trib_hubdb_leaf_of(struct trib_hubdb *h, const uint8_t oid[TRIB_OID_LEN], struct trib_leaf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* For struct trib_trust.cert_ok: the certificate is known, of this history, and was not revoked before `at`, a held leaf's time. INT64_MAX, for what is to be
- * held: it is not revoked. ctx: struct trib_cert_gate. */
-struct trib_cert_gate { struct trib_hubdb *db; const char *node, *app; int64_t at; };
+ * held: it is not revoked. And it is of the machine that the commit says, by its incarnation. ctx: struct trib_cert_gate. */
+struct trib_cert_gate { struct trib_hubdb *db; const char *node, *app; int64_t at; uint64_t incarnation; };
 int trib_hubdb_cert_ok(void *ctx, const struct trib_cert_id *id, struct trib_err *err);
 
 #endif

@@ -336,7 +336,7 @@ static int check_peer(struct keeper *k, const struct conn *c, struct trib_err *e
 /* What a worker cannot know or need not be believed: signers by hub.db, and that the records are one unbroken run of this incarnation. */
 static int check_held(struct keeper *k, const struct conn *c, const struct trib_ipc_publish *p, struct trib_err *err)
 {
-	struct trib_cert_gate gate = {.db = &k->db, .node = p->node, .app = p->app, .at = INT64_MAX};
+	struct trib_cert_gate gate = {.db = &k->db, .node = p->node, .app = p->app, .at = INT64_MAX, .incarnation = c->incarnation};
 	struct trib_cert_id id = {0};
 	struct trib_ipc_held h;
 	uint64_t before = 0;

@@ -156,7 +156,7 @@ static int judge_one(struct group *w, const uint8_t oid[TRIB_OID_LEN], struct tr
 	/* When the hub received it; and the log binds exactly these bytes. */
 	if (trib_hubdb_leaf_of(w->hub, oid, &leaf, err))
 		return trib_ctx(err, "commit %.12s of %s", hex, w->g->node);
-	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = leaf.time};
+	struct trib_cert_gate gate = {.db = w->hub, .node = w->g->node, .app = w->city->app, .at = leaf.time, .incarnation = leaf.incarnation};
 	struct trib_trust trust = {.city = w->hub->hub->city, .node = w->g->node, .app = w->city->app, .root = w->hub->hub->root, .at = leaf.time,
 				   .incarnation = UINT64_MAX, .signers = &w->m->signers, .cert_ok = trib_hubdb_cert_ok, .ctx = &gate};
 	if (trib_judge_fore(w->repo, oid, &trust, fore, &w->tip, ret, err))

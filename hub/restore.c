@@ -24,7 +24,7 @@ int trib_hub_held_leaf(struct trib_hubdb *db, const uint8_t oid[TRIB_OID_LEN], s
 	return 0;
 }
 
-/* Also sets the time at which the certificate must not have been revoked. */
+/* Also sets the time at which the certificate must not have been revoked, and whose it must be. */
 static int time_of(void *ctx, const uint8_t oid[TRIB_OID_LEN], int64_t *ret, struct trib_err *err)
 {
 	struct trib_hub_history *h = ctx;
@@ -34,6 +34,7 @@ static int time_of(void *ctx, const uint8_t oid[TRIB_OID_LEN], int64_t *ret, str
 	if (trib_hub_held_leaf(h->db, oid, &leaf, err))
 		return trib_ctx(err, "commit %.12s of %s", hex, h->node);
 	h->gate.at = *ret = leaf.time;
+	h->gate.incarnation = leaf.incarnation;
 	return 0;
 }
 

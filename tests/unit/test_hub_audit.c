@@ -363,6 +363,20 @@ static void what_is_held_after_its_signer_was_revoked_is_named(void **state)
 	assert_int_equal(t.commits, 3 + 2);
 }
 
+/* A machine that was replaced calls its commit one of the new machine, and the hub takes it. */
+static void the_key_of_another_machine_is_named(void **state)
+{
+	(void)state;
+	struct mkhub_found f;
+	struct mk_draft d;
+	mkhub_draft(&hub, 0, "INSERT INTO person VALUES(7,'New',1)", TRIB_KIND_CHANGE, 1, 1, &d);
+	d.m.incarnation = 2;
+	hub.node[0].trust.incarnation = 2;
+	mkhub_seal(&hub, 0, &d);
+	mkhub_audit(&hub, &f);
+	assert_found(f, "the signing certificate is of incarnation 1 of this office, the commit of 2");
+}
+
 static void leaf_times_never_fall(void **state)
 {
 	(void)state;
@@ -448,6 +462,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_verdict_that_nothing_derives_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(what_a_community_was_told_is_this_log, start, stop),
 		cmocka_unit_test_setup_teardown(what_is_held_after_its_signer_was_revoked_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(the_key_of_another_machine_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(leaf_times_never_fall, start, stop),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
