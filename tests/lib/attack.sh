@@ -101,7 +101,7 @@ mended() { ok "rebuild mends it" quiet hub rebuild && ok "and all is proven agai
 # An auditor's bundle, and what its README's own commands say of it after it was doctored: doctored TEXT NAME.
 take_bundle() { ok "an auditor's bundle" hub audit --bundle "$dir/b"; }
 doctored() {
-	sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"
+	steps_of
 	refuses 1 "NOT PROVEN: .*$1" "$2" stock_steps
 }
 # stock_says TEXT NAME [CHECKPOINT]: so do stock tools alone, of what the hub as it is now gives an auditor, who may have a checkpoint that was kept.
@@ -125,4 +125,43 @@ rebundle() {
 	g=$dir/re.git
 	rm -rf "$g"
 	git clone -q --mirror "$dir/b/histories/$1/community.bundle" "$g" 2>/dev/null && git -C "$g" update-ref refs/heads/main "$2" && git -C "$g" bundle create -q "$dir/b/histories/$1/community.bundle" main down
+}
+
+# The hub itself takes a commit in that it should have refused: its operator is the attacker, and with its keys he makes all else to match (tests/tool/accept.c).
+# accepts "OPTION..." KIND [ARG...]: $bad is the commit, forged with A's keys; the hub is stopped and as it was before, the honest A knows nothing of it.
+accepts() {
+	how=$1
+	shift
+	rm -rf "$dir/thief" "$dir/b"
+	[ -d "$dir/before" ] || cp -a "$dir/hub" "$dir/before"
+	rm -rf "$dir/hub"
+	cp -a "$dir/before" "$dir/hub" && cp -a "$dir/$a/state" "$dir/thief" && bad=$("$forge" "$dir/thief" "$@") && takes "$dir/thief/repo.git" $bad "$how"
+}
+takes() { git -C "$(repo $a)" fetch -q "$1" main && "$bin/tests/tool/accept" "$dir/hub" $a community "$2" $3; } # takes REPO COMMIT "OPTION..."
+# The same with a right commit shows that nothing else of it differs.
+accepts_good() {
+	ok "a hub that takes in a right commit without a look" accepts "" honest
+	ok "differs in nothing" audit_twice
+	ok "gives a bundle away" gives_bundle
+	ok "and is proven by stock tools" stock_steps
+}
+# found SEQ TEXT NAME: the audit names that commit of A, its number and the reason.
+found() { audit_says "#$1 $(echo "$bad" | cut -c 1-12) .*$2" "$3"; }
+gives_bundle() {
+	rm -rf "$dir/b"
+	hub audit --bundle "$dir/b" >"$dir/said" 2>&1
+	[ -f "$dir/b/README.md" ] && steps_of
+}
+steps_of() { sed -n '/^```sh$/,/^```$/p' "$dir/b/README.md" | grep -v '^```' >"$dir/steps"; }
+convicted() { # convicted TEXT NAME: the README of the hub's own bundle says it
+	ok "the hub gives a bundle away" gives_bundle
+	refuses 1 "^NOT PROVEN: .*$1" "$2" stock_steps
+}
+# The same bundle, made by stock tools where the hub's program will not, over one of before.
+gives_all() {
+	cp "$dir/hub/checkpoint" "$dir/b/checkpoint" && sqlite3 -readonly -newline '' "$dir/hub/hub.db" "SELECT CAST(bytes AS TEXT) FROM leaf ORDER BY idx" >"$dir/b/log/leaves" &&
+		git -C "$dir/hub/city.git" bundle create -q "$dir/b/city.bundle" main && rm -f "$dir/b/city/community.db" &&
+		sqlite3 -readonly "$dir/hub/city/community.db" "VACUUM INTO '$dir/b/city/community.db'" && for o in $a $b; do
+			git -C "$(repo $o)" bundle create -q "$dir/b/histories/$o/community.bundle" main down || return 1
+		done
 }
