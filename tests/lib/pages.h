@@ -68,7 +68,12 @@ static inline int states_db(struct trib_buf *b, sqlite3 **ret, struct trib_err *
 {
 	if (sqlite3_open_v2(":memory:", ret, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL))
 		return trib_fail(err, TRIB_E_DB, "opening");
-	b->p[18] = b->p[19] = 1; /* as the overlay shows it: no WAL */
+	uint32_t size = 0, count = 0;
+	if (states_shape(trib_buf_span(b), &size, &count, err))
+		return -1;
+	b->p[18] = b->p[19] = 1; /* as the overlay shows it: no WAL, and as long as it is */
+	trib_put_be32(b->p + 28, count);
+	memcpy(b->p + 92, b->p + 24, 4);
 	if (sqlite3_deserialize(*ret, "main", b->p, (sqlite3_int64)b->len, (sqlite3_int64)b->len, SQLITE_DESERIALIZE_READONLY))
 		return trib_fail(err, TRIB_E_DB, "deserializing");
 	return trib_db_harden(*ret, err);
