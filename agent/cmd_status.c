@@ -286,7 +286,7 @@ static void sentence(struct trib_cli *cli, const struct view *v)
 		word = "late";
 		trib_time_city(when, v->captured_at);
 		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
-	} else if (now - v->fresh_at > TRIB_FRESH_S) {
+	} else if (trib_stale(v->fresh_at, now)) {
 		word = "frozen";
 		trib_time_city(when, v->fresh_at);
 		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);

@@ -170,7 +170,7 @@ static int frozen(struct trib_cli *cli)
 	struct trib_err none;
 	int64_t fresh_at;
 	char when[17];
-	if (agent_fresh_at(trib_cli_state(cli), &fresh_at, &none) || trib_now() - fresh_at <= TRIB_FRESH_S)
+	if (agent_fresh_at(trib_cli_state(cli), &fresh_at, &none) || !trib_stale(fresh_at, trib_now()))
 		return -1;
 	trib_time_city(when, fresh_at);
 	if (cli->err.code == TRIB_E_INCOMPLETE)

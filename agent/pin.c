@@ -175,10 +175,10 @@ int trib_pin_check(struct trib_state *s, int64_t now, struct trib_err *err)
 	if (!p.on || !s->node.enrolled)
 		return 0;
 	trib_time_city(when, last);
-	if (now - last > TRIB_FRESH_S)
+	if (trib_stale(last, now))
 		return trib_fail(err, TRIB_E_VERIFY, _("the witness %s has cosigned nothing of the city's log since %s; everything is safe here"), p.key.name, when);
 	trib_time_city(when, p.since);
-	if (p.open && now - p.since > TRIB_FRESH_S)
+	if (p.open && trib_stale(p.since, now))
 		return trib_fail(err, TRIB_E_VERIFY, _("what the hub showed this office at %s, the witness %s has not seen to this day; everything is safe here"), when, p.key.name);
 	return 0;
 }

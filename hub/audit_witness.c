@@ -94,7 +94,7 @@ int trib_audit_by_witness(struct trib_audit *a, const struct trib_vkey *key, int
 	if (!p || !p->time)
 		return trib_audit_find(a, &w, err, "the witness %s has not cosigned this log", key->name);
 	trib_time_city(when, p->time);
-	if (now - p->time > TRIB_FRESH_S)
+	if (trib_stale(p->time, now))
 		return trib_audit_find(a, &w, err, "the witness %s has cosigned nothing since %s: nobody outside knows what became of the log then", key->name, when);
 	return 0;
 }

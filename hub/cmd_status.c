@@ -3,6 +3,7 @@
 #include "core/trust/epoch.h"
 #include "hub/commands.h"
 #include "hub/oldlog.h"
+#include "hub/tiles.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
 #define CLOCK_SLACK 600 /* seconds that a community's clock may be off before it is named */
@@ -216,32 +217,23 @@ static int last_night(struct trib_cli *cli, struct trib_hubdb *db)
 	return 0;
 }
 
-/* When the newest leaf that the published checkpoint covers was made: a hub at work makes at least one a day, the nightly list. */
 static int frozen(struct trib_cli *cli, struct trib_hubdb *db)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(trib_cli_hub(cli), "log/checkpoint");
-	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX), bytes = TRIB_BUF(TRIB_LEAF_MAX);
-	struct trib_checkpoint cp;
-	struct trib_leaf leaf;
-	struct trib_err none;
 	char when[17], text[TRIB_TIME_LEN + 1];
-	uint64_t size;
-	if (!path)
-		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_log_size(db, &size, &cli->err))
+	int64_t at = 0;
+	int got = trib_tiles_shown(db, &at, &cli->err);
+	if (got < 0)
 		return -1;
-	bool read = trib_fs_read(path, &note, &none) == 0 && trib_checkpoint_parse(trib_buf_span(&note), &cp, &none) == 0 && cp.size > 0 && cp.size <= size &&
-		    trib_log_leaf(db, cp.size - 1, &bytes, &none) == 0 && trib_leaf_parse(trib_buf_span(&bytes), &leaf, &none) == 0;
-	bool stale = !read || trib_now() - leaf.time > TRIB_FRESH_S;
+	bool read = got > 0, stale = !read || trib_stale(at, trib_now());
 	trib_json(cli, "frozen", json_boolean(stale));
 	if (read)
-		trib_time_text(text, leaf.time);
+		trib_time_text(text, at);
 	trib_json(cli, "checkpoint_at", read ? json_string(text) : json_null());
 	if (!stale)
 		return 0;
 	cli->status = trib_exit_status(TRIB_E_VERIFY);
 	if (read)
-		trib_time_city(when, leaf.time);
+		trib_time_city(when, at);
 	trib_say(cli, _("FROZEN: the published log shows nothing new since %s. Is the hub running (tributary-hub serve)? Offices raise the alarm.\n"), read ? when : _("it was made"));
 	return 0;
 }

@@ -26,6 +26,7 @@ struct trib_keeper_log {
 	int64_t night_at;   /* monotonic: not tried again before */
 	int64_t cosigned;   /* stamp of what the witnesses cosigned, as published */
 	int64_t cosigned_at; /* monotonic: not looked at again before */
+	int64_t fresh_at;    /* monotonic: whether the log is frozen is not asked again before */
 };
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k);
 

@@ -10,6 +10,8 @@
 #define RETRY_MS 30000
 #define TICK_MS 30000   /* leaves of administrative commands are seen so late */
 #define COSIGNED_MS 3000 /* cosignatures, where there are witnesses */
+#define FRESH_MS 60000   /* how often it is asked whether the log is frozen, */
+#define FROZEN_MS 3600000 /* and how often said */
 
 /* The nightly list comes before the first commit that is held after the close. */
 static void nightly(struct trib_hubdb *h, struct trib_keeper_log *k)
@@ -45,6 +47,22 @@ static bool cosigned_anew(const struct trib_hubdb *h, struct trib_keeper_log *k,
 	return *ret_stamp != k->cosigned;
 }
 
+/* While this hub runs the log freezes only when it cannot make lists or publish: each failure is logged, and this is what they come to for offices. */
+static void warn_frozen(struct trib_hubdb *h, struct trib_keeper_log *k)
+{
+	struct trib_err err;
+	int64_t at;
+	char when[17];
+	if (trib_mono_ms() < k->fresh_at)
+		return;
+	k->fresh_at = trib_mono_ms() + FRESH_MS;
+	if (trib_tiles_shown(h, &at, &err) <= 0 || !trib_stale(at, trib_now()))
+		return;
+	k->fresh_at = trib_mono_ms() + FROZEN_MS;
+	trib_time_city(when, at);
+	trib_log(TRIB_LOG_WARN, "FROZEN: the published log shows nothing new since %s, and offices raise the alarm; see: tributary-hub status", when);
+}
+
 int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *signer, struct trib_keeper_log *k)
 {
 	struct trib_err err;
@@ -57,13 +75,16 @@ int trib_keeper_log_turn(struct trib_hubdb *h, const struct trib_hub_signer *sig
 	}
 	int64_t stamp;
 	int tick;
-	if (!cosigned_anew(h, k, now, &stamp, &tick) && size == k->published)
+	if (!cosigned_anew(h, k, now, &stamp, &tick) && size == k->published) {
+		warn_frozen(h, k);
 		return tick;
+	}
 	if (now < k->publish_at)
 		return (int)(k->publish_at - now);
 	if (trib_tiles_publish(h, signer->log_key, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		k->publish_at = now + RETRY_MS;
+		warn_frozen(h, k);
 		return RETRY_MS;
 	}
 	k->published = size;

@@ -261,6 +261,25 @@ int trib_tiles_read(const char *hub_dir, const struct trib_tile *t, struct trib_
 	return trib_fail(err, TRIB_E_NOT_FOUND, "the published log does not reach so far");
 }
 
+int trib_tiles_shown(struct trib_hubdb *h, int64_t *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h->hub, "log/checkpoint");
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX), bytes = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_checkpoint cp;
+	struct trib_leaf leaf;
+	struct trib_err none;
+	uint64_t size;
+	if (!path)
+		return oom(err);
+	if (trib_log_size(h, &size, err))
+		return -1;
+	if (trib_fs_read(path, &note, &none) || trib_checkpoint_parse(trib_buf_span(&note), &cp, &none) || cp.size == 0 || cp.size > size ||
+	    trib_log_leaf(h, cp.size - 1, &bytes, &none) || trib_leaf_parse(trib_buf_span(&bytes), &leaf, &none))
+		return 0;
+	*ret = leaf.time;
+	return 1;
+}
+
 /* ---- texts named by their hash ---- */
 
 static char *named_file(const char *hub_dir, const uint8_t sha256[TRIB_SHA256_LEN])

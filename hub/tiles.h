@@ -18,6 +18,9 @@
 /* Brings DIR/log up to hub.db: full tiles that are new, the partial ones, then the signed checkpoint. What a crash left undone is done by the
  * next call. TRIB_E_VERIFY when the published log is longer than hub.db. */
 int trib_tiles_publish(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_err *err) TRIB_MUST_CHECK;
+/* When the newest leaf that the published checkpoint covers was made: a hub at work makes at least one a day, the nightly list. 1; 0: there is none to be
+ * read; -1. */
+int trib_tiles_shown(struct trib_hubdb *h, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* All of it again from hub.db; `named` stays. */
 int trib_tiles_remake(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_err *err) TRIB_MUST_CHECK;
 /* The bytes that a tile should have, from hub.db. */

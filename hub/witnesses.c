@@ -184,7 +184,7 @@ int64_t trib_witnesses_stamp(const char *hub_dir)
 	return sum;
 }
 
-bool trib_witness_stale(const struct trib_witness_peer *p, int64_t now) { return now - (p->time > p->added ? p->time : p->added) > TRIB_FRESH_S; }
+bool trib_witness_stale(const struct trib_witness_peer *p, int64_t now) { return trib_stale(p->time > p->added ? p->time : p->added, now); }
 
 /* ---- writing ---- */
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "core/base/limits.h"
+
 int64_t trib_now(void)
 {
 	int64_t t = (int64_t)time(NULL);
@@ -16,6 +18,8 @@ int64_t trib_now(void)
 	}
 	return t;
 }
+
+bool trib_stale(int64_t at, int64_t now) { return now - at > TRIB_FRESH_S; }
 
 int64_t trib_mono_ms(void)
 {

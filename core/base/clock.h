@@ -12,11 +12,11 @@
 #define TRIB_TIME_LEN 20
 /* The city's time zone: days begin, dates end and people read in it. China has one zone and no summer time. */
 #define TRIB_CITY_ZONE_S 28800
-/* A log that shows no newer checkpoint for so long is frozen, or the hub is not at work: both sides say so (D7.5). */
-#define TRIB_FRESH_S (36 * 3600)
 
 /* Seconds since 1970, shifted by TRIBUTARY_CLOCK_OFFSET. */
 int64_t trib_now(void);
+/* Has nothing newer come since `at` for longer than TRIB_FRESH_S? */
+bool trib_stale(int64_t at, int64_t now);
 /* Monotonic milliseconds, for deadlines; never shifted. */
 int64_t trib_mono_ms(void);
 /* Writes 20 bytes and a NUL. Years outside 0000-9999 are written as the nearest end. */

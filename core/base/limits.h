@@ -18,6 +18,10 @@
 #define TRIB_NODE_TABLES_MAX 8192 /* that one office brings into the city's file over time: a whole schema, and another one after a change of application */
 #define TRIB_NODE_COLUMNS_MAX 1000 /* that it adds to tables which stand there: half of what SQLite allows one table, so that no office alone fills it for others */
 
+/* A log that shows no newer checkpoint for longer is frozen, or the hub is not at work: both sides say so (D7.5). A hub at work shows one a day, the
+ * nightly list; half a day more is for one that was off for a morning. */
+#define TRIB_FRESH_S (36 * 3600)
+
 /* Changesets (D5.1). A part aims at 4 MiB compressed; one row may be as large as a row may be. */
 #define TRIB_PART_GZ_TARGET (4 * TRIB_MIB)
 #define TRIB_ROW_MAX (64 * TRIB_MIB)            /* a larger row is left out and named */

@@ -29,6 +29,36 @@ hub_stop
 TRIBUTARY_CLOCK_OFFSET=$((5 * 86400))
 refuses 15 "FROZEN" "a hub that is not at work is told so" hub status
 refuses 13 "shows nothing new since" "and its offices say more than that the line is bad" agent $a push
+
+# The limit itself, on both sides: 36 hours are not yet too long, a minute more is.
+value() { sed -n "s/.*\"$1\": \"\([^\"]*\)\".*/\1/p"; }
+at_hours() { # at_hours WHEN SECONDS: clocks stand 36 hours and so many seconds after it
+	TRIBUTARY_CLOCK_OFFSET=$(($(date -d "$1" +%s) + 36 * 3600 + $2 - $(date +%s)))
+	export TRIBUTARY_CLOCK_OFFSET
+}
+shown=$(hub status --json | value checkpoint_at)
+at_hours "$shown" -60
+ok "36 hours less a minute: the hub says nothing" hub status
+at_hours "$shown" 1
+refuses 15 "FROZEN: the published log shows nothing new since" "36 hours and a second: it does" hub status
+got=$(agent $a status --json | value fresh_at)
+at_hours "$got" -60
+says_nothing() { agent $a push >"$dir/push" 2>&1; [ $? = 13 ] && cat "$dir/push" && ! grep -q "shows nothing new since" "$dir/push"; }
+ok "36 hours less a minute: to an office the line is bad, no more" says_nothing
+sql $a "INSERT INTO demand VALUES('f3','甲','reported',1)"
+ok "it commits" agent $a commit
+ok "and has no alarm" state_is 0 waiting
+at_hours "$got" 1
+refuses 13 "shows nothing new since" "36 hours and a second: it says more" agent $a push
+ok "and its status is an alarm" state_is 15 frozen
+
+# A hub that runs, and cannot publish.
+mkdir "$dir/hub/log/checkpoint.tmp"
+TRIBUTARY_CLOCK_OFFSET=$((9 * 86400))
+ok "a hub that cannot publish" hub_start
+ok "says so in its own log" soon grep -q "FROZEN: the published log shows nothing new since" "$dir/serve.log"
+hub_stop
+rmdir "$dir/hub/log/checkpoint.tmp"
 unset TRIBUTARY_CLOCK_OFFSET
 ok "nothing was lost: all is proven" hub audit
 finish

@@ -12,6 +12,7 @@
 
 #include "core/base/buf.h"
 #include "core/base/clock.h"
+#include "core/base/limits.h"
 #include "core/base/fs.h"
 
 static void err_chain_keeps_code_and_puts_context_first(void **state)
@@ -394,10 +395,22 @@ static void crash_points_kill_at_their_turn(void **state)
 	assert_int_equal(WEXITSTATUS(crash_status("here2")), 7);
 }
 
+static void a_log_is_stale_after_36_hours_and_not_before(void **state)
+{
+	(void)state;
+	int64_t at = 1795680000;
+	assert_int_equal(TRIB_FRESH_S, 36 * 3600);
+	assert_false(trib_stale(at, at));
+	assert_false(trib_stale(at, at + 36 * 3600));
+	assert_true(trib_stale(at, at + 36 * 3600 + 1));
+	assert_false(trib_stale(at, at - 1)); /* a clock that was put back */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(err_chain_keeps_code_and_puts_context_first),
+		cmocka_unit_test(a_log_is_stale_after_36_hours_and_not_before),
 		cmocka_unit_test(err_chain_is_cut_not_overrun),
 		cmocka_unit_test(codes_have_names_and_statuses),
 		cmocka_unit_test(buf_stops_at_its_limit_and_stays_failed),
