@@ -157,7 +157,7 @@ convicted() { # convicted TEXT NAME: the README of the hub's own bundle says it
 	ok "the hub gives a bundle away" gives_bundle
 	refuses 1 "^NOT PROVEN: .*$1" "$2" stock_steps
 }
-# The same bundle, made by stock tools where the hub's program will not, over one of before.
+# Of the same bundle all that the log and the histories say, by stock tools: the program does not pack everything.
 gives_all() {
 	cp "$dir/hub/checkpoint" "$dir/b/checkpoint" && sqlite3 -readonly -newline '' "$dir/hub/hub.db" "SELECT CAST(bytes AS TEXT) FROM leaf ORDER BY idx" >"$dir/b/log/leaves" &&
 		git -C "$dir/hub/city.git" bundle create -q "$dir/b/city.bundle" main && rm -f "$dir/b/city/community.db" &&
