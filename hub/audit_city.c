@@ -200,13 +200,33 @@ static int check_absent(struct trib_audit *a, struct trib_err *err)
 	return 0;
 }
 
-/* Verdicts: what the derivation came to is what the log told the communities, up to where the files stand. */
+/* A key longer than a leaf takes is cut there. */
+static bool same_key(sqlite3_stmt *told, int i, sqlite3_stmt *derived, int k)
+{
+	struct trib_leaf *l = NULL;
+	size_t n = (size_t)sqlite3_column_bytes(derived, k);
+	return trib_span_eq(trib_span(sqlite3_column_blob(told, i), (size_t)sqlite3_column_bytes(told, i)),
+			    trib_span(sqlite3_column_blob(derived, k), n < sizeof(l->key) ? n : sizeof(l->key)));
+}
+
+/* v: idx, merged, tbl, key, word of what the log told; st: a result as derived. */
+static int check_verdict(struct trib_audit *a, const struct trib_where *w, sqlite3_stmt *v, sqlite3_stmt *st, struct trib_err *err)
+{
+	bool merged = sqlite3_column_type(st, 6) == SQLITE_NULL, told = sqlite3_column_int(v, 1) != 0;
+	if (merged != told || (!merged && strcmp(text(v, 4), text(st, 6)) != 0))
+		return trib_audit_find(a, w, err, "the log says %s, the derivation says %s", told ? "merged" : text(v, 4), merged ? "merged" : text(st, 6));
+	if (!merged && (strcmp(text(v, 2), text(st, 4)) != 0 || !same_key(v, 3, st, 5)))
+		return trib_audit_find(a, w, err, "log leaf %lld blames another row (table %.64s) than the derivation comes to", (long long)sqlite3_column_int64(v, 0), text(v, 2));
+	return 0;
+}
+
+/* Verdicts: what the derivation came to is what the log told the communities, once, up to where the files stand. */
 static int check_verdicts(struct trib_audit *a, struct trib_city *c, uint64_t upto, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *v = NULL;
 	if (trib_db_prepare(c->db, "SELECT leaf, node, seq, manifest, tbl, key, reason FROM _t_result ORDER BY leaf", &st, err) ||
-	    trib_db_prepare(a->own, "SELECT merged, tbl, key, word FROM v WHERE node = ? AND app = ? AND seq = ?", &v, err))
+	    trib_db_prepare(a->own, "SELECT idx, merged, tbl, key, word FROM v WHERE node = ? AND app = ? AND seq = ? ORDER BY idx", &v, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(c->db, st, err)) > 0) {
@@ -222,11 +242,17 @@ static int check_verdicts(struct trib_audit *a, struct trib_city *c, uint64_t up
 			return -1;
 		if (!found)
 			continue; /* still to be told: the file keeps it until the keeper has logged it */
-		bool merged = sqlite3_column_type(st, 6) == SQLITE_NULL;
-		if (merged != (sqlite3_column_int(v, 0) != 0) || (!merged && strcmp(text(v, 3), text(st, 6)) != 0))
-			if (trib_audit_find(a, &w, err, "the log says %s, the derivation says %s", sqlite3_column_int(v, 0) ? "merged" : text(v, 3),
-					    merged ? "merged" : text(st, 6)))
+		int64_t first = sqlite3_column_int64(v, 0);
+		if (first < sqlite3_column_int64(st, 0) &&
+		    trib_audit_find(a, &w, err, "log leaf %lld is a verdict on a commit that was held after it", (long long)first))
+			return -1;
+		if (check_verdict(a, &w, v, st, err))
+			return -1;
+		while ((found = trib_db_step(a->own, v, err)) > 0)
+			if (trib_audit_find(a, &w, err, "log leaf %lld is a second verdict on it, after leaf %lld", (long long)sqlite3_column_int64(v, 0), (long long)first))
 				return -1;
+		if (found < 0)
+			return -1;
 	}
 	return row < 0 ? -1 : 0;
 }

@@ -1,8 +1,9 @@
 /* accept.c: the hub itself takes a commit in that it should have refused: a hub whose operator is the attacker, with every key that lies there.
  *
- * accept HUB NODE APP OID [seq=N] [verdict=merged|out-of-step|none] [says=REASON]: no judge is asked. The commit's objects are in the history's repository
+ * accept HUB NODE APP OID [seq=N] [verdict=merged|out-of-step|none] [says=REASON] [table=NAME] [twice=1] [early=1]: no judge is asked. The commit's objects are in the history's repository
  * already. Everything else is as an honest hub makes it, and fits: leaf, hashes, hub.db, rows of the city, verdict, city commit and receipts signed by the hub,
- * checkpoint and published log. seq=N: the number that leaf and rows give the commit. The hub is stopped meanwhile. */
+ * checkpoint and published log. seq=N: the number that leaf and rows give the commit. An `out-of-step` that the rows really are has the true reason and row, but for
+ * what says= and table= put in their place; twice: a second verdict says the contrary; early: the verdict comes before the commit. The hub is stopped meanwhile. */
 #include <err.h>
 
 #include "core/base/clock.h"
@@ -10,7 +11,6 @@
 #include "core/trust/hash.h"
 #include "hub/chain.h"
 #include "hub/crl.h"
-#include "hub/keeper.h"
 #include "hub/merge.h"
 #include "hub/tiles.h"
 
@@ -22,7 +22,9 @@ struct accept {
 	struct trib_judged j; /* never judged */
 	uint8_t oid[TRIB_OID_LEN], signer[TRIB_SHA256_LEN], salt[TRIB_SALT_LEN];
 	uint64_t seq, held; /* its number; its leaf */
-	const char *node, *app, *verdict, *says;
+	const char *node, *app, *verdict, *says, *table;
+	bool twice, early;
+	struct trib_mismatch why; /* that its rows do not fit */
 	int64_t now;
 };
 
@@ -163,22 +165,72 @@ static void history_row(struct accept *x, const struct trib_tip *tip)
 	trib_buf_release(&bytes);
 }
 
-/* Its rows, whatever they are; what does not fit is left out. And the digest that its manifest names. */
-static void merge(struct accept *x, struct trib_city *c, struct trib_city_tip *at)
+static void verdict_leaf(struct accept *x, bool merged)
 {
-	struct trib_mismatch why = {0};
+	struct trib_leaf leaf = {.kind = merged ? TRIB_LEAF_MERGED : TRIB_LEAF_OUT_OF_STEP, .time = x->now, .seq = x->seq};
+	sqlite3_stmt *due = NULL;
+	uint64_t idx;
+	(void)snprintf(leaf.node, sizeof(leaf.node), "%s", x->node);
+	(void)snprintf(leaf.app, sizeof(leaf.app), "%s", x->app);
+	memcpy(leaf.manifest, x->j.manifest_sha256, sizeof(leaf.manifest));
+	if (!merged) {
+		(void)snprintf(leaf.name, sizeof(leaf.name), "%s", x->table ? x->table : x->why.table);
+		(void)snprintf(leaf.word, sizeof(leaf.word), "%s", x->says ? x->says : x->why.reason);
+		leaf.key_len = x->why.key_len < sizeof(leaf.key) ? x->why.key_len : sizeof(leaf.key);
+		memcpy(leaf.key, x->why.key, leaf.key_len);
+	}
+	MUST(trib_log_append(&x->db, &leaf, &idx, &e) || trib_db_prepare(x->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &due, &e));
+	sqlite3_bind_int64(due, 1, (int64_t)idx);
+	sqlite3_bind_text(due, 2, x->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(due, 3, x->app, -1, SQLITE_STATIC);
+	MUST(trib_db_step(x->db.db, due, &e) < 0);
+	sqlite3_finalize(due);
+}
+
+static void verdict_row(struct accept *x, bool merged)
+{
 	sqlite3_stmt *st = NULL;
-	bool merged = strcmp(x->verdict, "merged") == 0;
+	MUST(trib_db_prepare(x->db.db, "UPDATE held SET merged_at = CASE WHEN ?1 IS NULL THEN ?2 END, out_of_step = ?1 WHERE idx = ?3", &st, &e));
+	if (!merged)
+		sqlite3_bind_text(st, 1, x->says ? x->says : x->why.reason, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, x->now);
+	sqlite3_bind_int64(st, 3, (int64_t)x->held);
+	MUST(trib_db_step(x->db.db, st, &e) < 0);
+	sqlite3_finalize(st);
+}
+
+static void ledger_row(struct accept *x, struct trib_city *c)
+{
+	sqlite3_stmt *st = NULL;
+	MUST(trib_db_prepare(c->db, "INSERT INTO _t_ledger(leaf, node, seq, tbl, key, reason, at) VALUES(?,?,?,?,?,?,?)", &st, &e));
+	sqlite3_bind_int64(st, 1, (int64_t)x->held);
+	sqlite3_bind_text(st, 2, x->node, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)x->seq);
+	sqlite3_bind_text(st, 4, x->why.table, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 5, x->why.key, (int)x->why.key_len, SQLITE_STATIC);
+	sqlite3_bind_text(st, 6, x->why.reason, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 7, x->now);
+	MUST(trib_db_step(c->db, st, &e) < 0);
+	sqlite3_finalize(st);
+}
+
+/* Its rows, whatever they are; what does not fit is left out. And the digest that its manifest names. */
+static void merge(struct accept *x, struct trib_city *c, struct trib_city_tip *at, bool merged)
+{
+	sqlite3_stmt *st = NULL;
 	MUST(trib_db_exec(c->db, "SAVEPOINT one", &e));
-	if (merged && trib_mirror_apply_judged(c->mirror, &x->j, &why, &e))
-		MUST(trib_db_exec(c->db, "ROLLBACK TO one", &e));
-	MUST(trib_db_exec(c->db, "RELEASE one", &e));
+	bool fits = trib_mirror_apply_judged(c->mirror, &x->j, &x->why, &e) == 0;
+	if (fits)
+		x->why = (struct trib_mismatch){.table = "-", .reason = "row-missing"};
+	MUST(trib_db_exec(c->db, fits && merged ? "RELEASE one" : "ROLLBACK TO one; RELEASE one", &e));
 	if (merged)
 		move_tip(x, &at->tip);
 	else
 		(void)snprintf(at->stopped, sizeof(at->stopped), "out-of-step");
 	at->moved = true;
 	at->merged = merged;
+	if (!merged)
+		ledger_row(x, c);
 	MUST(trib_tips_flush(&c->tips, c->db, x->app, &e) || trib_db_prepare(c->db, "UPDATE _t_digest SET digest = ? WHERE node = ?", &st, &e));
 	sqlite3_bind_blob(st, 1, x->j.manifest.digest, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, x->node, -1, SQLITE_STATIC);
@@ -187,19 +239,16 @@ static void merge(struct accept *x, struct trib_city *c, struct trib_city_tip *a
 	sqlite3_finalize(st);
 }
 
-static void tell(struct accept *x, const uint8_t digest[TRIB_SHA256_LEN])
+static void tell(struct accept *x, const uint8_t digest[TRIB_SHA256_LEN], bool merged)
 {
-	struct trib_ipc_merge_result r = {.merged = strcmp(x->verdict, "merged") == 0, .seq = x->seq};
-	(void)snprintf(r.node, sizeof(r.node), "%s", x->node);
-	(void)snprintf(r.app, sizeof(r.app), "%s", x->app);
-	memcpy(r.manifest, x->j.manifest_sha256, sizeof(r.manifest));
-	if (!r.merged) {
-		(void)snprintf(r.table, sizeof(r.table), "-");
-		(void)snprintf(r.reason, sizeof(r.reason), "%s", x->says);
-	}
+	MUST(trib_hubdb_begin(&x->db, &e));
+	if (!x->early && strcmp(x->verdict, "none") != 0)
+		verdict_leaf(x, merged);
 	if (strcmp(x->verdict, "none") != 0)
-		MUST(trib_hubdb_begin(&x->db, &e) || trib_keeper_verdict(&x->db, &r, &e) || trib_hubdb_commit(&x->db, &e));
-	MUST(trib_chain_city(&x->db, &x->s, x->held + 1, digest, &e) || trib_chain_down(&x->db, &x->s, x->node, x->app, &e) ||
+		verdict_row(x, merged);
+	if (x->twice)
+		verdict_leaf(x, !merged);
+	MUST(trib_hubdb_commit(&x->db, &e) || trib_chain_city(&x->db, &x->s, x->held + 1, digest, &e) || trib_chain_down(&x->db, &x->s, x->node, x->app, &e) ||
 	     trib_tiles_publish(&x->db, x->s.log_key, &e));
 }
 
@@ -211,6 +260,7 @@ static void take_in(struct accept *x)
 	struct trib_city *c = NULL;
 	char *path = trib_hub_path(&x->hub, "city"), sql[64];
 	uint8_t digest[TRIB_SHA256_LEN];
+	bool merged = strcmp(x->verdict, "merged") == 0;
 	MUST(trib_merge_open(&x->hub, path, &x->db, &m, &e));
 	for (size_t i = 0; i < m.ncities; i++)
 		c = strcmp(m.cities[i].app, x->app) == 0 ? &m.cities[i] : c;
@@ -219,22 +269,24 @@ static void take_in(struct accept *x)
 	MUST(trib_db_exec(c->db, "BEGIN IMMEDIATE", &e) || trib_tips_get(&c->tips, c->db, x->node, &at, &e) || trib_tip_copy(&at->tip, &tip, &e));
 	move_tip(x, &tip);
 	MUST(trib_hubdb_begin(&x->db, &e));
+	if (x->early)
+		verdict_leaf(x, merged);
 	hold(x);
 	history_row(x, &tip);
 	MUST(trib_hubdb_commit(&x->db, &e) || trib_repo_ref_set(x->repo, "refs/heads/main", x->oid, &e));
-	merge(x, c, at);
+	merge(x, c, at, merged);
 	(void)snprintf(sql, sizeof(sql), "UPDATE _t_merged SET upto = %llu; COMMIT", (unsigned long long)x->held + 1);
 	MUST(trib_db_exec(c->db, sql, &e) || trib_merge_digest(&m, digest, &e));
-	tell(x, digest);
+	tell(x, digest, merged);
 	trib_tip_release(&tip);
 	free(path);
 }
 
 int main(int argc, char **argv)
 {
-	struct accept x = {.verdict = "merged", .says = "row-missing", .now = trib_now()};
+	struct accept x = {.verdict = "merged", .now = trib_now()};
 	if (argc < 5 || !trib_unhex(x.oid, sizeof(x.oid), trib_span_str(argv[4])))
-		errx(2, "accept HUB NODE APP OID [seq=N] [verdict=merged|out-of-step|none] [says=REASON]");
+		errx(2, "accept HUB NODE APP OID [seq=N] [verdict=merged|out-of-step|none] [says=REASON] [table=NAME] [twice=1] [early=1]");
 	x.node = argv[2];
 	x.app = argv[3];
 	x.j.schema_bytes = TRIB_BUF(TRIB_SCHEMA_MAX);
@@ -251,6 +303,14 @@ int main(int argc, char **argv)
 			x.verdict = argv[i] + 8;
 		else if (strncmp(argv[i], "says=", 5) == 0)
 			x.says = argv[i] + 5;
+		else if (strncmp(argv[i], "table=", 6) == 0)
+			x.table = argv[i] + 6;
+		else if (strcmp(argv[i], "twice=1") == 0)
+			x.twice = true;
+		else if (strcmp(argv[i], "early=1") == 0)
+			x.early = true;
+		else
+			errx(2, "accept: what is %s?", argv[i]);
 	}
 	take_in(&x);
 	free(path);
