@@ -56,7 +56,7 @@ static int print_preview(struct trib_cli *cli, const struct trib_capture *c)
 {
 	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
 	uint64_t n[3] = {0}, hidden;
-	if (trib_outbox_preview(trib_cli_state(cli), c, &sum.m, &hidden, &cli->err))
+	if (trib_outbox_preview(trib_cli_state(cli), c, &sum.m, &hidden, &cli->err) || agent_counts_once_of(&sum, c, &cli->err))
 		return -1;
 	trib_manifest_counts(&sum.m, &n[0], &n[1], &n[2]);
 	trib_say(cli, _("would make a commit: %llu added, %llu changed, %llu removed\n"), (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2]);
@@ -72,11 +72,12 @@ static int print_preview(struct trib_cli *cli, const struct trib_capture *c)
 	return 0;
 }
 
-static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
+static int print_commit(struct trib_cli *cli, const struct trib_capture *cap, const struct trib_committed *done)
 {
 	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
 	struct trib_state *s = trib_cli_state(cli);
 	char hex[TRIB_OID_HEX + 1];
+	uint64_t n[3];
 	uint8_t at[TRIB_OID_LEN];
 	memcpy(at, done->oid, sizeof(at));
 	for (size_t i = 0; i < done->ncommits; i++) {
@@ -93,20 +94,22 @@ static int print_commit(struct trib_cli *cli, const struct trib_committed *done)
 			return -1;
 		memcpy(at, c.c.parent, sizeof(at));
 	}
+	if (agent_counts_once_of(&sum, cap, &cli->err))
+		return -1;
+	trib_manifest_counts(&sum.m, &n[0], &n[1], &n[2]);
 	trib_hex(hex, done->oid, TRIB_OID_LEN);
 	if (done->ncommits == 1)
 		trib_say(cli, _("commit %.12s #%llu: %llu added, %llu changed, %llu removed\n"), hex, (unsigned long long)done->last_seq,
-			 (unsigned long long)done->inserted, (unsigned long long)done->updated, (unsigned long long)done->deleted);
+			 (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2]);
 	else
 		trib_say(cli, _("commit %.12s #%llu to #%llu (%zu parts): %llu added, %llu changed, %llu removed\n"), hex, (unsigned long long)done->first_seq,
-			 (unsigned long long)done->last_seq, done->ncommits, (unsigned long long)done->inserted, (unsigned long long)done->updated,
-			 (unsigned long long)done->deleted);
+			 (unsigned long long)done->last_seq, done->ncommits, (unsigned long long)n[0], (unsigned long long)n[1], (unsigned long long)n[2]);
 	trib_json(cli, "commit", trib_json_text(hex));
 	trib_json(cli, "first_seq", json_integer((json_int_t)done->first_seq));
 	trib_json(cli, "seq", json_integer((json_int_t)done->last_seq));
-	trib_json(cli, "added", json_integer((json_int_t)done->inserted));
-	trib_json(cli, "changed", json_integer((json_int_t)done->updated));
-	trib_json(cli, "removed", json_integer((json_int_t)done->deleted));
+	trib_json(cli, "added", json_integer((json_int_t)n[0]));
+	trib_json(cli, "changed", json_integer((json_int_t)n[1]));
+	trib_json(cli, "removed", json_integer((json_int_t)n[2]));
 	agent_counts_print(cli, &sum);
 	return 0;
 }
@@ -279,7 +282,7 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 		return -1;
 	fold(s);
 	ret->changed = true;
-	if (done.ncommits && print_commit(cli, &done))
+	if (done.ncommits && print_commit(cli, &c, &done))
 		return -1;
 	print_private(cli, &done);
 	return !done.ncommits && report ? make_report(cli, &c, ret) : 0;

@@ -184,6 +184,22 @@ static int read_part(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], stru
 
 /* ---- show ---- */
 
+struct shown { struct trib_cli *cli; const struct group *g; };
+
+static int group_changeset(const void *ctx, size_t i, struct trib_buf *keep, struct trib_span *ret, struct trib_err *err)
+{
+	const struct shown *s = ctx;
+	TRIB_AUTO(part) struct part p = {0};
+	(void)err; /* that of s->cli, which read_part fills */
+	if (read_part(s->cli, s->g->oids[i], &p))
+		return -1;
+	trib_buf_release(keep);
+	*keep = p.raw;
+	p.raw = (struct trib_buf){0};
+	*ret = trib_buf_span(keep);
+	return 0;
+}
+
 static void put_value(struct trib_buf *b, const struct trib_value *v)
 {
 	size_t n = v->s.n < TEXT_MAX ? v->s.n : TEXT_MAX;
@@ -353,16 +369,25 @@ int agent_cmd_show(struct trib_cli *cli)
 {
 	__attribute__((cleanup(agent_counts_cleanup))) struct agent_counts sum = {0};
 	TRIB_AUTO(group) struct group g = {0};
-	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
+	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024), first = TRIB_BUF(TRIB_SCHEMA_MAX);
+	const struct shown shown = {cli, &g};
+	struct agent_parts parts = {.ctx = &shown, .changeset = group_changeset};
 	json_t *rows = json_array();
 	uint64_t left, skipped = 0;
 	int rc = parse_count(cli, "rows", 0, &left) || find_group(cli, cli->argv[0], &g, &echo) ? -1 : 0;
 	for (size_t i = 0; i < g.n && !rc; i++) {
 		TRIB_AUTO(part) struct part p = {0};
 		rc = read_part(cli, g.oids[i], &p) || agent_counts_add(&sum, &p.m, &cli->err) ? -1 : 0;
+		if (!rc && i == 0)
+			trib_buf_put_span(&first, trib_buf_span(&p.schema_bytes));
+		if (!rc && i == parts.split && trib_span_eq(trib_buf_span(&p.schema_bytes), trib_buf_span(&first)))
+			parts.split++;
 		if (!rc && i + 1 == g.n)
 			rc = show_head(cli, &p, &g, trib_buf_str(&echo));
 	}
+	parts.n = g.n;
+	if (!rc)
+		rc = agent_counts_once(&sum, &parts, &cli->err);
 	if (!rc)
 		agent_counts_print(cli, &sum);
 	for (size_t i = 0; i < g.n && !rc && trib_cli_flag(cli, "rows"); i++) {

@@ -62,6 +62,16 @@ int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merge
 /* Counts of commits, summed over the parts of a group. */
 struct agent_counts { struct trib_manifest m; /* only its table lines are used */ };
 int agent_counts_add(struct agent_counts *sum, const struct trib_manifest *m, struct trib_err *err) TRIB_MUST_CHECK;
+/* The parts of a group, first part first, for counting (twice.c). */
+struct agent_parts {
+	size_t n, split; /* the first `split` stand under the schema of the first; all of them: it did not change */
+	const void *ctx;
+	/* Its changeset, uncompressed, of no byte when it has none; valid until `keep`, which may hold it, is used again. */
+	int (*changeset)(const void *ctx, size_t i, struct trib_buf *keep, struct trib_span *ret, struct trib_err *err);
+};
+/* Lowers the sum of a group's parts by the rows that are changed under the schema of before and changed or removed under the new one: each counts once. */
+int agent_counts_once(struct agent_counts *sum, const struct agent_parts *p, struct trib_err *err) TRIB_MUST_CHECK;
+int agent_counts_once_of(struct agent_counts *sum, const struct trib_capture *c, struct trib_err *err) TRIB_MUST_CHECK;
 static inline void agent_counts_cleanup(struct agent_counts *c) { trib_manifest_release(&c->m); }
 /* Prints lines for tables with changes and sets json "tables". */
 void agent_counts_print(struct trib_cli *cli, const struct agent_counts *c);
