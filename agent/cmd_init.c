@@ -138,18 +138,27 @@ static int try_restore(struct trib_cli *cli, const struct trib_schema *s)
 
 static double mib(uint64_t bytes) { return (double)bytes / (double)TRIB_MIB; }
 
+/* Where the state folder will be made: of the nearest folder above it that exists. */
+static bool free_there(const char *state, uint64_t *ret)
+{
+	struct trib_err none;
+	TRIB_AUTO(trib_mem) char *at = strdup(state);
+	char *slash;
+	while (at && !trib_fs_exists(at) && (slash = strrchr(at, '/')) != NULL)
+		*slash = '\0';
+	if (!at)
+		return false;
+	return trib_fs_free(trib_fs_exists(at) ? at : *state == '/' ? "/" : ".", ret, &none) == 0;
+}
+
 /* Measured on the file itself: its pages, and a sample of them read, compressed and hashed as the first commit will. */
 static int print_needs(struct trib_cli *cli, const char *db_path)
 {
 	struct trib_measure m;
 	uint64_t free_bytes = 0;
-	struct trib_err none;
-	TRIB_AUTO(trib_mem) char *probe = strdup(cli->state);
 	if (trib_capture_measure(db_path, &m, &cli->err))
 		return -1;
-	while (probe && !trib_fs_exists(probe) && strrchr(probe, '/') > probe) /* the nearest folder that exists */
-		*strrchr(probe, '/') = '\0';
-	bool known = probe && trib_fs_free(probe, &free_bytes, &none) == 0;
+	bool known = free_there(cli->state, &free_bytes);
 	uint64_t need = 2 * m.bytes + m.history_bytes;
 	trib_say(cli, _("the database: %.1f MiB, %llu pages of %llu bytes\n"), mib(m.bytes), (unsigned long long)m.pages, (unsigned long long)m.page_size);
 	trib_say(cli, _("disk: baseline %.1f MiB, pending at worst as much again during a commit, first history about %.1f MiB\n"), mib(m.bytes), mib(m.history_bytes));

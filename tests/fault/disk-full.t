@@ -75,4 +75,29 @@ no_init() {
 	same $got 18 && same "$(ls "$st")" filler
 }
 ok "an init without room: 18, and it takes back what it made" no_init
+
+# What init -n says of the room, with a state folder named in each way: the disk of the folder where it will be made counts.
+told() { # told ENOUGH FOLDER-TO-STAND-IN STATE
+	(cd "$2" && "$bin/tributary-agent" --state "$3" init "$dir/$a/office.db" --node $a -n --json) >"$dir/needs" 2>&1 || { cat "$dir/needs"; return 1; }
+	(cd "$2" && "$bin/tributary-agent" --state "$3" init "$dir/$a/office.db" --node $a -n) >"$dir/said" 2>&1 && cat "$dir/said" || return 1
+	python3 - "$dir/needs" "$1" "$(df -B1 --output=avail "$2" | tail -n 1)" <<'END' || return 1
+import json, sys
+m = json.load(open(sys.argv[1]))
+print(m)
+assert m["enough"] is (sys.argv[2] == "yes") and isinstance(m["free_bytes"], int) and not isinstance(m["free_bytes"], bool), m
+assert m["enough"] is (2 * m["baseline_bytes"] + m["history_bytes"] <= m["free_bytes"]), m
+assert abs(m["free_bytes"] - int(sys.argv[3])) <= (1 << 30 if sys.argv[2] == "yes" else 0), (m, sys.argv[3]) # others write to the large one
+END
+	case $1 in
+	yes) grep -q "^free there: [0-9.]* MiB$" "$dir/said" ;;
+	*) grep -q "^free there: 0.1 MiB: that is too little$" "$dir/said" ;;
+	esac
+}
+for state in new new/er ./new new/ "$st/new"; do
+	ok "init -n says that there is too little room for ${state#"$dir"}" told no "$st" "$state"
+done
+mkdir "$dir/roomy"
+for state in new new/er "$dir/roomy/new"; do
+	ok "and enough for ${state#"$dir"}" told yes "$dir/roomy" "$state"
+done
 finish
