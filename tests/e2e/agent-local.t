@@ -107,6 +107,27 @@ sql "UPDATE resident SET note = '搬走了' WHERE id = 1; INSERT INTO demand VAL
 cp "$dir/office.db" "$dir/two.db"
 check "until now comparing pages was enough" says "never needed" a status
 check "a change is a commit with counts" says "1 added, 2 changed, 1 removed" a commit -m "夜间值班"
+told() { # every figure of the last run, after a known edit: 4 rows, and by what `commit` says itself
+	sql "UPDATE resident SET note = 'a' WHERE id = 7; DELETE FROM demand WHERE code = 'D2'; INSERT INTO demand VALUES('D4', '新', 4), ('D5', '新', 5)"
+	a commit --json >"$dir/made" && a status --json >"$dir/json" && a status >"$dir/said" || return 1
+	python3 - "$dir" "$(sql "PRAGMA page_count")" <<'END'
+import json, re, sys
+d, pages = sys.argv[1], int(sys.argv[2])
+made, l = json.load(open(d + "/made")), json.load(open(d + "/json"))["last_capture"]
+print(made, l)
+assert set(l) == {"at", "engine", "full_tables", "snapshot", "outcome", "pages_read", "pages_changed", "rows", "ms"}, l
+assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", l["at"]), l
+assert (l["engine"], l["full_tables"], l["snapshot"], l["outcome"], l["rows"]) == ("page", 0, "optimistic", "committed", 4), l
+# a leaf of each table and one of the index: of page 1 only the change counters differ, which are no content
+assert l["pages_read"] == pages and l["pages_changed"] == 3 < pages, (l, pages)
+assert 0 <= l["ms"] < 20000 and all(made[k] == l[k] for k in ("engine", "full_tables", "snapshot", "outcome", "pages_read", "pages_changed", "ms")), (made, l)
+line = [x for x in open(d + "/said") if x.startswith("last run")]
+print(line)
+wanted = "page engine, read without a lock: %d pages read, %d changed, 4 rows found, %d ms\n" % (pages, l["pages_changed"], l["ms"])
+assert len(line) == 1 and re.match(r"last run +\d{4}-\d\d-\d\d \d\d:\d\d, ", line[0]) and line[0].endswith(wanted), line
+END
+}
+check "status tells every figure of the last run" told
 sql "ALTER TABLE demand ADD COLUMN grade INTEGER DEFAULT 2; DROP TABLE memo; CREATE TABLE visit(id TEXT PRIMARY KEY, at TEXT); INSERT INTO visit VALUES('v1', '2026-11-25');"
 cp "$dir/office.db" "$dir/three.db"
 check "a change of the schema is committed, by rows where it must be" says "1 tables compared row by row: their definition changed" a commit --accept-loss
@@ -134,14 +155,14 @@ check "check proves the chain" says "one unbroken, signed chain" a check
 check "check --read-data proves the baseline" says "row for row" a check --read-data
 check "git sees a clean repository" git -C "$dir/st/repo.git" fsck --strict
 check "git reads the log" says "Tributary-Manifest-SHA256" git -C "$dir/st/repo.git" log
-check "gzip reads the changeset" unzipped main~2
+check "gzip reads the changeset" unzipped main~3
 check "and it is what changeset prints" printed '#2'
 
 sql "DELETE FROM resident WHERE id > 50"
 check "a mass loss is braked" refuses 16 "--accept-loss" a commit
 check "status says so" says "Held back" a status
 check "and looks again each time" refuses 16 "--accept-loss" a commit
-check "the history stands where it was" says "#4 " a log --limit 1
+check "the history stands where it was" says "#5 " a log --limit 1
 check "sync without a city still keeps the day's report" status 12 a sync
 check "a person may accept the loss" says "250 removed" a commit --accept-loss
 check "status is calm again" says "is kept in this office" a status
