@@ -56,9 +56,10 @@ untouched() { # untouched NAME: capturing leaves the file and its folder as they
 	was=$(cd "$(dirname "$f")" && find . -type f -exec sha256sum {} +)
 	agent "$1" commit --accept-loss && same "$(cd "$(dirname "$f")" && find . -type f -exec sha256sum {} +)" "$was"
 }
-# program NAME COMMAND: 1 when it is here; else says so, as one skipped test.
+# program NAME COMMAND: 0 when it is here; else says so, as one skipped test.
+ran=1 # the sqlite3 shell
 program() {
-	command -v "$2" >/dev/null && return 0
+	command -v "$2" >/dev/null && ran=$((ran + 1)) && return 0
 	n=$((n + 1))
 	echo "ok $n - $1 # SKIP $2 is not installed"
 	return 1
@@ -241,4 +242,6 @@ if given northwind; then
 		"UPDATE Categories SET Picture = substr(Picture, 1, 100) || x'00' WHERE CategoryID = 1; DELETE FROM Customers WHERE CustomerID = 'ALFKI'" \
 		"PRAGMA auto_vacuum = FULL; VACUUM; ALTER TABLE Shippers DROP COLUMN Phone"
 fi
+enough() { [ $ran -ge 5 ] || { echo "only $ran ran; make deps installs them"; return 1; }; }
+ok "five programs or more ran" enough
 finish
