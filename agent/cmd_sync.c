@@ -117,6 +117,15 @@ static void json_pulled(struct trib_cli *cli, const struct trib_pulled *p)
 	trib_json(cli, "problem", p->problem[0] ? trib_json_text(p->problem) : json_null());
 }
 
+/* Of a history that is out of step a reset is good news to wait for, and nothing else is. */
+static bool hopeless(const struct trib_state *s, const struct trib_pulled *p)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_err ignored;
+	return p->problem[0] && (trib_commit_read(s->repo, s->tip.oid, &c, &ignored) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &ignored) || m.kind != TRIB_KIND_RESET);
+}
+
 /* The hub merges within seconds; waiting a little lets this run end with the good news. Not hearing it is no error. */
 static void wait_for_merge(struct trib_cli *cli, struct trib_pulled *p)
 {
@@ -124,7 +133,7 @@ static void wait_for_merge(struct trib_cli *cli, struct trib_pulled *p)
 	int64_t end = trib_mono_ms() + MERGE_WAIT_MS;
 	struct trib_err ignored;
 	struct trib_pulled now;
-	while (p->merged_seq < s->tip.seq && !p->problem[0] && trib_mono_ms() < end) {
+	while (p->merged_seq < s->tip.seq && !hopeless(s, p) && trib_mono_ms() < end) {
 		sleep_ms(MERGE_POLL_MS);
 		if (trib_link_pull(s, &now, &ignored))
 			return;

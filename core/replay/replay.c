@@ -11,6 +11,8 @@ struct replay {
 	struct trib_mirror *mirror;
 	bool in_transaction, in_group;
 	unsigned pending;
+	struct trib_err stopped; /* a commit did not fit: all after it wait for a reset, as in the city (D6.3); its code is TRIB_OK while nothing is wrong */
+	bool in_reset;           /* the group that is read is one */
 	const uint8_t *upto;
 	/* Of the commit `upto`, copied. */
 	struct trib_buf manifest, schema;
@@ -85,9 +87,23 @@ static int replay_commit(void *ctx, const struct trib_judged *j, const struct tr
 	if (last && !complete)
 		return trib_fail(err, TRIB_E_NOT_FOUND, "commit #%llu is part %llu/%llu of a group; name the group's last part",
 				 (unsigned long long)j->manifest.seq, (unsigned long long)j->manifest.part, (unsigned long long)j->manifest.parts);
-	if (begin_commit(r, &j->manifest, err) < 0 || trib_mirror_apply_judged(r->mirror, j, &why, err) < 0 ||
-	    end_commit(r, complete, last, err) < 0)
+	if (j->manifest.part == 1)
+		r->in_reset = j->manifest.kind == TRIB_KIND_RESET;
+	if (r->stopped.code != TRIB_OK && !r->in_reset) {
+		*err = r->stopped;
+		return last ? -1 : 0;
+	}
+	if (begin_commit(r, &j->manifest, err) < 0)
 		return -1;
+	if (trib_mirror_apply_judged(r->mirror, j, &why, err) < 0) {
+		r->stopped = *err; /* what it left half done, a reset clears */
+		r->in_reset = false;
+		return err->code == TRIB_E_OUT_OF_STEP && !last ? 0 : -1;
+	}
+	if (end_commit(r, complete, last, err) < 0)
+		return -1;
+	if (complete)
+		r->stopped.code = TRIB_OK;
 	return last ? keep(r, j, tip, err) : 0;
 }
 
