@@ -178,11 +178,11 @@ static int make_report(struct trib_cli *cli, const struct trib_capture *c, struc
 
 /* The file's mark may spare the reading. Not for the first report of a day, which says "nothing changed" to the city and must have looked; nor for the
  * first capture of `watch` on a day, which may be all that comes before it. */
-static const struct trib_known *known_marks(struct trib_cli *cli, bool must_look, struct trib_last_capture *room)
+static const struct trib_known *known_marks(struct trib_cli *cli, bool must_look, bool whole, struct trib_last_capture *room)
 {
 	const struct trib_state *s = trib_cli_state(cli);
 	bool new_day = !s->tip.exists || trib_local_day(s->tip.captured_at) != trib_local_day(trib_now());
-	return trib_cli_flag(cli, "full-scan") || (must_look && new_day) ? NULL : trib_record_known(s, room);
+	return whole || trib_cli_flag(cli, "full-scan") || (must_look && new_day) ? NULL : trib_record_known(s, room);
 }
 
 /* Written when it stands: `status` tells what is in the history, and the mark belongs to the commit that is the last one now. */
@@ -240,25 +240,25 @@ static void print_left_out(struct trib_cli *cli, const struct trib_capture *c)
 	trib_json(cli, "left_out_rows", list);
 }
 
-static int capture(struct trib_cli *cli, const struct trib_engine *engine, bool must_look, struct trib_capture *c)
+static int capture(struct trib_cli *cli, const struct trib_engine *engine, bool must_look, bool whole, struct trib_capture *c)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	struct trib_last_capture last;
-	if (trib_capture_run_known(s, engine, known_marks(cli, must_look, &last), c, &cli->err) == 0)
+	if (trib_capture_run_known(s, engine, known_marks(cli, must_look, whole, &last), c, &cli->err) == 0)
 		return 0;
 	if (!cli->dry_run)
 		trib_record_failure(s, &cli->err);
 	return -1;
 }
 
-int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
+static int capture_and_commit(struct trib_cli *cli, const char *message, bool accept_loss, bool report, bool whole, struct agent_captured *ret)
 {
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
 	const struct trib_engine *engine;
 	struct trib_committed done;
 	struct trib_state *s = trib_cli_state(cli);
 	*ret = (struct agent_captured){0};
-	if (choose_engine(cli, &engine) || capture(cli, engine, report || (message && strcmp(message, TRIB_WATCH_TEXT) == 0), &c))
+	if (choose_engine(cli, &engine) || capture(cli, engine, report || (message && strcmp(message, TRIB_WATCH_TEXT) == 0), whole, &c))
 		return -1;
 	ret->braked = c.nbraked && !accept_loss;
 	ret->returned = c.nreturned ? c.returned[0].seq : 0;
@@ -287,6 +287,13 @@ int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, b
 	print_private(cli, &done);
 	return !done.ncommits && report ? make_report(cli, &c, ret) : 0;
 }
+
+int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
+{
+	return capture_and_commit(cli, message, accept_loss, report, false, ret);
+}
+
+int agent_capture_whole(struct trib_cli *cli, bool accept_loss, struct agent_captured *ret) { return capture_and_commit(cli, NULL, accept_loss, false, true, ret); }
 
 int agent_cmd_commit(struct trib_cli *cli)
 {

@@ -1,10 +1,13 @@
 /* cmd_reset.c: `reset`: the history says the whole database once more (D6.3).
  *
- * For an office whose history is out of step in the city, or whose state nobody trusts any more. What stands in the database is committed first, as on any
- * night and under the brake; then the history is replayed and compared with it, and each row that differs is named; then a commit of kind `reset`
- * brings all rows, its digest from zero, and the city merges the net difference. Nothing that was signed before is changed. */
+ * For an office whose history is out of step in the city, whose folder came back from an old copy, or whose state nobody trusts any more. What stands in the
+ * database is committed first, as on any night and under the brake, and no page is trusted unread; then each row in which the database and what the city has of
+ * it differ is named; then a commit of kind `reset` brings all rows, its digest from zero, and the city merges the net difference. Nothing that was signed before
+ * is changed. What the city has is replayed from the history, not asked for: docs/decisions/0010-reset-compares.md. */
+#include "agent/capture/brake.h"
 #include "agent/capture/pending.h"
 #include "agent/commands.h"
+#include "agent/link.h"
 #include "core/base/clock.h"
 
 #define SHOWN 50
@@ -12,8 +15,20 @@
 const struct trib_opt agent_opts_reset[] = {
 	{"accept-loss", 0, NULL, N_("commit although the brake holds back")},
 	{"engine", 0, "NAME", N_("how to find changes: auto (default: pages that changed; all rows of a table where that cannot be), or full")},
-	{"full-scan", 0, NULL, N_("read every page, though the file looks untouched")},
 	{0},
+};
+
+/* What the database is compared with: the last commit that the city has, or will have without a reset. */
+struct against {
+	bool asked;   /* the hub, just now */
+	bool forked;  /* it stands at a commit of another folder */
+	bool problem; /* it merges nothing after that commit */
+	bool nothing; /* it has merged none at all */
+	uint8_t oid[TRIB_OID_LEN];
+	uint64_t seq;
+	uint64_t differs;
+	bool unread;  /* it does not replay, so nothing could be compared */
+	size_t nbraked;
 };
 
 static int say_rows(struct trib_cli *cli, const struct trib_part *p, uint64_t *n, json_t *list)
@@ -32,56 +47,152 @@ static int say_rows(struct trib_cli *cli, const struct trib_part *p, uint64_t *n
 	return row;
 }
 
-/* Rows that the replayed history and the baseline do not share: from the first to the second. */
-static int compare(struct trib_cli *cli, const char *replayed, uint64_t *ret_n, json_t *list)
+/* A return to an old state would take away what the city has from the other folder: rows lost against that count as on any night. */
+static int brake(struct trib_cli *cli, sqlite3 *was, struct trib_capture *c, struct against *a)
+{
+	TRIB_AUTO(trib_tally) struct trib_tally t = {0};
+	if (!a->forked)
+		return 0;
+	if (trib_tally_parts(trib_cli_state(cli), c, &t, &cli->err) || trib_brake(was, c, &t, &cli->err))
+		return -1;
+	for (size_t i = 0; i < c->nbraked; i++) {
+		char name[TRIB_NAME_MAX + 1];
+		agent_name(name, sizeof(name), c->braked[i].table);
+		trib_say(cli, _("braked: table %s would lose %llu rows\n"), name, (unsigned long long)c->braked[i].lost);
+	}
+	a->nbraked = c->nbraked;
+	return 0;
+}
+
+/* Rows that the replayed history and the database do not share: from the first to the second. */
+static int compare(struct trib_cli *cli, const char *replayed, struct against *a, json_t *list)
 {
 	TRIB_AUTO(trib_db) sqlite3 *was = NULL;
-	TRIB_AUTO(trib_schema) struct trib_schema old = {0}, new = {0};
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
 	struct trib_delta none = {.fd = -1};
 	sqlite3 *is = NULL;
 	struct trib_err *err = &cli->err;
 	if (trib_delta_open_old(trib_cli_state(cli), &is, err))
 		return -1;
-	int rc = sqlite3_open_v2(replayed, &was, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) ? trib_db_fail(err, was, replayed) : 0;
+	int rc = sqlite3_open_v2(replayed, &was, (a->nothing ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX, NULL)
+			 ? trib_db_fail(err, was, replayed)
+			 : 0;
 	if (!rc)
-		rc = trib_schema_read(was, &old, err) || trib_schema_read(is, &new, err) || trib_engine_full.compare(was, &old, is, &new, &none, &c, err) ? -1 : 0;
+		rc = trib_schema_read(was, &c.old_schema, err) || trib_schema_read(is, &c.new_schema, err) ||
+				     trib_engine_full.compare(was, &c.old_schema, is, &c.new_schema, &none, &c, err) ||
+				     brake(cli, was, &c, a)
+			     ? -1
+			     : 0;
 	for (size_t i = 0; i < c.nparts && !rc; i++)
 		if (c.parts[i].changeset.len)
-			rc = say_rows(cli, &c.parts[i], ret_n, list);
+			rc = say_rows(cli, &c.parts[i], &a->differs, list);
 	sqlite3_close(is);
 	return rc;
 }
 
-static int name_differences(struct trib_cli *cli)
+/* Commit #seq of this folder's own history. */
+static int own_commit(struct trib_state *s, struct against *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) uint8_t (*chain)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	if (trib_repo_chain(s->repo, s->tip.oid, NULL, SIZE_MAX, &chain, &n, err))
+		return -1;
+	if (a->seq == 0 || a->seq > n)
+		return trib_fail(err, TRIB_E_VERIFY, "there is no commit #%llu here; try: tributary-agent check", (unsigned long long)a->seq);
+	memcpy(a->oid, chain[a->seq - 1], TRIB_OID_LEN);
+	return 0;
+}
+
+/* A hub that cannot be reached keeps no office from a reset: then the receipts that are here say how far the city came. */
+static int find_against(struct trib_cli *cli, struct against *a)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_stand stand = {0};
+	struct trib_pulled p = {0};
+	struct trib_err why;
+	if (s->node.enrolled) {
+		a->asked = trib_link_stand(s, &stand, &why) == 0 && (stand.forked || trib_link_pull(s, &p, &why) == 0);
+		if (!a->asked)
+			trib_talk(cli, _("the hub was not asked where it stands: %s\n"), why.msg);
+	}
+	a->forked = a->asked && stand.forked;
+	if (!a->asked && s->node.enrolled && trib_link_progress(s, &p, &cli->err))
+		return -1;
+	if (a->forked && s->private_tip.exists)
+		return trib_fail(&cli->err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
+	if (a->forked) {
+		a->seq = stand.seq;
+		memcpy(a->oid, stand.oid, TRIB_OID_LEN);
+		return 0;
+	}
+	a->problem = p.problem[0] != '\0';
+	a->nothing = a->problem && p.merged_seq == 0;
+	a->seq = a->problem ? p.merged_seq : s->tip.seq;
+	memcpy(a->oid, s->tip.oid, TRIB_OID_LEN);
+	return a->problem && !a->nothing ? own_commit(s, a, &cli->err) : 0;
+}
+
+static void say_against(struct trib_cli *cli, const struct against *a, json_t *list)
+{
+	unsigned long long n = a->differs, seq = a->seq;
+	if (n > SHOWN)
+		trib_say(cli, _("  and %llu more rows\n"), n - SHOWN);
+	if (a->unread)
+		;
+	else if (a->forked)
+		trib_say(cli, _("%llu rows differ between #%llu, where the hub stands by another folder of this office, and the database\n"), n, seq);
+	else if (a->problem)
+		trib_say(cli, _("%llu rows differ between #%llu, the last commit that the city took in, and the database\n"), n, seq);
+	else
+		trib_say(cli, n ? _("%llu rows differ between the history and the database\n") : _("the history replays to exactly this database (%llu rows differ)\n"), n);
+	trib_json(cli, "hub_asked", json_boolean(a->asked));
+	trib_json(cli, "forked", json_boolean(a->forked));
+	trib_json(cli, "out_of_step", json_boolean(a->problem));
+	trib_json(cli, "compared_with", a->unread ? json_null() : json_integer((json_int_t)seq));
+	trib_json(cli, "differs", a->unread ? json_null() : json_integer((json_int_t)n));
+	trib_json(cli, "rows", list);
+	trib_json(cli, "rows_left_out", json_integer(n > SHOWN ? (json_int_t)(n - SHOWN) : 0));
+}
+
+static int name_differences(struct trib_cli *cli, struct against *a)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
 	TRIB_AUTO(trib_restored) struct trib_restored done = {0};
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "reset.tmp.db");
-	json_t *list = json_array();
-	uint64_t n = 0;
 	struct trib_err why, ignored;
 	if (!path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
 	if (trib_fs_remove(path, &cli->err) || trib_held_load(s, false, &r, &cli->err))
 		return -1;
 	struct trib_history h = trib_own_history(s, &r);
-	int rc = trib_replay_to_file(&h, s->tip.oid, NULL, path, &done, &why);
-	if (rc)
+	if (a->forked) {
+		h.ref = TRIB_REF_OTHER;
+		h.private_repo = NULL;
+	}
+	json_t *list = json_array();
+	a->unread = !a->nothing && trib_replay_to_file(&h, a->oid, NULL, path, &done, &why);
+	if (a->unread)
 		trib_say(cli, _("the history does not replay (%s); a reset begins anew all the same\n"), why.msg);
-	else
-		rc = compare(cli, path, &n, list);
+	int rc = a->unread ? 0 : compare(cli, path, a, list);
 	if (trib_fs_remove(path, &ignored))
 		trib_talk(cli, _("%s is left behind\n"), path);
-	if (rc && cli->err.code)
+	say_against(cli, a, list);
+	return rc;
+}
+
+/* The other folder's receipts first: what they are for is the hub's, and never made anew here. */
+static int make(struct trib_cli *cli, const struct against *a, struct trib_capture *c, struct trib_committed *ret)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_pulled p;
+	char aside[64] = "";
+	if (!a->forked)
+		return trib_outbox_reset(s, c, ret, &cli->err);
+	if (trib_link_pull(s, &p, &cli->err) || trib_outbox_follow(s, a->oid, c, aside, ret, &cli->err))
 		return -1;
-	if (n > SHOWN)
-		trib_say(cli, _("  and %llu more rows\n"), (unsigned long long)(n - SHOWN));
-	if (!rc)
-		trib_say(cli, n ? _("%llu rows differ between the history and the database\n") : _("the history replays to exactly this database (%llu rows differ)\n"), (unsigned long long)n);
-	trib_json(cli, "differs", json_integer((json_int_t)n));
-	trib_json(cli, "rows", list);
+	trib_say(cli, _("this folder goes on after #%llu; its own commits that the city never had stay in repo.git as %s\n"), (unsigned long long)a->seq, aside);
+	trib_json(cli, "aside", trib_json_text(aside));
 	return 0;
 }
 
@@ -89,20 +200,22 @@ int agent_cmd_reset(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
+	bool accept = trib_cli_flag(cli, "accept-loss");
 	struct agent_captured got;
 	struct trib_committed done;
-	if (agent_capture(cli, NULL, trib_cli_flag(cli, "accept-loss"), false, &got))
+	struct against a = {0};
+	if (agent_capture_whole(cli, accept, &got))
 		return -1;
-	if (got.braked)
+	if (!got.braked && (find_against(cli, &a) || name_differences(cli, &a)))
+		return -1;
+	if (got.braked || (!accept && (a.nbraked || (a.forked && a.unread))))
 		return trib_fail(&cli->err, TRIB_E_BRAKE, _("so many rows are gone that a person should look first. The database and the history are as they were. If it is "
 							    "right: tributary-agent reset --accept-loss"));
-	if (name_differences(cli))
-		return -1;
 	if (cli->dry_run) {
 		trib_say(cli, "%s\n", _("would make a reset: all rows of the database once more"));
 		return 0;
 	}
-	if (trib_capture_afresh(s, &c, &cli->err) || trib_outbox_reset(s, &c, &done, &cli->err))
+	if (trib_capture_afresh(s, &c, &cli->err) || make(cli, &a, &c, &done))
 		return -1;
 	trib_say(cli, _("reset #%llu: %llu rows. The city merges what differs when it is pushed: tributary-agent push\n"), (unsigned long long)done.last_seq,
 		 (unsigned long long)done.inserted);

@@ -53,6 +53,8 @@ struct agent_captured {
 	uint64_t returned; /* braked because a table is again as this commit had it; 0: not so */
 };
 int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret);
+/* The same for `reset`: no page is trusted unread, so that afterwards the baseline is the database and nothing else. */
+int agent_capture_whole(struct trib_cli *cli, bool accept_loss, struct agent_captured *ret);
 
 /* When the city's log last grew as this office sees it; the enrolment when it never did. */
 int agent_fresh_at(struct trib_state *s, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;

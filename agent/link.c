@@ -207,6 +207,13 @@ static int child_fetch_main(void *ctx, void *result, struct trib_err *err)
 	return fetch(ctx, spec, err);
 }
 
+static int child_fetch_other(void *ctx, void *result, struct trib_err *err)
+{
+	char spec[] = "+refs/heads/main:" TRIB_REF_OTHER;
+	(void)result;
+	return fetch(ctx, spec, err);
+}
+
 /* ---- push ---- */
 
 /* libgit2 reads loose objects itself while it packs, and hangs on a torn one: read all of a commit through our guard first. */
@@ -261,8 +268,7 @@ static int find_new(struct link *l, const struct hub_refs *refs, uint8_t (**ret)
 		return 0;
 	if (refs->has_main && (why.code == TRIB_E_CHAIN || why.code == TRIB_E_NOT_FOUND))
 		return trib_fail(err, TRIB_E_FORK,
-				 "the hub holds commits of this office that this folder does not have: it is an old copy or a clone; nothing was changed; ask the city for a "
-				 "replacement slip (tributary-hub node replace)");
+				 "the hub holds commits of this office that this folder does not have: " TRIB_FORK_WORDS);
 	*err = why;
 	return -1;
 }
@@ -363,6 +369,49 @@ static int push(struct link *l, struct trib_pushed *out, struct trib_err *err)
 	out->up_to_date = n == 0;
 	int rc = check_held(l, n, err) ? -1 : push_chain(l, (const uint8_t(*)[TRIB_OID_LEN])chain, n, out, err);
 	free(chain);
+	return rc;
+}
+
+static int fetch_other(struct link *l, const struct hub_refs *refs, struct trib_stand *out, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	uint8_t none, got[TRIB_OID_LEN];
+	if (trib_child_run(child_fetch_other, l, &none, sizeof(none), TRIB_REQUEST_MS, err))
+		return -1;
+	trib_repo_refresh(l->s->repo);
+	if (trib_repo_ref(l->s->repo, TRIB_REF_OTHER, got, err))
+		return -1;
+	if (memcmp(got, refs->main, TRIB_OID_LEN) != 0)
+		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub's history moved meanwhile; try again");
+	if (trib_commit_read(l->s->repo, got, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err))
+		return trib_ctx(err, "the hub's history");
+	out->forked = m.incarnation >= l->s->node.incarnation;
+	out->seq = m.seq;
+	memcpy(out->oid, got, sizeof(out->oid));
+	return 0;
+}
+
+int trib_link_stand(struct trib_state *s, struct trib_stand *ret, struct trib_err *err)
+{
+	struct link l;
+	struct hub_refs refs = {0};
+	struct trib_stand out = {0};
+	struct trib_err why;
+	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n;
+	if (link_open(s, true, &l, err))
+		return -1;
+	int rc = trib_child_run(child_list, &l, &refs, sizeof(refs), TRIB_REQUEST_MS, err);
+	if (!rc && refs.has_main && s->tip.exists && find_new(&l, &refs, &chain, &n, &why)) {
+		if (why.code != TRIB_E_FORK)
+			*err = why;
+		rc = why.code == TRIB_E_FORK ? fetch_other(&l, &refs, &out, err) : -1;
+	}
+	free(chain);
+	link_close(&l);
+	if (!rc)
+		*ret = out;
 	return rc;
 }
 

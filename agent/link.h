@@ -9,6 +9,9 @@
 int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_span slip, bool *ret_issued, struct trib_err *err) TRIB_MUST_CHECK;
 /* The words by which the city can tell this folder's request from another's (trib_request_sum); after trib_link_enrol. */
 int trib_link_request_sum(struct trib_state *s, char ret[20], struct trib_err *err) TRIB_MUST_CHECK;
+/* What a person does about a fork (D5.6). */
+#define TRIB_FORK_WORDS "it is an old copy or a clone; nothing was changed. Call the city. If only this machine works as this office: tributary-agent reset. If another does, " \
+			"too: ask for a replacement slip (tributary-hub node replace)"
 struct trib_pushed {
 	uint64_t commits, bytes;
 	bool up_to_date;
@@ -26,6 +29,10 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */
 		      int64_t fresh_at; /* when a checkpoint came that is newer than all before; 0: never */
 		      char new_epoch[TRIB_TITLE_MAX + 32]; /* the log went on under this origin in this run, "" */ };
+/* Where the hub stands beside this folder: with `forked` at a commit that this folder never made, fetched under TRIB_REF_OTHER. What a new machine of the office
+ * finds is no fork: its first push goes on from there. */
+struct trib_stand { bool forked; uint8_t oid[TRIB_OID_LEN]; uint64_t seq; };
+int trib_link_stand(struct trib_state *s, struct trib_stand *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same with a down chain whose objects are in the repository already: brought by hand. Of one that is refused nothing is kept. */

@@ -19,6 +19,15 @@ int trib_outbox_commit(struct trib_state *s, struct trib_capture *c, const char 
 int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, struct trib_manifest *ret, uint64_t *ret_private, struct trib_err *err) TRIB_MUST_CHECK;
 /* The public half of a capture from nothing (trib_capture_afresh) as commits of kind `reset`: digest from zero, all rows. The private half stays. */
 int trib_outbox_reset(struct trib_state *s, struct trib_capture *c, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Where another folder of this office went on, as the hub holds it, and its history; `reset` fetches it. */
+#define TRIB_REF_OTHER "refs/tributary/other"
+#define TRIB_FOLLOW_PRIVATE "this office has a private half, which does not fit another folder's history; nothing was changed; ask the city for a replacement slip " \
+			    "(tributary-hub node replace)"
+/* The same after `oid`, which this folder did not make (D5.6): its history is here under TRIB_REF_OTHER, is judged, and becomes this folder's. The commits of
+ * this folder that it lacks stay under the ref *ret_aside. TRIB_E_FORK when this folder cannot go on so: an office with a private half, whose numbers are its
+ * own, or another machine's history. */
+int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_capture *c, char ret_aside[64], struct trib_committed *ret,
+		       struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The commit by which the present signing key hands over to another (D5.4); `next` has the form of signer.pem. Then trib_state_take_turn. */

@@ -226,7 +226,7 @@ static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct 
 		return 0;
 	if (trib_repo_read(s->repo, leaf->oid, TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &raw, err)) {
 		if (err->code == TRIB_E_NOT_FOUND)
-			return trib_fail(err, TRIB_E_FORK, "the hub holds commit #%llu, which this folder never made: it is an old copy or a clone; nothing was changed; ask the city for a replacement slip",
+			return trib_fail(err, TRIB_E_FORK, "the hub holds commit #%llu, which this folder never made: " TRIB_FORK_WORDS,
 					 (unsigned long long)leaf->seq);
 		return -1;
 	}

@@ -248,7 +248,7 @@ static int list_forked(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret
 		return -1;
 	if (!*ret_n)
 		return 0;
-	trib_say(cli, "%s\n", _("  Next: call the office, then tributary-hub node replace"));
+	trib_say(cli, "%s\n", _("  Next: call the office. Another machine works as it: tributary-hub node replace. Only one does: there, tributary-agent reset"));
 	if (!cli->status)
 		cli->status = trib_exit_status(TRIB_E_FORK);
 	return 0;

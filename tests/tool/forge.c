@@ -1,9 +1,10 @@
 /* forge.c: makes one wrong commit on top of an office's history, with the office's own keys, as a thief of its disk could.
  *
- * forge STATE KIND [ARG...]: moves refs/heads/main of STATE/repo.git to the forged commit; the agent's own files stay behind. Everything that
+ * forge STATE KIND [ARG...]: moves refs/heads/main of STATE/repo.git to the forged commit; the agent's own files stay behind, or with ARG `own` go with it. Everything that
  * KIND does not name is right: manifest, hashes, digest arithmetic, signature. */
 #include <err.h>
 
+#include "agent/capture/pending.h"
 #include "agent/state.h"
 #include "core/base/clock.h"
 #include "core/format/gzip.h"
@@ -258,6 +259,19 @@ static void seal(struct forge *f, uint8_t oid[TRIB_OID_LEN])
 	MUST(trib_repo_write(f->s.repo, TRIB_OBJ_COMMIT, trib_buf_span(&raw), oid, &e));
 }
 
+/* The folder itself stands at it afterwards, as if its agent had made it. */
+static void go_on(struct forge *f, const uint8_t oid[TRIB_OID_LEN])
+{
+	TRIB_AUTO(trib_judged) struct trib_judged j = {0};
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	struct trib_delta none = {0};
+	struct trib_trust trust = trib_state_trust(&f->s);
+	MUST(trib_tip_copy(&f->s.tip, &tip, &e));
+	MUST(trib_judge(f->s.repo, oid, &trust, &tip, &j, &e));
+	MUST(trib_pending_commit(&f->s, &none, f->s.tip.oid, oid, &tip, &e));
+	MUST(trib_pending_recover(&f->s, &e));
+}
+
 int main(int argc, char **argv)
 {
 	struct forge f = {.schema = TRIB_BUF(TRIB_SCHEMA_MAX), .raw = TRIB_BUF(TRIB_MIB), .gz = TRIB_BUF(TRIB_MIB), .signer = TRIB_BUF(TRIB_SIGNER_MAX),
@@ -277,7 +291,10 @@ int main(int argc, char **argv)
 	if (is(&f, "field"))
 		falsify(&f);
 	seal(&f, oid);
-	MUST(trib_repo_ref_set(f.s.repo, "refs/heads/main", oid, &e));
+	if (f.arg[0] && strcmp(f.arg[0], "own") == 0)
+		go_on(&f, oid);
+	else
+		MUST(trib_repo_ref_set(f.s.repo, "refs/heads/main", oid, &e));
 	trib_hex(hex, oid, TRIB_OID_LEN);
 	puts(hex);
 	trib_manifest_release(&f.m);

@@ -1,0 +1,42 @@
+/* follow.c: a folder that was an old copy of itself goes on from where the hub stands (D5.6), by a reset: the hub's history becomes its own, and all rows of
+ * this office's database follow it. Only a person decides that: this is for an office of which one machine is left. Crash safety: resign.c. */
+#include "agent/anew.h"
+
+#define AWAY "refs/tributary/aside-"
+
+/* Stock git, and housekeeping, must not take what the hub never had. */
+static int set_aside(struct trib_state *s, char ret[64], struct trib_err *err)
+{
+	char hex[TRIB_OID_HEX + 1];
+	trib_hex(hex, s->tip.oid, TRIB_OID_LEN);
+	(void)snprintf(ret, 64, AWAY "%.12s", hex);
+	return trib_repo_ref_set(s->repo, ret, s->tip.oid, err);
+}
+
+int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_capture *c, char ret_aside[64], struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
+	TRIB_AUTO(trib_tip) struct trib_tip other = {0};
+	struct trib_committed done = {0};
+	if (s->private_tip.exists)
+		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
+	if (trib_state_keys(s, err) || trib_held_load(s, false, &a.receipts, err))
+		return -1;
+	struct trib_history h = trib_own_history(s, &a.receipts);
+	h.ref = TRIB_REF_OTHER;
+	if (trib_history_walk(&h, oid, &other, NULL, NULL, err))
+		return trib_ctx(err, "the history that the hub holds (nothing was changed)");
+	if (other.incarnation != s->node.incarnation)
+		return trib_fail(err, TRIB_E_FORK, "the hub's history is of another machine of this office; nothing was changed; ask the city for a replacement slip (tributary-hub node replace)");
+	if (trib_maker_init(&a.k, s, &other, err))
+		return -1;
+	a.k.kind = TRIB_KIND_RESET;
+	done.first_seq = other.seq + 1;
+	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || trib_repo_ref_set(s->repo, TRIB_REF_PUSH, oid, err) ||
+	    trib_anew_finish(&a, oid, err))
+		return trib_ctx(err, "the reset");
+	done.last_seq = s->tip.seq;
+	memcpy(done.oid, s->tip.oid, sizeof(done.oid));
+	*ret = done;
+	return 0;
+}
