@@ -73,8 +73,8 @@ in_order() {
 	cat "$dir/order"
 	[ ! -s "$dir/order" ] || { head -n 200 "$dir/calls"; return 1; }
 }
-city() { city_init && hub_start && office $a community x && enrol $a community x && agent $a sync && hub_stop; }
-ok "a city with an office" city
+made() { city_init && hub_start && office $a community x && enrol $a community x && agent $a sync && hub_stop; }
+ok "a city with an office" made
 ok "its hub is traced" hub_traced
 ok "and at rest" published
 push() { : >"$dir/trace"; sql $a "INSERT INTO demand VALUES('e1', '停水', 'reported', 1)" && agent $a sync && published && sleep 0.3; }
