@@ -8,7 +8,7 @@ refuses 12 "administrator" "its own signing key opens no epoch" sh -c "cp '$dir/
 	'$bin/tributary-hub' --state '$dir/hub' recover --admin-key '$dir/own.key'"
 sed -i 's,^\(origin .*2F\)1$,\12,' "$dir/hub/hub.conf"
 hubsql "INSERT INTO meta(key, value) SELECT 'origin', CAST('$(sed -n 's/^origin //p' "$dir/hub/hub.conf" | sed 's/%2F/\//; s/%25/%/g')' AS BLOB)"
-rm -rf "$dir/hub/checkpoint" "$dir/hub/log"
+rm -rf "$dir/hub/checkpoint" "$dir/hub/log/checkpoint" "$dir/hub/log/tile"
 ok "it calls itself the second epoch" hub_start
 sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"
 refuses 15 "old copy" "A does not follow it" agent $a sync
