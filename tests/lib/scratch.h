@@ -33,6 +33,18 @@ TRIB_UNUSED static sqlite3 *sql_open(const char *path)
 	return db;
 }
 
+/* Where the table of the application begins. */
+TRIB_UNUSED static uint32_t scratch_root_of(struct scratch *x, const char *table)
+{
+	sqlite3_stmt *st = NULL;
+	assert_int_equal(sqlite3_prepare_v2(x->app, "SELECT rootpage FROM sqlite_schema WHERE name = ?1", -1, &st, NULL), 0);
+	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+	uint32_t root = (uint32_t)sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return root;
+}
+
 TRIB_UNUSED static void scratch_state(struct scratch *x, bool write)
 {
 	OK(trib_state_open(x->state, write, &x->s, err));

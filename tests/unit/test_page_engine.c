@@ -360,17 +360,6 @@ static void rows_left_out_are_counted_by_the_full_engine(void **state)
 	assert_int_equal(see(x, "page").rows, 1);
 }
 
-static size_t root_of(struct scratch *x, const char *table)
-{
-	sqlite3_stmt *st = NULL;
-	assert_int_equal(sqlite3_prepare_v2(x->app, "SELECT rootpage FROM sqlite_schema WHERE name = ?1", -1, &st, NULL), 0);
-	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	size_t root = (size_t)sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return root;
-}
-
 static void refused(struct scratch *x)
 {
 	struct trib_capture c = {.delta.fd = -1};
@@ -384,7 +373,7 @@ static void a_tree_that_leads_into_itself_is_refused(void **state)
 	struct scratch *x = *state;
 	uint8_t number[4];
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "a");
+	size_t root = scratch_root_of(x, "a");
 	trib_put_be32(number, (uint32_t)root);
 	poke(x, (root - 1) * 512 + 8, number, 4); /* its last child is itself */
 	refused(x);
@@ -395,7 +384,7 @@ static void numbers_outside_the_file_are_refused(void **state)
 	struct scratch *x = *state;
 	uint8_t number[4];
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "a");
+	size_t root = scratch_root_of(x, "a");
 	trib_put_be32(number, 0x7fffffff);
 	poke(x, (root - 1) * 512 + 8, number, 4);
 	refused(x);
@@ -453,7 +442,7 @@ static void crafted_trees_are_refused_or_seen_alike(void **state)
 	struct trib_buf good = TRIB_BUF(TRIB_MIB), next = TRIB_BUF(TRIB_MIB), bad = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE w(k PRIMARY KEY, v) WITHOUT ROWID;" ROWS(2000)
 	      "INSERT INTO a SELECT i, 'v' || i FROM s; INSERT INTO w SELECT id, v FROM a");
-	size_t roots[] = {root_of(x, "a"), root_of(x, "w")};
+	size_t roots[] = {scratch_root_of(x, "a"), scratch_root_of(x, "w")};
 	OK(trib_fs_read(x->db, &good, err));
 	sql_run(x->app, "UPDATE a SET v = 1 WHERE id % 100 = 0; UPDATE w SET v = 1 WHERE k % 100 = 0");
 	sqlite3_close(x->app);
@@ -481,7 +470,7 @@ static void rows_out_of_order_are_refused(void **state)
 	struct scratch *x = *state;
 	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(300) "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "a");
+	size_t root = scratch_root_of(x, "a");
 	OK(trib_fs_read(x->db, &whole, err));
 	uint32_t leaf = trib_be32(page_at(&whole, root) + 8);
 	assert_int_equal(page_at(&whole, leaf)[0], 13);
@@ -500,7 +489,7 @@ static void a_tree_too_deep_is_refused(void **state)
 	uint8_t pages[LEVELS][512] = {{0}};
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE z(v); INSERT INTO z VALUES(zeroblob(60000));" ROWS(300)
 	      "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "a"), first = root_of(x, "z") + 1;
+	size_t root = scratch_root_of(x, "a"), first = scratch_root_of(x, "z") + 1;
 	for (size_t i = 0; i < LEVELS; i++) {
 		pages[i][0] = i + 1 < LEVELS ? 5 : 13;
 		trib_put_be32(pages[i] + 8, (uint32_t)(first + i + 1));
@@ -532,7 +521,7 @@ static void a_leaf_of_two_trees_is_refused(void **state)
 	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);"
 	      ROWS(300) "INSERT INTO a SELECT i, 'a' || i FROM s; INSERT INTO b SELECT id, 'b' || id FROM a");
-	size_t a = root_of(x, "a"), b = root_of(x, "b");
+	size_t a = scratch_root_of(x, "a"), b = scratch_root_of(x, "b");
 	OK(trib_fs_read(x->db, &whole, err));
 	memcpy(number, whole.p + (b - 1) * 512 + 8, 4);
 	trib_buf_release(&whole);
@@ -546,7 +535,7 @@ static void a_page_in_a_wrong_place_is_refused(void **state)
 	struct scratch *x = *state;
 	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(2000) "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "a");
+	size_t root = scratch_root_of(x, "a");
 	OK(trib_fs_read(x->db, &whole, err));
 	const uint8_t *r = page_at(&whole, root);
 	assert_int_equal(r[0], 5);
@@ -582,7 +571,7 @@ static void a_lost_page_of_an_index_is_refused(void **state)
 	static const uint8_t none[512];
 	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE INDEX i ON a(v);" ROWS(500) "INSERT INTO a SELECT i, 'v' || i FROM s");
-	size_t root = root_of(x, "i");
+	size_t root = scratch_root_of(x, "i");
 	OK(trib_fs_read(x->db, &whole, err));
 	poke(x, (trib_be32(page_at(&whole, root) + 8) - 1) * 512, none, sizeof(none));
 	found_damaged(x, "Page ");

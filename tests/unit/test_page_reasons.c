@@ -82,17 +82,6 @@ static void write_file(struct scratch *x, const struct trib_buf *b)
 	open_app(x, false);
 }
 
-static uint32_t root_of(struct scratch *x, const char *table)
-{
-	sqlite3_stmt *st = NULL;
-	assert_int_equal(sqlite3_prepare_v2(x->app, "SELECT rootpage FROM sqlite_schema WHERE name = ?1", -1, &st, NULL), 0);
-	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	uint32_t root = (uint32_t)sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return root;
-}
-
 /* ---- reasons ---- */
 
 static void another_encoding_is_compared_as_text(void **state)
@@ -115,26 +104,6 @@ static void another_encoding_is_compared_as_text(void **state)
 	counted(x, "encoding", 1, 2, 0);
 }
 
-/* Ten rows with one long chain: more steps than a sound file of this size has. SQLite reads them without a word. */
-static void before_more_than_the_limit_is_read_whole_sqlite_is_asked(void **state)
-{
-	struct scratch *x = *state;
-	struct trib_buf b = TRIB_BUF(TRIB_MIB);
-	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v); CREATE TABLE c(k TEXT PRIMARY KEY);"
-	      "INSERT INTO a VALUES(1, zeroblob(50834)); INSERT INTO b VALUES(1, 'b'); INSERT INTO c VALUES('k')");
-	uint32_t root = root_of(x, "a");
-	sql_run(x->app, "UPDATE b SET v = 'c'; ALTER TABLE c ADD COLUMN w DEFAULT 1");
-	read_file(x, &b);
-	leaf_share_chain(b.p + (size_t)(root - 1) * 512, 512, 10);
-	write_file(x, &b);
-	struct trib_capture c = {.delta.fd = -1};
-	struct trib_err err = {0};
-	assert_int_equal(trib_capture_run(&x->s, &trib_engine_page, &c, &err), -1);
-	assert_int_equal(err.code, TRIB_E_SCHEMA);
-	assert_non_null(strstr(err.msg, "2nd reference to page"));
-	trib_buf_release(&b);
-}
-
 static void write_baseline(struct scratch *x, struct trib_span whole)
 {
 	char path[128];
@@ -148,6 +117,48 @@ static void write_baseline(struct scratch *x, struct trib_span whole)
 	close(fd);
 }
 
+static const char long_chain[] = "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v); CREATE TABLE c(k TEXT PRIMARY KEY);"
+	"INSERT INTO a VALUES(1, zeroblob(50834)); INSERT INTO b VALUES(1, 'b'); INSERT INTO c VALUES('k')";
+
+/* In the state before, ten rows have one long chain: more steps than a sound file of its size has. SQLite reads them without a word; the file has the same rows and
+ * is sound, so that its own check has nothing to say. */
+static void more_than_the_limit_is_read_whole(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf b = TRIB_BUF(TRIB_MIB);
+	sql_run(x->app, long_chain);
+	uint32_t root = scratch_root_of(x, "a");
+	read_file(x, &b);
+	leaf_share_chain(b.p + (size_t)(root - 1) * 512, 512, 10);
+	open_app(x, false);
+	start(x, ROWS(10) "INSERT INTO a SELECT i, zeroblob(50834) FROM s WHERE i > 1");
+	write_baseline(x, trib_buf_span(&b));
+	sql_run(x->app, "UPDATE b SET v = 'c'; ALTER TABLE c ADD COLUMN w DEFAULT 1");
+	struct seen s = see(x, "page+full:limit"); /* the graver of two reasons */
+	assert_int_equal(s.rows, 1 + 1);
+	assert_int_equal(s.full_tables, 2); /* b is compared by pages */
+	counted(x, "limit", 1, 1, 2);
+	trib_buf_release(&b);
+}
+
+/* The same in the file is refused: it is not read whole before SQLite was asked. */
+static void a_file_beyond_the_limit_is_asked_about_first(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf b = TRIB_BUF(TRIB_MIB);
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_err err = {0};
+	start(x, long_chain);
+	uint32_t root = scratch_root_of(x, "a");
+	read_file(x, &b);
+	leaf_share_chain(b.p + (size_t)(root - 1) * 512, 512, 10);
+	write_file(x, &b);
+	assert_int_equal(trib_capture_run(&x->s, &trib_engine_page, &c, &err), -1);
+	assert_int_equal(err.code, TRIB_E_SCHEMA);
+	assert_non_null(strstr(err.msg, "2nd reference to page"));
+	trib_buf_release(&b);
+}
+
 /* The state before has a leaf in two trees, which SQLite reads without a word; the file is sound, so that its own check has nothing to say. */
 static void pages_that_are_not_in_order_are_read_by_rows(void **state)
 {
@@ -155,7 +166,7 @@ static void pages_that_are_not_in_order_are_read_by_rows(void **state)
 	struct trib_buf b = TRIB_BUF(TRIB_MIB);
 	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);"
 	      ROWS(300) "INSERT INTO a SELECT i, 'a' || i FROM s; INSERT INTO b SELECT id, 'b' || id FROM a");
-	uint32_t roots[] = {root_of(x, "a"), root_of(x, "b")};
+	uint32_t roots[] = {scratch_root_of(x, "a"), scratch_root_of(x, "b")};
 	read_file(x, &b);
 	memcpy(b.p + (roots[0] - 1) * 512 + 8, b.p + (roots[1] - 1) * 512 + 8, 4);
 	write_baseline(x, trib_buf_span(&b));
@@ -308,7 +319,7 @@ int main(void)
 	if (trib_repo_lib_init(&err))
 		return 1;
 	const struct CMUnitTest tests[] = {
-		T(another_encoding_is_compared_as_text), T(before_more_than_the_limit_is_read_whole_sqlite_is_asked), T(pages_that_are_not_in_order_are_read_by_rows),
+		T(another_encoding_is_compared_as_text), T(more_than_the_limit_is_read_whole), T(a_file_beyond_the_limit_is_asked_about_first), T(pages_that_are_not_in_order_are_read_by_rows),
 		T(rows_that_cannot_travel_are_counted_each_time), T(another_definition_is_read_by_rows), T(reserved_bytes_are_no_content), T(a_nan_reads_as_null),
 		T(a_short_record_that_is_written_whole_is_no_change), T(another_page_size_and_other_names_in_one_night),
 	};

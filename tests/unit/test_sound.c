@@ -8,6 +8,7 @@
 
 #include "agent/capture/sound.h"
 #include "tests/lib/edits.h"
+#include "tests/lib/pages.h"
 
 static int setup(void **state)
 {
@@ -47,17 +48,6 @@ static void refuses(struct scratch *x, enum trib_code code, const char *what)
 	}
 }
 
-static uint32_t root_of(struct scratch *x, const char *table)
-{
-	sqlite3_stmt *st = NULL;
-	assert_int_equal(sqlite3_prepare_v2(x->app, "SELECT rootpage FROM sqlite_schema WHERE name = ?1", -1, &st, NULL), 0);
-	sqlite3_bind_text(st, 1, table, -1, SQLITE_STATIC);
-	assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-	uint32_t root = (uint32_t)sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return root;
-}
-
 /* Opens the file that no connection has open; page `number` of 512 bytes is given to `change`. */
 static void craft(struct scratch *x, uint32_t number, void (*change)(uint8_t *page, uint32_t arg), uint32_t arg)
 {
@@ -71,25 +61,7 @@ static void craft(struct scratch *x, uint32_t number, void (*change)(uint8_t *pa
 	trib_buf_release(&whole);
 }
 
-/* The page's one cell, whose overflow chain is nearly the whole file, becomes several with that chain. */
-static void share_chain(uint8_t *page, uint32_t copies)
-{
-	size_t cell = (size_t)page[8] << 8 | page[9], n = 512 - cell, rowid = 3; /* behind a length of three bytes */
-	assert_int_equal(page[4] | page[3], 1);
-	assert_int_equal(page[cell + rowid], 1);
-	assert_true(8 + copies * (n + 2) < 512);
-	for (uint32_t i = 1; i <= copies; i++) {
-		size_t at = 512 - i * n;
-		if (i > 1)
-			memcpy(page + at, page + cell, n);
-		page[at + rowid] = (uint8_t)i;
-		page[8 + 2 * (i - 1)] = (uint8_t)(at >> 8);
-		page[9 + 2 * (i - 1)] = (uint8_t)at;
-	}
-	page[4] = (uint8_t)copies;
-	page[5] = (uint8_t)((512 - copies * n) >> 8);
-	page[6] = (uint8_t)(512 - copies * n);
-}
+static void share_chain(uint8_t *page, uint32_t copies) { leaf_share_chain(page, 512, copies); }
 
 static const char one_row[] = "CREATE TABLE t(id INTEGER PRIMARY KEY, v BLOB); INSERT INTO t VALUES(1, zeroblob(203234))" /* the least of it lies in the cell */;
 
@@ -97,7 +69,7 @@ static void one_chain_of_many_rows_is_refused_at_once(void **state)
 {
 	struct scratch *x = *state;
 	sql_run(x->app, one_row);
-	craft(x, root_of(x, "t"), share_chain, 9);
+	craft(x, scratch_root_of(x, "t"), share_chain, 9);
 	refuses(x, TRIB_E_SCHEMA, "2nd reference to page");
 }
 
@@ -106,7 +78,7 @@ static void and_in_a_night(void **state)
 	struct scratch *x = *state;
 	sql_run(x->app, one_row);
 	start(x);
-	craft(x, root_of(x, "t"), share_chain, 9);
+	craft(x, scratch_root_of(x, "t"), share_chain, 9);
 	refuses(x, TRIB_E_SCHEMA, "2nd reference to page");
 }
 
@@ -118,7 +90,7 @@ static void a_leaf_of_two_trees_is_refused_by_the_first_capture(void **state)
 	sql_run(x->app, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); CREATE TABLE b(id INTEGER PRIMARY KEY, v);"
 			"WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM s WHERE i < 300) INSERT INTO a SELECT i, 'a' || i FROM s; INSERT INTO b SELECT id, 'b' || id FROM a");
 	struct trib_buf whole = TRIB_BUF(TRIB_MIB);
-	uint32_t a = root_of(x, "a"), b = root_of(x, "b");
+	uint32_t a = scratch_root_of(x, "a"), b = scratch_root_of(x, "b");
 	OK(trib_fs_read(x->db, &whole, err));
 	uint32_t right = trib_be32(whole.p + (b - 1) * (size_t)512 + 8);
 	trib_buf_release(&whole);
@@ -135,7 +107,7 @@ static void a_damaged_table_that_is_read_whole_is_refused(void **state)
 	sql_run(x->app, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); INSERT INTO a VALUES(1, 'a'), (2, 'b')");
 	start(x);
 	sql_run(x->app, "CREATE TABLE b(id INTEGER PRIMARY KEY, v); INSERT INTO b VALUES(1, 'a')");
-	craft(x, root_of(x, "b"), miscount, 9);
+	craft(x, scratch_root_of(x, "b"), miscount, 9);
 	refuses(x, TRIB_E_SCHEMA, "free space corruption");
 }
 
@@ -145,7 +117,7 @@ static void and_one_whose_text_changed(void **state)
 	sql_run(x->app, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); INSERT INTO a VALUES(1, 'a'), (2, 'b')");
 	start(x);
 	sql_run(x->app, "ALTER TABLE a ADD COLUMN w");
-	craft(x, root_of(x, "a"), miscount, 9);
+	craft(x, scratch_root_of(x, "a"), miscount, 9);
 	refuses(x, TRIB_E_SCHEMA, "Fragmentation of");
 }
 
