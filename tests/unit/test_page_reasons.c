@@ -78,6 +78,7 @@ static void read_file(struct scratch *x, struct trib_buf *ret)
 
 static void write_file(struct scratch *x, const struct trib_buf *b)
 {
+	sqlite3_close(x->app); /* none may have the file open while it is written over */
 	OK(trib_fs_write(x->db, trib_buf_span(b), 0644, err));
 	open_app(x, false);
 }
