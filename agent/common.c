@@ -35,6 +35,8 @@ static const struct left_out { const char *word, *name, *text; } left_out[] = {
 	{"no-name", N_("no name"), N_("its name is empty")},
 	{"too-many-columns", N_("too many columns"),
 	 N_("more columns than fit into the city's table: 1999, or 1997 when rows may lack a key; or more than 255 in the key")},
+	{"statistics", N_("statistics of ANALYZE"), N_("what ANALYZE counted, and would count again")},
+	{"internal", N_("SQLite's own"), N_("SQLite's own table")},
 	{"unreadable", N_("cannot be read"), N_("it cannot be read")},
 	{"row-too-large", N_("rows over 64 MiB"), N_("larger than 64 MiB")},
 	{"text-not-convertible", N_("text that is no text"), N_("with text that is none in the database's encoding")},

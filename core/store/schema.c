@@ -268,6 +268,18 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct trib_left_out *)a)->name, ((const struct trib_left_out *)b)->name);
 }
 
+/* SQLite's own: what they say is made again, or travels elsewhere. */
+static int own_table(struct trib_schema *s, const char *name, struct trib_err *err)
+{
+	if (sqlite3_stricmp(name, "sqlite_schema") == 0 || sqlite3_stricmp(name, "sqlite_master") == 0)
+		return 0;
+	if (sqlite3_stricmp(name, "sqlite_sequence") == 0) {
+		s->has_sequence = true;
+		return 0;
+	}
+	return leave_out(s, name, sqlite3_strnicmp(name, "sqlite_stat", 11) == 0 ? "statistics" : "internal", err);
+}
+
 static int read_tables(sqlite3 *db, struct trib_schema *s, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
@@ -278,8 +290,8 @@ static int read_tables(sqlite3 *db, struct trib_schema *s, struct trib_err *err)
 		const char *type = text_at(st, 1);
 		int rc = 0;
 		if (internal(text_at(st, 0)))
-			continue;
-		if (!*text_at(st, 0)) /* legal in SQLite; written as SQL writes it, for a line needs a name */
+			rc = own_table(s, text_at(st, 0), err);
+		else if (!*text_at(st, 0)) /* legal in SQLite; written as SQL writes it, for a line needs a name */
 			rc = leave_out(s, "\"\"", "no-name", err);
 		else if (strcmp(type, "virtual") == 0)
 			rc = leave_out(s, text_at(st, 0), "virtual", err);

@@ -29,7 +29,9 @@ struct trib_table {
 	bool no_bag, no_rows; /* rows with NULL in the key, or the others, are not of this half */
 };
 
-struct trib_left_out { char *name; const char *reason; /* "virtual", "shadow", "no-collation", "name-too-long", "no-name", "too-many-columns", "unreadable": static; rising by name */ };
+/* Rising by name; `reason` is static: "virtual", "shadow", "no-collation", "name-too-long", "no-name", "too-many-columns", "unreadable", "statistics" (what
+ * ANALYZE counted), "internal". */
+struct trib_left_out { char *name; const char *reason; };
 
 struct trib_schema {
 	struct trib_table *tables; size_t ntables; /* captured ones, rising by folded name */
@@ -37,6 +39,7 @@ struct trib_schema {
 	struct trib_schematext text; /* F4, with `sql` pointing into sql_text; bag lines are the caller's to add */
 	struct trib_buf sql_text;
 	bool has_autoincrement;
+	bool has_sequence; /* there is a sqlite_sequence; it says something when has_autoincrement */
 };
 
 /* Reads the schema of database "main" of an open connection. TRIB_E_SCHEMA when it cannot be (with the reason). */

@@ -4,7 +4,7 @@
  *
  * A value is its storage class and its bytes: n, i-12, f and the eight bytes of the double, t and b and the hex of what is stored. Rowids are not
  * printed: a rowid without an INTEGER PRIMARY KEY identifies nothing. Virtual tables, their shadow tables and what hangs on them are printed as
- * `absent NAME`, and everything that begins with sqlite_ is left out but the sequences. This program uses nothing of the library that it tests. */
+ * `absent NAME`, so is everything that begins with sqlite_ but the sequences. This program uses nothing of the library that it tests. */
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -162,6 +162,10 @@ static void dump_tables(sqlite3 *db, struct lines *l, struct lines *absent)
 		else
 			keepf(absent, "absent %s", name);
 	}
+	sqlite3_finalize(st);
+	st = query(db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'sqlite_sequence'");
+	while (step(st))
+		keepf(absent, "absent %s", (const char *)sqlite3_column_text(st, 0));
 	sqlite3_finalize(st);
 	st = query(db, "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'");
 	bool sequences = step(st);

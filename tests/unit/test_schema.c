@@ -105,6 +105,20 @@ static void virtual_and_shadow_tables_are_left_out_and_named(void **state)
 			    "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO f VALUES(new.x); END;\n");
 }
 
+static void tables_of_sqlite_itself_are_named(void **state)
+{
+	(void)state;
+	TRIB_AUTO(trib_db) sqlite3 *db = database("CREATE TABLE t(x); CREATE INDEX i ON t(x); INSERT INTO t VALUES(1); ANALYZE");
+	TRIB_AUTO(trib_schema) struct trib_schema s = schema_of(db);
+	assert_string_equal(reason_of(&s, "sqlite_stat1"), "statistics");
+	assert_int_equal(s.ntables, 1);
+	assert_false(s.has_sequence);
+	TRIB_AUTO(trib_db) sqlite3 *other = database("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT)");
+	TRIB_AUTO(trib_schema) struct trib_schema o = schema_of(other);
+	assert_int_equal(o.nleft_out, 0); /* sqlite_sequence travels in the manifest */
+	assert_true(o.has_sequence && o.has_autoincrement);
+}
+
 static int any_order(void *ctx, int n, const void *a, int m, const void *b)
 {
 	(void)ctx;
@@ -343,6 +357,7 @@ int main(void)
 		cmocka_unit_test(keys_are_told_apart),
 		cmocka_unit_test(generated_columns_and_taken_rowid_names),
 		cmocka_unit_test(virtual_and_shadow_tables_are_left_out_and_named),
+		cmocka_unit_test(tables_of_sqlite_itself_are_named),
 		cmocka_unit_test(tables_that_cannot_be_read_are_left_out),
 		cmocka_unit_test(settings_and_utf16_names),
 		cmocka_unit_test(reading_leaves_the_transaction_as_it_was),
