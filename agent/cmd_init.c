@@ -6,6 +6,7 @@
 #include "agent/capture/measure.h"
 #include "agent/commands.h"
 #include "agent/private.h"
+#include "agent/verdict.h"
 #include "core/base/clock.h"
 #include "core/base/embed.h"
 #include "core/store/db.h"
@@ -21,6 +22,24 @@ const struct trib_opt agent_opts_init[] = {
 	{"schema", 0, "NAME", N_("make the database first: community = the office's model of community governance")},
 	{0},
 };
+
+struct subject { /* what `init` takes under care */
+	const char *file;
+	sqlite3 *made;              /* the database in memory that would be made; NULL: the file is there */
+	struct trib_schema schema;
+	struct trib_survey found;   /* of a dry run */
+	struct trib_private_list private;
+	struct trib_veil veil;
+};
+
+static void subject_cleanup(struct subject *u)
+{
+	trib_veil_release(&u->veil);
+	trib_private_release(&u->private);
+	trib_survey_release(&u->found);
+	trib_schema_release(&u->schema);
+	trib_db_cleanup(&u->made);
+}
 
 static int fill_node(struct trib_cli *cli, struct trib_node *n)
 {
@@ -40,6 +59,20 @@ static int fill_node(struct trib_cli *cli, struct trib_node *n)
 	return 0;
 }
 
+static int fill_community(sqlite3 *db, struct trib_err *err)
+{
+	if (trib_db_exec(db, "PRAGMA trusted_schema = ON", err) || trib_db_exec(db, "BEGIN", err)) /* a CHECK calls json_valid() */
+		return -1;
+	for (size_t i = 0; i < TRIB_COUNT(community_sql); i++) {
+		struct trib_span sql = trib_embed(community_sql[i]);
+		if (!sql.p)
+			return trib_fail(err, TRIB_E_SCHEMA, _("this program was built without %s; nothing was changed; give a database file that exists"), community_sql[i]);
+		if (trib_db_exec(db, (const char *)sql.p, err))
+			return trib_ctx(err, "%s", community_sql[i]);
+	}
+	return trib_db_exec(db, "COMMIT", err);
+}
+
 /* The office's database, made whole under another name first. */
 static int make_database(struct trib_cli *cli, const char *path)
 {
@@ -47,17 +80,7 @@ static int make_database(struct trib_cli *cli, const char *path)
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (!tmp)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove(tmp, &cli->err) || trib_db_open_own(tmp, false, &db, &cli->err) || trib_db_exec(db, "PRAGMA trusted_schema = ON", &cli->err) ||
-	    trib_db_exec(db, "BEGIN", &cli->err)) /* a CHECK calls json_valid() */
-		return trib_ctx(&cli->err, "making %s", tmp);
-	for (size_t i = 0; i < TRIB_COUNT(community_sql); i++) {
-		struct trib_span sql = trib_embed(community_sql[i]);
-		if (!sql.p)
-			return trib_fail(&cli->err, TRIB_E_SCHEMA, _("this program was built without %s; nothing was changed; give a database file that exists"), community_sql[i]);
-		if (trib_db_exec(db, (const char *)sql.p, &cli->err))
-			return trib_ctx(&cli->err, "making %s: %s", tmp, community_sql[i]);
-	}
-	if (trib_db_exec(db, "COMMIT", &cli->err))
+	if (trib_fs_remove(tmp, &cli->err) || trib_db_open_own(tmp, false, &db, &cli->err) || fill_community(db, &cli->err))
 		return trib_ctx(&cli->err, "making %s", tmp);
 	trib_db_cleanup(&db);
 	if (trib_fs_rename(tmp, path, &cli->err))
@@ -78,48 +101,6 @@ static int find_database(struct trib_cli *cli, const char *file)
 	if (errno != ENOENT || !schema)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("database %s: %s; nothing was changed"), file, strerror(errno));
 	return 0;
-}
-
-static void print_table(struct trib_cli *cli, json_t *list, const char *name, const char *verdict, const char *text, const char *why)
-{
-	TRIB_AUTO(trib_buf) struct trib_buf line = TRIB_BUF(4096);
-	char shown[TRIB_NAME_MAX + 1];
-	agent_name(shown, sizeof(shown), name);
-	agent_pad(&line, shown, 28);
-	trib_say(cli, "  %s %s%s%s\n", trib_buf_str(&line), text, *why ? ": " : "", why);
-	json_array_append_new(list, json_pack("{s:o, s:s, s:o}", "table", trib_json_text(name), "verdict", verdict, "reason", trib_json_text(why)));
-}
-
-/* "private column phone", "private columns phone, name" */
-static void private_columns(const struct trib_table *t, const struct trib_veil_table *v, struct trib_buf *b)
-{
-	const char *sep = "";
-	for (size_t i = 0; i < t->ncols; i++)
-		if (v->hidden[i]) {
-			trib_buf_printf(b, "%s%s", sep, t->cols[i].name);
-			sep = ", ";
-		}
-}
-
-static void print_verdict(struct trib_cli *cli, const struct trib_schema *s, const struct trib_veil *veil)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < s->ntables; i++) {
-		const struct trib_table *t = &s->tables[i];
-		TRIB_AUTO(trib_buf) struct trib_buf hidden = TRIB_BUF(TRIB_MIB);
-		if (veil->tables[i].whole)
-			print_table(cli, list, t->name, "private", _("private"), _("kept in this office only"));
-		else if (veil->tables[i].some) {
-			private_columns(t, &veil->tables[i], &hidden);
-			print_table(cli, list, t->name, "captured", _("captured, kept in this office only"), trib_buf_str(&hidden));
-		} else if (t->keyed)
-			print_table(cli, list, t->name, "captured", _("captured"), "");
-		else
-			print_table(cli, list, t->name, "bag", _("captured as a bag"), _("no PRIMARY KEY, so a changed row is one removed and one added"));
-	}
-	for (size_t i = 0; i < s->nleft_out; i++)
-		print_table(cli, list, s->left_out[i].name, "left-out", _("left out"), agent_left_out(s->left_out[i].reason, false));
-	trib_json(cli, "tables_verdict", list);
 }
 
 /* What is captured and could not be made again is better known today than on the day of a restore. */
@@ -151,15 +132,15 @@ static bool free_there(const char *state, uint64_t *ret)
 	return trib_fs_free(trib_fs_exists(at) ? at : *state == '/' ? "/" : ".", ret, &none) == 0;
 }
 
-/* Measured on the file itself: its pages, and a sample of them read, compressed and hashed as the first commit will. */
-static int print_needs(struct trib_cli *cli, const char *db_path)
+/* Measured on the database itself: its pages, and a sample of them read, compressed and hashed as the first commit will. */
+static int print_needs(struct trib_cli *cli, const struct subject *u)
 {
 	struct trib_measure m;
 	uint64_t free_bytes = 0;
-	if (trib_capture_measure(db_path, &m, &cli->err))
+	if (u->made ? trib_measure_memory(u->made, &m, &cli->err) : trib_capture_measure(u->file, &m, &cli->err))
 		return -1;
 	bool known = free_there(cli->state, &free_bytes);
-	uint64_t need = 2 * m.bytes + m.history_bytes;
+	uint64_t need = (u->made ? 3 : 2) * m.bytes + m.history_bytes;
 	trib_say(cli, _("the database: %.1f MiB, %llu pages of %llu bytes\n"), mib(m.bytes), (unsigned long long)m.pages, (unsigned long long)m.page_size);
 	trib_say(cli, _("disk: baseline %.1f MiB, pending at worst as much again during a commit, first history about %.1f MiB\n"), mib(m.bytes), mib(m.history_bytes));
 	if (known)
@@ -234,34 +215,49 @@ static int take_private(struct trib_cli *cli, const struct trib_schema *s, struc
 	return 0;
 }
 
+/* What is known of the database, of its rows only when nothing else will look at them. */
+static int inspect(struct trib_cli *cli, struct subject *u)
+{
+	int rc = 0;
+	if (u->made)
+		rc = trib_schema_read(u->made, &u->schema, &cli->err) || trib_survey_memory(u->made, &u->schema, &u->found, &cli->err);
+	else
+		rc = cli->dry_run ? trib_capture_survey(u->file, &u->schema, &u->found, &cli->err) : trib_capture_inspect(u->file, &u->schema, &cli->err);
+	return rc ? -1 : 0;
+}
+
+/* The database that is there, or that will be: a dry run makes it in memory. */
+static int find_subject(struct trib_cli *cli, struct subject *u)
+{
+	int there = find_database(cli, u->file);
+	if (there)
+		return there < 0 ? -1 : 0;
+	if (!cli->dry_run)
+		return make_database(cli, u->file);
+	if (trib_db_open_own(":memory:", false, &u->made, &cli->err) || fill_community(u->made, &cli->err))
+		return trib_ctx(&cli->err, "making the database in memory");
+	trib_say(cli, _("would make the database %s with the community schema and take it under care\n"), u->file);
+	return 0;
+}
+
 int agent_cmd_init(struct trib_cli *cli)
 {
-	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
-	TRIB_AUTO(trib_private_list) struct trib_private_list private = {0};
-	TRIB_AUTO(trib_veil) struct trib_veil veil = {0};
+	TRIB_AUTO(subject) struct subject u = {.file = cli->argv[0]};
 	struct trib_node node = {0};
-	const char *file = cli->argv[0];
-	int there;
-	if (fill_node(cli, &node) || (there = find_database(cli, file)) < 0)
-		return -1;
-	if (!there && cli->dry_run) {
-		trib_say(cli, _("would make the database %s with the community schema and take it under care\n"), file);
-		return 0;
-	}
-	if (!there && make_database(cli, file))
-		return -1;
-	if (trib_capture_inspect(file, &schema, &cli->err) || take_private(cli, &schema, &private) ||
-	    trib_veil_by_list(&schema, &private, &veil, &cli->err))
+	if (fill_node(cli, &node) || find_subject(cli, &u) || inspect(cli, &u) || take_private(cli, &u.schema, &u.private) ||
+	    trib_veil_by_list(&u.schema, &u.private, &u.veil, &cli->err))
 		return -1;
 	trib_json(cli, "node", trib_json_text(node.node));
 	trib_json(cli, "app", trib_json_text(node.app));
-	print_verdict(cli, &schema, &veil);
-	if (try_restore(cli, &schema))
+	if (cli->dry_run)
+		trib_json(cli, "makes_database", json_boolean(u.made != NULL));
+	agent_verdict_print(cli, &u.schema, &u.veil, cli->dry_run ? &u.found : NULL);
+	if (try_restore(cli, &u.schema))
 		return -1;
 	if (cli->dry_run)
-		return print_needs(cli, file);
-	if (create(cli, &node, file, &private))
+		return print_needs(cli, &u);
+	if (create(cli, &node, u.file, &u.private))
 		return -1;
-	trib_say(cli, _("%s is under care in %s. Next: tributary-agent enrol --slip FILE\n"), file, cli->state);
+	trib_say(cli, _("%s is under care in %s. Next: tributary-agent enrol --slip FILE\n"), u.file, cli->state);
 	return 0;
 }

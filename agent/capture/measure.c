@@ -50,12 +50,28 @@ static int sizes(sqlite3 *db, struct trib_measure *m, struct trib_err *err)
 	return 0;
 }
 
+/* What the first commit will do with each byte, tried with the sample. */
+static int try_sample(const struct trib_buf *sample, uint64_t start, struct trib_measure *m, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf gz = TRIB_BUF(2 * TRIB_MEASURE_BYTES);
+	uint8_t hash[TRIB_SHA256_LEN];
+	if (trib_gzip(trib_buf_span(sample), &gz, err))
+		return -1;
+	for (int i = 0; i < 2; i++)
+		trib_sha256(hash, trib_buf_span(sample));
+	m->sample_us = now_us() - start;
+	m->sampled = sample->len;
+	double part = m->sampled ? (double)m->bytes / (double)m->sampled : 0;
+	m->history_bytes = (uint64_t)(part * (double)gz.len);
+	m->seconds = 1 + (uint64_t)(part * WORK_FACTOR * (double)m->sample_us / 1e6);
+	return 0;
+}
+
 int trib_capture_measure(const char *db_path, struct trib_measure *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
-	TRIB_AUTO(trib_buf) struct trib_buf sample = TRIB_BUF(TRIB_MEASURE_BYTES), gz = TRIB_BUF(2 * TRIB_MEASURE_BYTES);
+	TRIB_AUTO(trib_buf) struct trib_buf sample = TRIB_BUF(TRIB_MEASURE_BYTES);
 	struct trib_measure m = {0};
-	uint8_t hash[TRIB_SHA256_LEN];
 	if (trib_source_open(db_path, BUSY_MS, &src, err) || sizes(src.db, &m, err))
 		return -1;
 	sqlite3_file *f = trib_source_file(&src);
@@ -63,15 +79,28 @@ int trib_capture_measure(const char *db_path, struct trib_measure *ret, struct t
 		return trib_fail(err, TRIB_E_DB, "database %s cannot be read directly", db_path);
 	trib_source_pause(&src); /* no writer waits for an estimate */
 	uint64_t start = now_us();
-	if (read_sample(f, m.bytes, &sample, err) || trib_gzip(trib_buf_span(&sample), &gz, err))
+	if (read_sample(f, m.bytes, &sample, err) || try_sample(&sample, start, &m, err))
 		return trib_ctx(err, "measuring %s", db_path);
-	for (int i = 0; i < 2; i++)
-		trib_sha256(hash, trib_buf_span(&sample));
-	m.sample_us = now_us() - start;
-	m.sampled = sample.len;
-	double part = m.sampled ? (double)m.bytes / (double)m.sampled : 0;
-	m.history_bytes = (uint64_t)(part * (double)gz.len);
-	m.seconds = 1 + (uint64_t)(part * WORK_FACTOR * (double)m.sample_us / 1e6);
+	*ret = m;
+	return 0;
+}
+
+static void image_cleanup(unsigned char **p) { sqlite3_free(*p); }
+
+int trib_measure_memory(sqlite3 *db, struct trib_measure *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf sample = TRIB_BUF(TRIB_MEASURE_BYTES);
+	struct trib_measure m = {0};
+	sqlite3_int64 size = 0;
+	if (sizes(db, &m, err))
+		return -1;
+	uint64_t start = now_us();
+	TRIB_AUTO(image) unsigned char *image = sqlite3_serialize(db, "main", &size, 0);
+	if (!image || size < 0)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	trib_buf_put(&sample, image, (uint64_t)size < TRIB_MEASURE_BYTES ? (size_t)size : TRIB_MEASURE_BYTES);
+	if (trib_buf_check(&sample, "a sample", err) || try_sample(&sample, start, &m, err))
+		return -1;
 	*ret = m;
 	return 0;
 }

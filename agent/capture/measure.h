@@ -2,9 +2,7 @@
 #ifndef TRIB_CAPTURE_MEASURE_H
 #define TRIB_CAPTURE_MEASURE_H
 
-#include "core/base/err.h"
-
-#include <stdint.h>
+#include "core/store/db.h"
 
 struct trib_measure {
 	uint64_t bytes;            /* of the database, what is still in its -wal included */
@@ -17,5 +15,7 @@ struct trib_measure {
 /* Reads at most TRIB_MEASURE_BYTES, in pieces spread over the file, holding no lock meanwhile. Errors as those of trib_capture_inspect. */
 #define TRIB_MEASURE_BYTES (4u * 1024 * 1024)
 int trib_capture_measure(const char *db_path, struct trib_measure *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same of a database in memory. */
+int trib_measure_memory(sqlite3 *db, struct trib_measure *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

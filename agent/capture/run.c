@@ -6,7 +6,6 @@
 #include "agent/capture/emit.h"
 #include "agent/capture/hide.h"
 #include "agent/capture/rows.h"
-#include "agent/capture/source.h"
 #include "core/base/clock.h"
 #include "core/base/i18n.h"
 
@@ -447,23 +446,4 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 	*ret = c;
 	c = (struct trib_capture){.delta.fd = -1};
 	return 0;
-}
-
-int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err)
-{
-	for (int i = 0; i < 3; i++) {
-		TRIB_AUTO(trib_source) struct trib_source src = TRIB_SOURCE_INIT;
-		TRIB_AUTO(trib_schema) struct trib_schema s = {0};
-		if (trib_source_open(db_path, TRIB_SOURCE_BUSY_MS, &src, err))
-			return -1;
-		int rc = trib_db_harden(src.db, err) || trib_schema_read(src.db, &s, err) ? -1 : 0;
-		if (trib_source_moved(&src))
-			continue;
-		if (rc)
-			return trib_ctx(err, _("database %s"), db_path);
-		*ret = s;
-		s = (struct trib_schema){0};
-		return 0;
-	}
-	return trib_fail(err, TRIB_E_LOCKED, _("database %s: written to again and again while it was read; nothing was changed; try again later"), db_path);
 }

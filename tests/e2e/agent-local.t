@@ -83,7 +83,7 @@ assert m["database_bytes"] == m["baseline_bytes"] == m["pending_bytes"] == m["pa
 assert 0 < m["history_bytes"] < m["database_bytes"] and 0 < m["sampled_bytes"] <= m["database_bytes"], m
 assert m["sample_us"] > 0 and 1 <= m["seconds"] < 10 and m["enough"] is True and m["free_bytes"] > 0, m
 v = {t["table"]: (t["verdict"], t["reason"]) for t in m["tables_verdict"]}
-assert v["resident"] == ("captured", "") and v["memo"][0] == "bag" and v["search"][0] == "left-out" and v["memo"][1] and v["search"][1], v
+assert v["resident"] == ("captured", "rows by the integer key id") and v["memo"][0] == "bag" and v["search"][0] == "left-out" and v["memo"][1] and v["search"][1], v
 END
 }
 check "--dry-run measures disk and time on the database itself" measured

@@ -55,6 +55,23 @@ static void test_says_sizes_of_the_file(void **state)
 	assert_true(noise.history_bytes > noise.bytes * 9 / 10);
 }
 
+static void test_a_database_in_memory_is_measured_as_the_file_that_it_would_be(void **state)
+{
+	static const char sql[] = "CREATE TABLE t(x); WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i<300) INSERT INTO t SELECT printf('%3000s', i) FROM c";
+	struct trib_err err;
+	struct trib_measure file, memory;
+	TRIB_AUTO(trib_mem) char *path = trib_path(*state, "m.db");
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	make(path, sql);
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(trib_capture_measure(path, &file, &err), 0);
+	assert_int_equal(trib_measure_memory(db, &memory, &err), 0);
+	assert_true(memory.bytes == file.bytes && memory.pages == file.pages && memory.page_size == file.page_size);
+	assert_int_equal(memory.sampled, memory.bytes);
+	assert_true(memory.history_bytes > 0 && memory.history_bytes < memory.bytes / 20 && memory.seconds == 1);
+}
+
 static void test_counts_what_is_still_in_the_wal(void **state)
 {
 	struct trib_err err;
@@ -85,6 +102,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_says_sizes_of_the_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_database_in_memory_is_measured_as_the_file_that_it_would_be, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counts_what_is_still_in_the_wal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refuses_what_is_no_database, setup, teardown),
 	};
