@@ -18,6 +18,8 @@ machine() { # machine SETTINGS: the line under a table's title
 		"$(git -C "$top" rev-parse --short HEAD 2>/dev/null || echo unknown)" "$1"
 }
 
+night_sql() { awk -v N="$1" -v D="$2" -v SEED="$3" -f "$top/bench/night.awk"; } # night_sql ROWS D SEED: a night of workload W
+
 note() { echo "$2" >>"$dir/figures/$1"; } # note NAME NUMBER: one more figure of that name
 has() { [ -s "$dir/figures/$1" ]; }
 median() { # median NAME
