@@ -51,7 +51,8 @@ int trib_repo_lib_init(struct trib_err *err)
 		if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], ""))
 			return trib_git_fail(err, -1, "setting libgit2 up");
 	if (git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1) || git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 1) ||
-	    git_libgit2_opts(GIT_OPT_ENABLE_STRICT_OBJECT_CREATION, 1) || git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0))
+	    git_libgit2_opts(GIT_OPT_ENABLE_STRICT_OBJECT_CREATION, 1) || git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0) || git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0) ||
+	    git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, (size_t)4 * TRIB_MIB) || git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, (size_t)32 * TRIB_MIB))
 		return trib_git_fail(err, -1, "setting libgit2 up");
 	return 0;
 }
