@@ -19,6 +19,15 @@ static json_t *key_names(const struct trib_table *t)
 	return list;
 }
 
+static json_t *hidden_names(const struct trib_table *t, const struct trib_veil_table *v)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < t->ncols; i++)
+		if (v->hidden[i])
+			json_array_append_new(list, trib_json_text(t->cols[i].name));
+	return list;
+}
+
 /* What a terminal would act on is not for it. */
 static void put_shown(struct trib_buf *b, const char *text)
 {
@@ -149,6 +158,7 @@ void agent_verdict_print(struct trib_cli *cli, const struct trib_schema *s, cons
 		struct verdict d = judge(t, &veil->tables[i], &why);
 		json_t *o = say_table(cli, t->name, &d, trib_buf_str(&why));
 		json_object_set_new(o, "key", key_names(t));
+		json_object_set_new(o, "private_columns", hidden_names(t, &veil->tables[i]));
 		json_object_set_new(o, "generated_columns", json_integer((json_int_t)t->ngenerated));
 		if (found)
 			say_found(cli, &found->tables[i], o);

@@ -176,6 +176,7 @@ for name, v in said.items():
         assert name == "sqlite_sequence" and sequences == {"counted": 41}, sequences
         continue
     assert (v["by"], v["key"]) == keys.pop(name), v
+    assert v["private_columns"] == {"secret": ["phone"], "diary": ["day", "v"]}.get(name, []), v
     assert v["generated_columns"] == (2 if name == "reckoned" else 0)
     halves = {"captured": ["repo", "private"] if name == "secret" else ["repo"], "private": ["private"], "bag": ["repo"]}[v["verdict"]]
     assert tables.pop(name, []) == halves, (name, halves)
