@@ -22,11 +22,18 @@ content() { # of the file and of what belongs to it; -shm carries the marks of r
 		[ ! -e "$f" ] || sha256sum <"$f"
 	done
 }
-hold_open() { # a program that has the database open, until release
+hold_open() { # a program that has the database open, until release; it has read when this returns: the first to open a -wal locks others out
+	rm -f "$dir/holds"
 	mkfifo "$dir/fifo"
 	sqlite3 "$db" <"$dir/fifo" >/dev/null &
 	exec 3>"$dir/fifo"
-	echo "SELECT count(*) FROM points;" >&3
+	printf '%s\n' "SELECT count(*) FROM points;" ".shell touch $dir/holds" >&3
+	tries=0
+	while [ ! -e "$dir/holds" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 600 ] || return 1
+		sleep 0.1
+	done
 }
 release() {
 	exec 3>&-
@@ -38,7 +45,7 @@ begin() { # begin MODE: an office after its first commit, and then a night: all 
 	office $a community x || return 1
 	sqlite3 "$db" "PRAGMA journal_mode=${1%-*}; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i < 300)
 		INSERT INTO points SELECT 100 + i, '王**', i, randomblob(40) FROM c" && agent $a commit || return 1
-	[ "$1" != wal-open ] || hold_open
+	[ "$1" != wal-open ] || hold_open || return 1
 	sqlite3 "$db" "DELETE FROM points WHERE id % 9 = 0; UPDATE points SET points = points + 1 WHERE id % 50 = 1;
 		INSERT INTO demand VALUES('d9', '停水', 'reported', 9); INSERT INTO points VALUES(9999, 'x', 1, randomblob(9000)); CREATE TABLE late(id INTEGER PRIMARY KEY, x);
 		INSERT INTO late VALUES(1, 'late')" || return 1
