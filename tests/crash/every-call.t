@@ -75,15 +75,20 @@ right() { # the next commit: everything, and nothing twice
 	sort "$dir/wanted" | diff - "$dir/got"
 }
 killed_at() { # killed_at CALL N
-	rm -rf "$st"
-	cp -a "$dir/before" "$st"
-	traced -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" >"$dir/said" 2>&1
-	case $? in
-	137) hit=$((hit + 1)) ;;
-	0) ;; # threads and addresses differ from run to run: now and then a call is made once less
-	*) cat "$dir/said"; return 1 ;;
-	esac
-	right || { echo "killed at call $2 of $1"; return 1; }
+	at_call=$2
+	while :; do
+		rm -rf "$st"
+		cp -a "$dir/before" "$st"
+		traced -e "trace=$1" -e "inject=$1:signal=KILL:when=$at_call" >"$dir/said" 2>&1
+		case $? in
+		137) hit=$((hit + 1)) && break ;;
+		0) ;; # threads wait for each other more often or less from run to run: this call was not made so often
+		*) cat "$dir/said"; return 1 ;;
+		esac
+		[ "$at_call" -gt 1 ] || break
+		at_call=$((at_call - 1 - at_call / 8))
+	done
+	right || { echo "killed at call $at_call of $1"; return 1; }
 }
 killed_everywhere() {
 	hit=0
