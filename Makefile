@@ -1,5 +1,5 @@
 # Tributary. `make` builds, `make deps demo` shows the whole way, `make deps check` proves it.
-#   check asan clang lint fuzz property attack bench demo    see docs/TESTING.md
+#   check asan clang lint fuzz property attack debian bench demo    see docs/TESTING.md
 #   install DESTDIR= PREFIX=    po (collects the texts)    clean
 # BUILD=dir, CC=clang, SAN=1 (address and undefined-behaviour sanitizers), V=1 (show commands), JOBS=2 (tests at a time).
 .DEFAULT_GOAL := all
@@ -138,7 +138,7 @@ FUZZ_SECONDS ?= 30
 PROPERTY_ROUNDS ?= 20000
 ATTACK_STRIDE ?= 1
 RUN := BUILD='$(abspath $(BUILD))' PYTHON='$(PYTHON)' JOBS='$(JOBS)' sh tests/run
-.PHONY: tests check asan clang lint property attack fuzz fuzz-build demo bench
+.PHONY: tests check asan clang lint property attack debian fuzz fuzz-build demo bench
 tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(BENCH_BIN) $(FUZZ_REPLAY)
 check: tests
 	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(TEST_SH)
@@ -152,6 +152,8 @@ property: tests
 	@PROPERTY_ROUNDS=$(PROPERTY_ROUNDS) TEST_TIMEOUT=7200 $(RUN) $(filter $(BUILD)/tests/property/%,$(TEST_BIN)) $(filter tests/property/%,$(TEST_SH))
 attack: tests
 	@ATTACK_STRIDE=$(ATTACK_STRIDE) TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/% tests/crash/every-call.t,$(TEST_SH))
+debian: tests
+	@TEST_TIMEOUT=3600 $(RUN) $(sort $(wildcard tests/debian/*.t))
 fuzz-build: $(FUZZ_BIN)
 fuzz:
 	@$(MAKE) --no-print-directory CC=clang FUZZ=1 BUILD=build/libfuzzer fuzz-build
