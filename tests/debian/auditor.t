@@ -12,7 +12,7 @@ bare() {
 	cp -a /etc/apt/apt.conf.d/. "$root/etc/apt/apt.conf.d/" # a proxy, where this machine has one
 	cp /etc/resolv.conf /etc/hosts "$root/etc/"
 }
-on_it() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive "$@"; }
+on_it() { chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv DEBIAN_FRONTEND=noninteractive "$@"; }
 named_packages() { # those of the line "On Debian: `apt-get install ...`"
 	packages=$(sed -n 's/^On Debian: `apt-get install \([^`]*\)`.*/\1/p' "$dir/b/README.md")
 	# shellcheck disable=SC2086 # a list of names
@@ -20,10 +20,10 @@ named_packages() { # those of the line "On Debian: `apt-get install ...`"
 }
 # The line that the README tells the auditor to run.
 proves() {
-	rm -rf "$root/root/b"
-	cp -R "$dir/b" "$root/root/b"
+	rm -rf "$root/srv/b"
+	cp -R "$dir/b" "$root/srv/b"
 	line=$(sed -n 's/^Run all steps in one shell, in this folder: `\(sed .* | sh\)`\..*/\1/p' "$dir/b/README.md")
-	[ -n "$line" ] && on_it sh -c "cd /root/b && $line"
+	[ -n "$line" ] && on_it sh -c "cd /srv/b && $line"
 }
 proven() { proves >"$dir/proof" 2>&1 || { cat "$dir/proof"; return 1; }; cat "$dir/proof"; [ "$(tail -n 1 "$dir/proof")" = PROVEN ]; }
 none_of_ours() { ! find "$root" -name '*tributary*' -not -path "$root/proc/*" | grep .; }
