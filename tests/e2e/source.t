@@ -41,14 +41,14 @@ goes_on() { # the next run works: exactly one new row
 hold() {
 	rm -f "$dir/fifo" "$dir/held"
 	mkfifo "$dir/fifo"
-	sqlite3 "$db" <"$dir/fifo" >"$dir/held" 2>&1 &
+	command sqlite3 "$db" <"$dir/fifo" >"$dir/held" 2>&1 &
 	holder=$!
 	exec 8>"$dir/fifo"
 	printf '%s\nSELECT %s;\n' "$1" "'ready'" >&8
 	tries=0
 	until grep -q ready "$dir/held"; do
 		tries=$((tries + 1))
-		[ $tries -lt 100 ] || { cat "$dir/held"; return 1; }
+		[ $tries -lt 600 ] || { cat "$dir/held"; return 1; }
 		sleep 0.05
 	done
 }
@@ -209,7 +209,7 @@ hammered() {
 	accounts "$1" || return 1
 	rm -f "$dir/fifo"
 	mkfifo "$dir/fifo"
-	sqlite3 "$db" <"$dir/fifo" >"$dir/writer" 2>&1 &
+	command sqlite3 "$db" <"$dir/fifo" >"$dir/writer" 2>&1 &
 	holder=$!
 	transfers "$2" >"$dir/fifo" 2>/dev/null &
 	source=$!

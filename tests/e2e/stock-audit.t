@@ -27,20 +27,20 @@ ok "and is revoked" hub node revoke $gone --app community --reason key-lost
 sql $b "INSERT INTO demand VALUES('d5','又','reported',5)"
 ok "B goes on" agent $b sync
 ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d5'"
-published
+at_rest
 ok "the province cosigns what there is" hub witness ask
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
 # A folder with links to the programs that the README names, and to no other: as on a machine that has only the packages it names.
 named_tools() {
 	mkdir "$dir/path" && sed -n '/^`sh` /p' "$dir/b/README.md" | tr -d '`' | tr ' ' '\n' >"$dir/tools" || return 1
-	while read -r t; do ln -s "$(command -v "$t")" "$dir/path/$t" || return 1; done <"$dir/tools"
+	while read -r t; do ln -s "$(unset -f sqlite3; command -v "$t")" "$dir/path/$t" || return 1; done <"$dir/tools"
 	[ "$(wc -l <"$dir/tools")" -gt 30 ]
 }
 # Each is of a package that every Debian has, or of one that the README names.
 from_packages() {
 	command -v dpkg-query >/dev/null || return 0
-	asked=$(sed -n 's/^On Debian: `apt-get install \([a-z0-9 ]*\)`.*/\1/p' "$dir/b/README.md")
+	asked=$(sed -n 's/^On Debian: `apt-get install \([a-z0-9 -]*\)`.*/\1/p' "$dir/b/README.md")
 	while read -r t; do
 		real=$(readlink -f "$dir/path/$t")
 		p=$(dpkg-query -S "$real" 2>/dev/null || dpkg-query -S "${real#/usr}") || return 1

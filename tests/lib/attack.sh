@@ -32,7 +32,7 @@ two_offices() {
 	for o in $a $b; do
 		sql $o "UPDATE demand SET status='closed' WHERE id='d1'; INSERT INTO demand VALUES('d3','停水','reported',3);" && quiet agent $o sync || return 1
 	done
-	eventually 6 community "SELECT count(*) FROM demand" && quiet audit_twice
+	eventually 6 community "SELECT count(*) FROM demand" && at_rest && quiet audit_twice
 }
 ok "a city of two offices after two nights, all proven" two_offices
 
@@ -42,7 +42,11 @@ head_of() { git -C "$dir/$1/state/repo.git" rev-parse main; }
 leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM leaf"; }
 hubsql() { sqlite3 "$dir/hub/hub.db" "$1"; }
 # Every byte that the hub keeps of A's and B's histories.
-kept() { find "$(repo $a)" "$(repo $b)" "$dir/hub/quarantine" -type f | grep -v -e /down -e '/logs/' | sort | xargs sha256sum | sha256sum; }
+kept() { # a worker's folder goes right after its last word
+	soon swept >/dev/null
+	find "$(repo $a)" "$(repo $b)" "$dir/hub/quarantine" -type f | grep -v -e /down -e '/logs/' | sort | xargs sha256sum | sha256sum
+}
+swept() { [ -z "$(find "$dir/hub/quarantine" -type f)" ]; }
 
 # as ID CURL-ARGS...: a raw request with an office's TLS certificate; prints the status of the answer, its body is in $dir/answer
 as() {

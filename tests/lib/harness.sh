@@ -2,7 +2,7 @@
 #
 #   plan_at_end; ok NAME COMMAND...; refuses STATUS TEXT NAME COMMAND...; finish
 #   city_init; hub_start; hub_stop; office ID APP NAME; enrol ID APP NAME; agent ID ARGS...; hub ARGS...
-#   soon COMMAND...; eventually VALUE APP SQL; published; told: wait for a state
+#   soon COMMAND...; eventually VALUE APP SQL; published; told; at_rest: wait for a state
 # Every process is real: hub and agents of $BUILD, stock git, sqlite3. The scratch folder and all processes go at exit.
 
 top=${top:-$(cd "$(dirname "$0")/../.." && pwd)}
@@ -61,6 +61,10 @@ refuses() {
 	fi
 }
 
+# Other processes are at work on the same files: whoever is first to open a -wal, or last to close it, locks all others out for a moment.
+# A program without patience, or one that is killed by its number, is `command sqlite3`.
+sqlite3() { command sqlite3 -cmd '.timeout 30000' "$@"; }
+
 same() { [ "$1" = "$2" ] || { echo "got:    $1"; echo "wanted: $2"; return 1; }; }
 
 finish() {
@@ -77,20 +81,30 @@ agent() { # agent ID ARGS...
 
 city_init() { hub init --city 遵义 --listen 127.0.0.1:0 --host localhost,127.0.0.1 >"$dir/init.out" 2>&1; }
 
-# Starts the hub on a free port, waits until it listens (at most 20 s), sets $port.
+# Starts the hub on a free port, or on the one that it had; waits until it listens (at most 60 s), sets $port.
 hub_start() {
+	hub_tries=0
+	until hub_listens; do
+		hub_tries=$((hub_tries + 1))
+		# While this hub was down another test may have been given its port: that one ends.
+		[ $hub_tries -lt 60 ] && [ -z "$hub_pid" ] && tail -n 5 "$dir/serve.log" | grep -q 'Address already in use' || { cat "$dir/serve.log"; return 1; }
+		sleep 1
+	done
+	port=$(sed 's/.*://' "$dir/hub/run/listen")
+	url=https://127.0.0.1:$port
+}
+
+hub_listens() { # without $hub_pid: it ended
 	rm -f "$dir/hub/run/listen"
 	"$bin/tributary-hub" --state "$dir/hub" serve --listen "127.0.0.1:${port:-0}" >"$dir/serve.out" 2>>"$dir/serve.log" &
 	hub_pid=$!
 	tries=0
 	while [ ! -s "$dir/hub/run/listen" ]; do
-		kill -0 "$hub_pid" 2>/dev/null || { cat "$dir/serve.log"; return 1; }
+		kill -0 "$hub_pid" 2>/dev/null || { hub_pid=; return 1; }
 		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.1
 	done
-	port=$(sed 's/.*://' "$dir/hub/run/listen")
-	url=https://127.0.0.1:$port
 }
 
 hub_stop() {
@@ -102,11 +116,18 @@ hub_stop() {
 
 # The hub and all its processes die at once, as in a power cut.
 hub_kill() {
-	pkill -KILL -P "$hub_pid" 2>/dev/null
-	kill -KILL "$hub_pid" 2>/dev/null
+	kill -STOP "$hub_pid" 2>/dev/null # it starts no other process meanwhile
+	hub_all=$(pgrep -P "$hub_pid")
+	# shellcheck disable=SC2086 # numbers
+	kill -KILL "$hub_pid" $hub_all 2>/dev/null
 	wait "$hub_pid" 2>/dev/null
 	hub_pid=
-	sleep 0.2
+	soon ended $hub_all
+}
+ended() { # ended PID...: a container may lack an init that reaps: Z has ended
+	for p; do
+		case $(cut -d' ' -f3 "/proc/$p/stat" 2>/dev/null) in '' | Z) ;; *) echo "$p still runs"; return 1 ;; esac
+	done
 }
 
 # An outside witness of this city's log, asked by the hub: sets $province (its verifier key) and $province_url.
@@ -123,7 +144,7 @@ province_start() { # province_start [ARG...]
 	while ! grep -qs listening "$dir/province.out"; do
 		kill -0 "$province_pid" 2>/dev/null || { cat "$dir/province.log"; return 1; }
 		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.1
 	done
 	province_url=$(sed -n 's/.* listening on //p' "$dir/province.out")
@@ -160,12 +181,12 @@ sql() { # sql ID SQL: the application writes
 
 city() { sqlite3 -readonly "$dir/hub/city/$1.db" "$2"; } # city APP SQL
 
-# Waits for a state, not for a time: until the command exits 0, at most 10 s (SOON tenths of a second); then says what it said.
+# Waits for a state, not for a time: until the command exits 0, at most 60 s (SOON tenths of a second); then says what it said.
 soon() { # soon COMMAND...
 	tries=0
 	until "$@" >"$dir/soon" 2>&1; do
 		tries=$((tries + 1))
-		[ $tries -lt "${SOON:-100}" ] || { cat "$dir/soon"; return 1; }
+		[ $tries -lt "${SOON:-600}" ] || { cat "$dir/soon"; return 1; }
 		sleep 0.1
 	done
 }
@@ -181,6 +202,14 @@ all_published() { same "$(sed -n 2p "$dir/hub/log/checkpoint")" "$(sqlite3 -read
 # Until every office's down chain has all that it is due.
 told() { soon nothing_due; }
 nothing_due() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM due")" 0; }
+
+# Until the hub has nothing left to do by itself: all is merged, its verdicts are logged and told, all leaves are published. What the city database
+# shows is the first of these steps; hub.db, the repositories and the log follow.
+at_rest() { soon nothing_to_do; }
+nothing_to_do() {
+	same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT (SELECT count(*) FROM held WHERE merged_at IS NULL AND out_of_step IS NULL),
+		(SELECT count(*) FROM due JOIN history USING(node, app)), (SELECT count(*) FROM leaf)")" "0|0|$(sed -n 2p "$dir/hub/log/checkpoint")"
+}
 
 # Stock git with an office's TLS certificate.
 office_git() { # office_git ID GIT-ARGS...
