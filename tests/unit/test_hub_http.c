@@ -440,7 +440,7 @@ static void a_slow_request_ends_at_its_deadline(void **state)
 	int64_t start = trib_mono_ms();
 	assert_int_equal(trib_http_body(t.h, byte, sizeof(byte), &n, &err), -1);
 	assert_int_equal(err.code, TRIB_E_UNREACHABLE); /* the line's fault, no verdict on the push */
-	assert_in_range(trib_mono_ms() - start, 50, 2000);
+	assert_in_range(trib_mono_ms() - start, 50, 20000); /* a full machine is slow; without a deadline it never ends */
 	assert_int_equal(trib_http_next(t.h, 1000, &q, &err), 0);
 	talk_close(&t, &out);
 }

