@@ -11,13 +11,13 @@ export LC_ALL
 
 # A program with an invariant: each transaction moves an amount, so the sum stays 0 and both sides have as many rows.
 cat >"$dir/program.py" <<'E2'
-import sqlite3, sys, time
+import os, sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
 db.execute("PRAGMA journal_mode=" + sys.argv[2])
 db.execute("PRAGMA synchronous=NORMAL")
 db.execute("CREATE TABLE IF NOT EXISTS ledger(id INTEGER PRIMARY KEY, side TEXT, amount INT)")
-end, i = time.time() + float(sys.argv[3]), 0
-while time.time() < end:
+i = 0
+while not os.path.exists(sys.argv[3]): # until it is told to end
     i += 1
     db.execute("BEGIN IMMEDIATE")
     for side, sign in (("in", 1), ("out", -1)):
@@ -28,11 +28,20 @@ while time.time() < end:
         db.execute("DELETE FROM ledger WHERE id IN (SELECT min(id) FROM ledger WHERE side = 'in' UNION SELECT min(id) FROM ledger WHERE side = 'out')")
     db.execute("COMMIT")
     time.sleep(0.02)
-time.sleep(float(sys.argv[4]) if len(sys.argv) > 4 else 0)
+while not os.path.exists(sys.argv[3] + ".close"): # the database stays open
+    time.sleep(0.02)
 E2
-program() { python3 "$dir/program.py" "$db" "$@" >"$dir/program.out" 2>&1; }
-watch_start() {
-	"$bin/tributary-agent" --state "$st" --json -v watch --interval 1 >>"$log" 2>"$dir/watch.err" &
+program() { # program MODE: begins, in the background
+	rm -f "$dir/enough" "$dir/enough.close"
+	python3 "$dir/program.py" "$db" "$1" "$dir/enough" >"$dir/program.out" 2>&1 &
+	program_pid=$!
+}
+program_end() {
+	touch "$dir/enough" "$dir/enough.close"
+	wait $program_pid || { cat "$dir/program.out"; return 1; }
+}
+watch_start() { # watch_start [SECONDS]
+	"$bin/tributary-agent" --state "$st" --json -v watch --interval "${1:-1}" >>"$log" 2>"$dir/watch.err" &
 	watch_pid=$!
 }
 watch_end() { # its exit status
@@ -67,24 +76,32 @@ ok "it can be set" setting
 # WAL: the program keeps the database open all the time.
 beside() { # beside MODE: a program and watch, which is killed twice
 	watch_start
-	program "$1" 5 1 &
-	program_pid=$!
-	sleep 2.3
+	program "$1"
+	soon more_than $((before + 1)) || return 1
+	sleep 0.3
 	watch_end KILL
 	watch_start
-	sleep 1.1
+	soon more_than $((before + 2)) || return 1
+	sleep 0.1
 	watch_end 9
 	watch_start
-	wait $program_pid || { cat "$dir/program.out"; return 1; }
-	sleep 1.2
+	soon more_than $((before + 3)) || return 1
+	[ "$1" != wal ] || soon by_list || return 1
+	touch "$dir/enough"
+	seen=$(lines_now)
+	soon looked_again || return 1
+	program_end || return 1
 	watch_end TERM
 }
+by_list() { grep -q '"snapshot":"wal-list"' "$log" || { cat "$log"; return 1; }; }
+more_than() { [ "$(seq_now)" -gt "$1" ]; }
+lines_now() { wc -l <"$log"; }
+looked_again() { [ "$(lines_now)" -gt $((seen + 1)) ]; }
 : >"$log"
 before=$(seq_now)
 ok "watch beside a program in WAL mode, killed twice, then told to end" beside wal
 several() { [ "$(seq_now)" -ge $((before + 3)) ] || { seq_now; cat "$dir/watch.err"; return 1; }; }
 ok "it made several commits" several
-by_list() { grep -q '"snapshot":"wal-list"' "$log" || { cat "$log"; return 1; }; }
 ok "and looked at listed pages alone" by_list
 lines() { python3 -c 'import json, sys
 events = [json.loads(line)["event"] for line in open(sys.argv[1])]
@@ -105,11 +122,8 @@ ok "the history is whole and goes on" whole
 # Nothing is held between two looks.
 free_between() {
 	: >"$log"
-	watch_start
-	for _ in 1 2 3 4 5 6 7 8 9 10; do
-		[ ! -s "$log" ] || break
-		sleep 0.3
-	done
+	watch_start 600
+	soon test -s "$log" && soon flock -n "$st/lock" true # it says what it did before it lets go
 	flock -n "$st/lock" true && sqlite3 "$db" "PRAGMA journal_mode=WAL; PRAGMA journal_mode=DELETE; BEGIN EXCLUSIVE; COMMIT" && agent $a commit || { watch_end TERM; return 1; }
 	ls "/proc/$watch_pid/fd" -l | grep office.db && { watch_end TERM; return 1; }
 	watch_end TERM
@@ -119,7 +133,9 @@ idle() { grep -q '"event":"idle"' "$log"; }
 quiet() {
 	: >"$log"
 	watch_start
-	sleep 3.5
+	soon idle
+	seen=$(lines_now)
+	soon looked_again
 	watch_end INT && idle && ! grep -q '"event":"committed"' "$log"
 }
 ok "nothing changed: nothing is read" quiet
@@ -142,10 +158,7 @@ day() { # day N: captures one after the other
 		: >"$log"
 		"$bin/tributary-agent" --state "$st" --json watch --interval 1 >"$log" 2>"$dir/watch.err" &
 		watch_pid=$!
-		for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-			grep -q committed "$log" && break
-			sleep 0.1
-		done
+		soon grep -q committed "$log"
 		watch_end TERM
 		grep -q committed "$log" || { cat "$log" "$dir/watch.err"; return 1; }
 	done
@@ -204,13 +217,12 @@ ok "the office wants it short again" agent $a config set fine-history off
 together() {
 	: >"$log"
 	watch_start
-	program wal 3 &
-	program_pid=$!
+	program wal
 	for _ in 1 2 3; do
 		sleep 0.7
-		agent $a sync || { watch_end TERM; return 1; }
+		agent $a sync || { program_end; watch_end TERM; return 1; }
 	done
-	wait $program_pid
+	program_end || return 1
 	watch_end TERM && ! grep '"event":"failed"' "$log"
 }
 ok "sync works beside watch" together
