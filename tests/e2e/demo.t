@@ -58,6 +58,14 @@ alone() { # no process works in the scratch folder
 		esac
 	done
 }
-check "no process is left" alone
+ended() { # what was told to end needs a moment
+	tries=0
+	until alone; do
+		tries=$((tries + 1))
+		[ $tries -lt 200 ] || return 1
+		sleep 0.1
+	done
+}
+check "no process is left" ended
 gone() { [ -n "$scratch" ] && [ ! -e "$scratch" ]; }
 check "no file is left" gone

@@ -7,8 +7,19 @@ dir=$(mktemp -d) || exit 1
 hub=''
 trap '[ -z "$hub" ] || kill "$hub" 2>/dev/null; wait; rm -rf "$dir"' EXIT
 n=0
-# A port that was free a moment ago.
-port() { "${PYTHON:-python3}" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# A port that is free, and not of those that the kernel gives to others meanwhile.
+port() {
+	"${PYTHON:-python3}" -c '
+import random, socket
+while True:
+    s, p = socket.socket(), random.randrange(12000, 32000)
+    try:
+        s.bind(("127.0.0.1", p))
+    except OSError:
+        continue
+    print(p)
+    break'
+}
 
 # The indented blocks between the second and the third heading, one command a line.
 commands() { awk '/^## / { part++ } part == 2 && /^    / { sub(/^    /, ""); print }' "$1"; }
@@ -21,7 +32,7 @@ run_line() { # run_line LINE: 0 when its exit status is the one that the line pr
 		tributary-hub --state hub serve >hub.log 2>&1 &
 		hub=$!
 		i=0
-		until grep -q 'listening\|serving\|ready' hub.log || [ $i -ge 100 ]; do
+		until grep -q 'listening\|serving\|ready' hub.log || [ $i -ge 600 ]; do
 			sleep 0.1
 			i=$((i + 1))
 		done
@@ -29,11 +40,11 @@ run_line() { # run_line LINE: 0 when its exit status is the one that the line pr
 		;;
 	*hub/city/*) # the merger works on its own time
 		i=0
-		until eval "$1" || [ $i -ge 100 ]; do
+		until eval "$1" || [ $i -ge 600 ]; do
 			sleep 0.1
 			i=$((i + 1))
 		done
-		[ $i -lt 100 ]
+		[ $i -lt 600 ]
 		;;
 	*) eval "$1" ;;
 	esac
@@ -60,11 +71,11 @@ for readme in README.md README.zh-CN.md; do
 	done 3<"$dir/lines"
 	n=$((n + 1))
 	i=0
-	until [ "$(tributary-hub --json --state hub status | tr -d ' ' | grep -o '"waiting":[0-9]*')" = '"waiting":0' ] || [ $i -ge 100 ]; do
+	until [ "$(tributary-hub --json --state hub status | tr -d ' ' | grep -o '"waiting":[0-9]*')" = '"waiting":0' ] || [ $i -ge 600 ]; do
 		sleep 0.1
 		i=$((i + 1))
 	done
-	rows=$(sqlite3 hub/city/main.db "SELECT _node, id, name FROM resident" | tr '\n' ' ')
+	rows=$(sqlite3 -cmd '.timeout 30000' hub/city/main.db "SELECT _node, id, name FROM resident" | tr '\n' ' ')
 	if [ "$rows" = '520303002001|1|张三 520303002001|2|李思 520303002001|3|王五 ' ]; then
 		echo "ok $n - $readme: the city has the office's rows"
 	else
