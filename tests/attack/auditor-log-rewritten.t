@@ -13,7 +13,7 @@ bundle() { # the checkpoint file follows a moment later
 	i=0
 	until hub audit --bundle "$dir/b" >"$dir/said" 2>&1 || [ -d "$dir/b" ]; do
 		i=$((i + 1))
-		[ $i -lt 20 ] || { cat "$dir/said"; return 1; }
+		[ $i -lt 120 ] || { cat "$dir/said"; return 1; }
 		sleep 0.5
 	done
 }

@@ -16,14 +16,10 @@ small_city() {
 	TRIBUTARY_CLOCK_OFFSET=86400
 	export TRIBUTARY_CLOCK_OFFSET
 	hub_start || return 1
-	tries=0
-	while [ "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM night")" = 0 ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 100 ] || return 1
-		sleep 0.1
-	done
+	soon listed || return 1
 	hub_stop
 }
+listed() { [ "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM night")" -gt 0 ]; }
 # Small pages: less of a file is empty.
 small_pages() {
 	for db in "$dir/hub/hub.db" "$dir/hub/enrol.db" "$dir/hub/city/c.db" "$dir/$a/state/digests.db"; do

@@ -6,7 +6,7 @@ nights() { # nights N TEXT: so many lists, the newest says TEXT
 	tries=0
 	until [ "$(hub log --nights --json | grep -c '"expected"')" -eq "$1" ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 50 ] || { hub log --nights; return 1; }
+		[ $tries -lt 600 ] || { hub log --nights; return 1; }
 		sleep 0.1
 	done
 	hub log --nights --limit 1 >"$dir/night" && grep -q -e "$2" "$dir/night" || { cat "$dir/night"; return 1; }

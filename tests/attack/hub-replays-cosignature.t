@@ -11,7 +11,7 @@ later() { # later HOURS: all clocks go on
 state_is() { agent $a status --json >"$dir/status"; [ $? -eq "$1" ] && grep -q "\"state\": \"$2\"" "$dir/status" || { cat "$dir/status"; return 1; }; }
 night() { sql $a "INSERT INTO demand VALUES('$1','甲','reported',1)"; }
 ok "a province witnesses the log" province_init
-published
+at_rest
 ok "and cosigns it" hub witness ask
 pin() { agent $a config set witness "$province"; }
 ok "A pins the province" pin
@@ -31,7 +31,7 @@ refuses 15 "UNWITNESSED" "the hub's own status says so too" hub status
 refuses 15 "has cosigned nothing since" "and an auditor who brings the province's key" hub audit --witness "$province"
 others() { agent $b sync && agent $b status; }
 ok "B, which pins nobody, has no alarm" others
-published
+at_rest
 ok "the province is there again" province_start
 ok "and is asked" hub witness ask
 night n4
@@ -39,7 +39,7 @@ ok "the alarm is over" agent $a sync
 ok "for status" state_is 0 in-city
 ok "for the auditor" hub audit --witness "$province"
 # A witness that is asked again and again about the same old size: its word is fresh, but not of what A was shown.
-published
+at_rest
 ok "the province cosigns all there is" hub witness ask
 province_stop
 hub_stop

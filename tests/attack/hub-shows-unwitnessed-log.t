@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/attack.sh"
 
 ok "a province witnesses the log" province_init
-published
+at_rest
 ok "and cosigns it" hub witness ask
 cosigned=$(ls "$dir"/hub/witness/*/cosigned)
 hub_stop

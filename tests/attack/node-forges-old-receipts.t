@@ -10,7 +10,7 @@ ok "and starts" hub_start
 ok "A comes back" agent $a sync
 ok "B comes back" agent $b sync
 ok "all is complete" hub recover --check
-kept_files() { find "$dir/hub/old-receipts" "$dir/hub/quarantine" -type f | sort | xargs sha256sum; }
+kept_files() { soon swept >/dev/null; find "$dir/hub/old-receipts" "$dir/hub/quarantine" -type f | sort | xargs sha256sum; }
 before=$(kept_files)
 
 # send NAME PYTHON: A's own receipts with something changed, sent over A's own line

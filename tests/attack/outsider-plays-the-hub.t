@@ -6,7 +6,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$d
 hub_stop
 openssl s_server -accept "127.0.0.1:$port" -cert "$dir/m.crt" -key "$dir/m.key" -tls1_3 -quiet >"$dir/heard" 2>/dev/null &
 false_hub=$!
-sleep 0.5
+soon grep -qi ":$(printf %04X "$port") .* 0A " /proc/net/tcp # it listens
 sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"
 refuses 12 "certificate" "A says that this is not the city, and sends nothing" agent $a sync
 # A new office with a slip: the CA is pinned before the code is sent.

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib/attack.sh"
 
 ok "a province witnesses the log" province_init
-published
+ok "(the log has come to rest)" at_rest
 ok "and cosigns it" hub witness ask
 post() { curl -s --max-time 20 -o "$dir/answer" -w '%{http_code}\n' --data-binary "@$1" "$province_url/add-checkpoint"; }
 answers() { # answers STATUS FILE NAME
@@ -38,11 +38,7 @@ time.sleep(120)
 END
 python3 "$dir/hold.py" "${province_url#http://}" >"$dir/held" &
 holder=$!
-tries=0
-while ! grep -q held "$dir/held" && [ $tries -lt 50 ]; do
-	tries=$((tries + 1))
-	sleep 0.2
-done
+soon grep -q held "$dir/held"
 bounded() { [ "$(pgrep -P "$province_pid" | wc -l)" -le 8 ]; }
 ok "sixty half requests of one address hold eight processes at most" bounded
 sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"

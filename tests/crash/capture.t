@@ -24,12 +24,13 @@ check() { # check NAME COMMAND...: one TAP line by the command's status
 	fi
 }
 a() { "$agent" --state "$dir/st" "$@"; }
-sql() { sqlite3 -cmd '.timeout 5000' "$dir/office.db" "$1"; }
+sqlite3() { command sqlite3 -cmd '.timeout 30000' "$@"; } # whoever is first to open a -wal, or last to close it, locks others out
+sql() { sqlite3 "$dir/office.db" "$1"; }
 write_on() { # a program that moves money, with unfinished transactions now and then
 	i=0
 	while [ ! -e "$dir/stop" ]; do
 		i=$((i + 1))
-		sqlite3 -cmd '.timeout 5000' "$dir/office.db" "BEGIN IMMEDIATE; UPDATE t SET n = n - 1, note = hex(randomblob(300)) WHERE id = 1 + abs(random()) % 2000;
+		command sqlite3 -cmd '.timeout 5000' "$dir/office.db" "BEGIN IMMEDIATE; UPDATE t SET n = n - 1, note = hex(randomblob(300)) WHERE id = 1 + abs(random()) % 2000;
 			UPDATE t SET n = n + (SELECT -sum(n) FROM t) WHERE id = 1 + $i % 2000; $([ $((i % 5)) = 0 ] && echo ROLLBACK || echo COMMIT)"
 	done
 }
@@ -37,10 +38,10 @@ total() { [ "$(sqlite3 "$1" 'PRAGMA integrity_check; SELECT sum(n), count(*) FRO
 delay() { # delay N: 1 to N milliseconds, at random
 	awk -v n="$1" -v r="$(od -An -N4 -tu4 /dev/urandom)" 'BEGIN {printf "%.3f", (1 + r % n) / 1000}'
 }
-killed_captures() { # every capture is killed, or just ends before that
+killed_captures() { # every capture is killed, or just ends before that; on a fast machine that may be all of them for a while
 	k=0
 	hit=0
-	while [ $k -lt "$rounds" ]; do
+	while [ $k -lt "$rounds" ] || { [ $hit -eq 0 ] && [ $k -lt $((rounds * 20)) ]; }; do
 		k=$((k + 1))
 		"$agent" --state "$dir/st" commit >"$dir/said" 2>&1 &
 		pid=$!
@@ -53,7 +54,7 @@ killed_captures() { # every capture is killed, or just ends before that
 		*) cat "$dir/said"; return 1 ;;
 		esac
 	done
-	echo "$hit of $rounds captures killed"
+	echo "$hit of $k captures killed"
 	[ $hit -gt 0 ]
 }
 next_is_right() { # beside the writer first, then of the file at rest, byte for byte
@@ -67,6 +68,14 @@ next_is_right() { # beside the writer first, then of the file at rest, byte for 
 	git -C "$dir/st/repo.git" fsck --strict || return 1
 	rm -f "$dir/r.db"
 	a restore --at HEAD --to "$dir/r.db" && total "$dir/r.db"
+}
+holds() { # it has read
+	tries=0
+	while [ ! -e "$dir/holds" ]; do
+		tries=$((tries + 1))
+		[ $tries -lt 600 ] || return 1
+		sleep 0.1
+	done
 }
 at_rest() {
 	a commit || return 1
@@ -86,9 +95,10 @@ for mode in wal delete; do
 	exec 3>"$dir/hold"
 	if [ $mode = wal ]; then # somebody keeps the database open, so that -wal and -shm stay
 		mkfifo "$dir/fifo" 2>/dev/null
-		sqlite3 "$dir/office.db" <"$dir/fifo" >/dev/null &
+		command sqlite3 -cmd '.timeout 30000' "$dir/office.db" <"$dir/fifo" >/dev/null &
 		exec 3>"$dir/fifo"
-		echo "SELECT count(*) FROM t;" >&3
+		printf '%s\n' "SELECT count(*) FROM t;" ".shell touch $dir/holds" >&3
+		check "$mode: a program has it open" holds
 	fi
 	write_on >"$dir/writer" 2>&1 3>&- &
 	writer=$!

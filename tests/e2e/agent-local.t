@@ -170,8 +170,10 @@ check "status is calm again" says "is kept in this office" a status
 at=$(grep -abo '居民7' "$dir/st/baseline" | head -1 | cut -d: -f1)
 printf x | dd of="$dir/st/baseline" bs=1 seek="$at" conv=notrunc 2>/dev/null
 check "a damaged baseline is found" status 15 a check --read-data
-blob=$(find "$dir/st/repo.git/objects" -type f -size -2k | grep -v pack | head -1)
+oid=$(git -C "$dir/st/repo.git" rev-parse main:manifest)
+blob=$dir/st/repo.git/objects/$(echo "$oid" | cut -c1-2)/$(echo "$oid" | cut -c3-)
 chmod u+w "$blob"
-printf x | dd of="$blob" bs=1 seek=10 conv=notrunc 2>/dev/null
+# shellcheck disable=SC2059 # the octal digits are the format
+printf "\\$(printf %03o $((($(od -An -tu1 -j 10 -N 1 "$blob") + 1) % 256)))" | dd of="$blob" bs=1 seek=10 conv=notrunc 2>/dev/null # another byte, whatever stood there
 check "a damaged object is found" status 15 a check
 echo "1..$n"

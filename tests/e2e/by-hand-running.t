@@ -10,6 +10,7 @@ for o in $a $b; do
 	ok "enrols" enrol $o community "社区 $o"
 done
 ok "B syncs by line" agent $b sync
+ok "and the hub has done all that follows from it" at_rest
 sql $a "INSERT INTO demand VALUES('d3','停水','reported',3)"
 ok "A, without one, commits" agent $a commit
 ok "its history on a stick" agent $a bundle create "$dir/a1.bundle"

@@ -27,7 +27,7 @@ few_packs() { # the hub folds when it is idle
 	tries=0
 	while [ "$(packs "$there")" -gt 8 ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] || { packs "$there"; return 1; }
+		[ $tries -lt 600 ] || { packs "$there"; return 1; }
 		sleep 0.1
 	done
 }

@@ -76,8 +76,8 @@ in_order() {
 made() { city_init && hub_start && office $a community x && enrol $a community x && agent $a sync && hub_stop; }
 ok "a city with an office" made
 ok "its hub is traced" hub_traced
-ok "and at rest" published
-push() { : >"$dir/trace"; sql $a "INSERT INTO demand VALUES('e1', '停水', 'reported', 1)" && agent $a sync && published; }
+ok "and at rest" at_rest
+push() { : >"$dir/trace"; sql $a "INSERT INTO demand VALUES('e1', '停水', 'reported', 1)" && agent $a sync && at_rest; }
 ok "a push" push
 ok "pack, hub.db, ref, checkpoint, receipt, answer; tiles before the checkpoint that covers them" soon in_order push_order
 hub_stop

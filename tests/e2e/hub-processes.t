@@ -44,6 +44,7 @@ def root(l):
 import base64
 print(base64.b64encode(root([h[i:i+32] for i in range(0, len(h), 32)])).decode())' "$dir/tile")" "$(sed -n 3p "$dir/note")"
 }
+ok "(all is published)" at_rest
 ok "an office proves the checkpoint from the hash tiles" tile_root
 ok "but does not read the leaves" status_is 403 as_a "$url/tile/entries/000.p/1"
 ok "nobody reads a tile without a certificate" status_is 403 anybody "$url/tile/0/000.p/1"
@@ -88,7 +89,7 @@ for i in 1 2 3; do
 	ok "the hub goes on after the death of process $i of 3" serves
 done
 three() { same "$(children | wc -l)" 3; }
-ok "three lasting processes run" three
+ok "three lasting processes run" soon three
 sql $a "INSERT INTO demand VALUES('d3','停水','reported',3);"
 ok "and the office still syncs" agent $a sync
 ok "into the city" eventually 停水 community "SELECT title FROM demand WHERE id='d3'"
@@ -124,11 +125,13 @@ words_of() { # words_of LEVEL-OPTION: what a hub says that starts, is asked once
 	soon test -s "$dir/quiet/run/listen"
 	echo | openssl s_client -connect "$(cat "$dir/quiet/run/listen")" -quiet >/dev/null 2>&1
 	printf 'no TLS at all' | timeout 2 curl -s --data-binary @- "telnet://$(cat "$dir/quiet/run/listen")" >/dev/null 2>&1
+	soon only_three # their workers have said what they have to say, and ended
 	kill "$quiet_pid"
 	wait "$quiet_pid" 2>/dev/null
 	rm -rf "$dir/quiet"
 	cat "$dir/quiet.log"
 }
+only_three() { same "$(pgrep -P "$quiet_pid" | wc -l)" 3; }
 is_quiet() { words_of -q && ! grep -e ' info: ' -e ' debug: ' "$dir/quiet.log"; }
 ok "a quiet hub's children are quiet" is_quiet
 is_plain() { words_of "" >/dev/null && grep -q 'hub/worker info: ' "$dir/quiet.log"; }

@@ -39,7 +39,7 @@ ok "the office is killed after the first step of the push" killed
 held() { hub status --json | grep -o '"held": [0-9]*' | grep -o '[0-9]*$'; }
 open_group() { h=$(held); echo "held $h of $last"; [ "$h" -gt 2 ] && [ "$h" -lt $last ]; }
 ok "the hub holds some of its parts" open_group
-not_merged() { sleep 1; same "$(city desk "SELECT count(*) FROM paper" 2>/dev/null || echo 0)" 0 && same "$(city desk "SELECT count(*) FROM demand")" 2; }
+not_merged() { eventually 2 desk "SELECT count(*) FROM demand" && sleep 1; same "$(city desk "SELECT count(*) FROM paper" 2>/dev/null || echo 0)" 0 && same "$(city desk "SELECT count(*) FROM demand")" 2; }
 ok "none of it is in the city" not_merged
 ok "the audit proves a city with an open group" hub audit
 shows() { agent $a pull && agent $a status >"$dir/said" && cat "$dir/said" && grep -q "^held .*[0-9]/$m of a large night" "$dir/said" && grep -q "wait for the next run" "$dir/said"; }

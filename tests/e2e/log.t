@@ -30,7 +30,7 @@ published() { # waits until a leaf that matches is published
 	tries=0
 	until leaves && grep -q "$1" "$dir/leaves"; do
 		tries=$((tries + 1))
-		[ $tries -lt 100 ] || { cat "$dir/leaves"; return 1; }
+		[ $tries -lt 600 ] || { cat "$dir/leaves"; return 1; }
 		sleep 0.1
 	done
 }

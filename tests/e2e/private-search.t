@@ -17,7 +17,7 @@ tap_start() { # between A and the hub
 	tries=0
 	while [ ! -s "$dir/tap-port" ]; do
 		tries=$((tries + 1))
-		[ $tries -lt 200 ] || return 1
+		[ $tries -lt 600 ] || return 1
 		sleep 0.1
 	done
 	# shellcheck disable=SC2034 # enrol puts it on the slip
