@@ -1,6 +1,7 @@
 /* follow.c: a folder that was an old copy of itself goes on from where the hub stands (D5.6), by a reset: the hub's history becomes its own, and all rows of
  * this office's database follow it. Only a person decides that: this is for an office of which one machine is left. Crash safety: resign.c. */
 #include "agent/anew.h"
+#include "agent/private.h"
 
 #define AWAY "refs/tributary/aside-"
 
@@ -13,11 +14,23 @@ static int set_aside(struct trib_state *s, char ret[64], struct trib_err *err)
 	return trib_repo_ref_set(s->repo, ret, s->tip.oid, err);
 }
 
+/* Does that history keep to itself what this folder would show? */
+static int has_more_private(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list theirs = {0}, ours = {0};
+	if (trib_private_of_commit(s, oid, &theirs, err) || trib_private_names(s, &ours, err))
+		return -1;
+	for (size_t i = 0; i < theirs.n; i++)
+		*ret |= !trib_private_has(&ours, theirs.names[i].table, theirs.names[i].column) && !trib_private_has(&ours, theirs.names[i].table, NULL);
+	return 0;
+}
+
 int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_capture *c, char ret_aside[64], struct trib_committed *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
 	TRIB_AUTO(trib_tip) struct trib_tip other = {0};
 	struct trib_committed done = {0};
+	bool more = false;
 	if (s->private_tip.exists)
 		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
 	if (trib_state_keys(s, err) || trib_held_load(s, false, &a.receipts, err))
@@ -28,8 +41,10 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 		return trib_ctx(err, "the history that the hub holds (nothing was changed)");
 	if (other.incarnation != s->node.incarnation)
 		return trib_fail(err, TRIB_E_FORK, "the hub's history is of another machine of this office; nothing was changed; ask the city for a replacement slip (tributary-hub node replace)");
-	if (trib_maker_init(&a.k, s, &other, err))
+	if (has_more_private(s, oid, &more, err) || (!more && trib_maker_init(&a.k, s, &other, err)))
 		return -1;
+	if (more)
+		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
 	a.k.kind = TRIB_KIND_RESET;
 	done.first_seq = other.seq + 1;
 	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || trib_repo_ref_set(s->repo, TRIB_REF_PUSH, oid, err) ||

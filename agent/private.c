@@ -156,6 +156,32 @@ int trib_private_save_names(const struct trib_state *s, const struct trib_privat
 	return trib_buf_check(&b, "list of private names", err) ? -1 : trib_fs_write(path, trib_buf_span(&b), 0600, err);
 }
 
+/* Such a table is in neither half. */
+static bool is_left_out(const struct trib_manifest *m, const char *table)
+{
+	for (size_t i = 0; i < m->nleft_out; i++)
+		if (strcmp(m->left_out[i].reason, "no-collation") == 0 && trib_fold_cmp(trib_span_str(m->left_out[i].name), trib_span_str(table)) == 0)
+			return true;
+	return false;
+}
+
+int trib_private_of_commit(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_private_list *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
+	TRIB_AUTO(trib_private_list) struct trib_private_list all = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
+	if (trib_commit_read(s->repo, oid, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err) ||
+	    trib_commit_blob(s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) || trib_schematext_parse(trib_buf_span(&text), &lines, err) ||
+	    trib_private_of(&lines, &all, err))
+		return -1;
+	for (size_t i = 0; i < all.n; i++)
+		if (!is_left_out(&m, all.names[i].table) && trib_private_add(ret, all.names[i].table, all.names[i].column, err))
+			return -1;
+	return 0;
+}
+
 int trib_private_keep_names(const struct trib_state *s, const struct trib_private_list *more, struct trib_err *err)
 {
 	TRIB_AUTO(trib_private_list) struct trib_private_list own = {0};

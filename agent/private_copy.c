@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 #include "core/format/kv.h"
 #include "core/store/bundlefile.h"
 #include "core/trust/seal.h"
@@ -112,6 +113,36 @@ static int base_of(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], 
 	return 0;
 }
 
+/* Was the copy made of this folder's own private half? */
+static int is_own(const struct trib_state *s, struct trib_repo *copy, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf theirs = TRIB_BUF(TRIB_SIGNER_MAX), ours = TRIB_BUF(TRIB_SIGNER_MAX);
+	TRIB_AUTO(trib_mem) char *crt = trib_state_path(s, "keys/private.crt");
+	if (!crt)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	*ret = false;
+	if (!trib_fs_exists(crt))
+		return 0;
+	if (trib_commit_read(copy, oid, &c, err) || trib_commit_blob(copy, &c, "signer.pem", TRIB_SIGNER_MAX, &theirs, err) || trib_fs_read(crt, &ours, err))
+		return -1;
+	*ret = trib_span_eq(trib_buf_span(&theirs), trib_buf_span(&ours));
+	return 0;
+}
+
+/* A folder that follows another machine has that machine's copy: its numbers say nothing of the commits made here. */
+static int fits(const struct trib_state *s, struct trib_repo *copy, const uint8_t head[TRIB_OID_LEN], uint64_t base, struct trib_err *err)
+{
+	uint64_t before;
+	bool own = false;
+	if (trib_private_base(s, &before, err) || is_own(s, copy, head, &own, err))
+		return -1;
+	if (!before || base < before || own)
+		return 0;
+	return trib_fail(err, TRIB_E_USAGE, _("the copy is of the private half of the machine before this one, whose last commit is #%llu; nothing was changed; join it there: --at '#%llu', or earlier"),
+			 (unsigned long long)before, (unsigned long long)before);
+}
+
 int trib_private_copy_open(const struct trib_state *s, const char *bundle, const char *dir, const uint8_t oid[TRIB_OID_LEN], struct trib_history *h, struct trib_repo **ret,
 			   struct trib_err *err)
 {
@@ -122,7 +153,7 @@ int trib_private_copy_open(const struct trib_state *s, const char *bundle, const
 		return -1;
 	if (head.nrefs != 1 || strcmp(head.refs[0].name, MAIN) != 0)
 		return trib_fail(err, TRIB_E_FORMAT, "%s is no copy of a private half: it does not bring " MAIN " alone", bundle);
-	if (trib_repo_ref_set(repo, MAIN, head.refs[0].oid, err))
+	if (fits(s, repo, head.refs[0].oid, base, err) || trib_repo_ref_set(repo, MAIN, head.refs[0].oid, err))
 		return -1;
 	h->private_repo = repo;
 	h->private_trust = trib_private_trust(s);

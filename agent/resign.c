@@ -234,6 +234,13 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 	return 0;
 }
 
+/* What the machine before kept to itself, this one does too, from the first commit that it sends: trib_outbox_take_apart takes it out of those made here before. */
+static int keep_private(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
+	return trib_private_of_commit(s, oid, &l, err) || trib_private_keep_names(s, &l, err) ? trib_ctx(err, "what is private in the history of the machine before") : 0;
+}
+
 int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
@@ -248,7 +255,7 @@ int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], s
 		return trib_ctx(err, "the history of the machine before");
 	if (before.incarnation >= s->node.incarnation)
 		return trib_fail(err, TRIB_E_FORK, "the hub's history is not of a machine before this one");
-	if (trib_maker_init(&a.k, s, &before, err))
+	if (keep_private(s, oid, err) || trib_maker_init(&a.k, s, &before, err))
 		return -1;
 	for (size_t i = 0; i < a.n; i++)
 		if (trib_anew_make_one(&a, a.chain[i], true, err))

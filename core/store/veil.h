@@ -21,6 +21,9 @@ int trib_private_load(const char *path, struct trib_private_list *l, struct trib
  * it and may not name it at all; otherwise values may still be taken away. 1 and the name as people write it, 0, -1. */
 int trib_private_shown(const struct trib_private_list *l, const struct trib_schematext *lines, struct trib_span changeset, bool stays, char *ret, size_t size,
 		       struct trib_err *err) TRIB_MUST_CHECK;
+/* Adds what was private when a commit had this schema.sql: tables and columns that its SQL makes and its lines do not have. Tables that were left out for
+ * another reason are the caller's to tell apart. */
+int trib_private_of(const struct trib_schematext *text, struct trib_private_list *l, struct trib_err *err) TRIB_MUST_CHECK;
 /* Appends the list as such a file. */
 void trib_private_put(struct trib_buf *b, const struct trib_private_list *l);
 
