@@ -37,7 +37,7 @@ ok "all is proven" audit_twice
 printf '[table\n' >"$policy"
 sql $b "INSERT INTO demand VALUES('d7','公开','reported',7)"
 refuses 13 "the city's policy file cannot be read just now; nothing is lost" "a policy that cannot be read: offices wait" agent $b sync
-ok "the hub says why" grep -q "policy file .*policy.conf.*offices wait until that file is mended" "$dir/serve.log"
+ok "the hub says why" soon grep -q "policy file .*policy.conf.*offices wait until that file is mended" "$dir/serve.log"
 rm "$policy"
 refuses 13 "the city's policy file cannot be read just now" "a policy that is gone: offices wait" agent $b sync
 cp "$dir/policy2" "$policy"
