@@ -243,7 +243,7 @@ static int lines_but(struct hash *h, const char *path, const char *const *but, s
 
 static int one(struct hash *h, const char *path, struct trib_err *err)
 {
-	static const char *const address[] = {"listen ", "host ", NULL}, *const when[] = {"time ", NULL}, *const nothing[] = {NULL}, *const place[] = {"name ", "db-path ", "hub-url ", NULL};
+	static const char *const address[] = {"listen ", "host ", NULL}, *const kept[] = {"time ", "state ", NULL}, *const nothing[] = {NULL}, *const place[] = {"name ", "db-path ", "hub-url ", NULL};
 	const char *git = strstr(path, ".git/");
 	if (git)
 		return repository(h, path, (size_t)(git - path) + 4, err);
@@ -251,7 +251,7 @@ static int one(struct hash *h, const char *path, struct trib_err *err)
 		return database(h, path, err);
 	if (ends_with(path, ".crt"))
 		return certificates(h, path, err);
-	return lines_but(h, path, ends_with(path, "/hub.conf") ? address : ends_with(path, "/audited") ? when : ends_with(path, "/node") ? place : nothing, err);
+	return lines_but(h, path, ends_with(path, "/hub.conf") ? address : ends_with(path, "/audited") ? kept : ends_with(path, "/node") ? place : nothing, err);
 }
 
 int says(const char *path, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err)

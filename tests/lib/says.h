@@ -10,7 +10,8 @@
  *                 for the marks that are for screens only (says.c lists them)
  *   a repository  of the one that the file lies in: HEAD, every ref, and every object that they lead to, as libgit2 reads them
  *   certificates  the certificates, not the text around their base64
- *   hub.conf, audited, node   all lines but those that name the hub's address, the time of the last audit, and of an office its name, database and hub
+ *   hub.conf, audited, node   all lines but those that name the hub's address, the time of the last audit and the sum of what it kept
+ *                 (which --since alone asks for: tests/attack/hub-edits-kept-audit.t), and of an office its name, database and hub
  *   all others    the bytes
  * -1: it says nothing, which is told. */
 int says(const char *path, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
