@@ -14,10 +14,10 @@ ok "is proven" stock_proves
 cp -a "$dir/b" "$dir/bundle" && cp -a "$dir/hub" "$dir/good"
 old=$(awk '/^kind crl$/ { k = 1 } /^sha256 / && k { s = $2; k = 0 } END { print s }' "$dir/b/log/leaves")
 openssl crl -in "$dir/b/log/named/$old" -noout -text >"$dir/entries"
-# list KEY CERT NUMBER COUNT: $dir/list is a list with that number, of the first COUNT certificates of the true one and, beyond them, of others
+# list KEY CERT NUMBER COUNT [others]: $dir/list is a list with that number, of the first COUNT certificates of the true one and, beyond them, of others; or of others alone
 list() {
 	rm -rf "$dir/ca" && mkdir "$dir/ca" && printf '%02X\n' "$3" >"$dir/ca/number" || return 1
-	{ sed -n 's/^ *Serial Number: //p' "$dir/entries"; echo 7B; } | head -n "$4" | sed 's/.*/R\t300101000000Z\t260101000000Z\t&\tunknown\t\/CN=x/' >"$dir/ca/index"
+	{ [ -n "${5:-}" ] || sed -n 's/^ *Serial Number: //p' "$dir/entries"; printf "%s\n" 7B 7C 7D; } | head -n "$4" | sed 's/.*/R\t300101000000Z\t260101000000Z\t&\tunknown\t\/CN=x/' >"$dir/ca/index"
 	printf '[ca]\ndefault_ca=c\n[c]\ndatabase=%s/ca/index\ncrlnumber=%s/ca/number\ndefault_md=sha256\ndefault_crl_days=9\ncrl_extensions=e\n[e]\nauthorityKeyIdentifier=keyid\n' "$dir" "$dir" >"$dir/ca/conf"
 	openssl ca -gencrl -config "$dir/ca/conf" -cert "$2" -keyfile "$1" -out "$dir/list" && cat "$dir/good/ca/issuing.crt" >>"$dir/list"
 }
@@ -53,12 +53,17 @@ doctored "the list of revoked certificates 2 is not signed by an authority of th
 ok "a list with the number 7" list "$ca.key" "$ca.crt" 7 2
 ok "is in the bundle" in_bundle
 doctored "the list of revoked certificates 2 bears another number" "stock tools name it"
-ok "a list without its last certificate" list "$ca.key" "$ca.crt" 2 1
+ok "a list of three other certificates" list "$ca.key" "$ca.crt" 2 3 others
+ok "is in the bundle" in_bundle
+doctored "the list of revoked certificates 2 leaves one out that the log says was revoked before" "stock tools name it"
+ok "a list without its last certificate" list "$ca.key" "$ca.crt" 2 2
+ok "is in the bundle" in_bundle
+doctored "the list of revoked certificates 2 holds 2, the log says 3" "stock tools name it"
 ok "is in the hub's log" in_hub
 audit_says "list 2 of revoked certificates leaves one out that the log says was revoked before" "the audit names it"
-ok "a list with one too many" list "$ca.key" "$ca.crt" 2 99
+ok "a list with one too many" list "$ca.key" "$ca.crt" 2 4
 ok "is in the hub's log" in_hub
-audit_says "list 2 of revoked certificates holds [0-9]*, the log says [0-9]*" "the audit names it"
+audit_says "list 2 of revoked certificates holds 4, the log says 3" "the audit names it"
 rm -rf "$dir/b" && cp -a "$dir/bundle" "$dir/b" && cp "$dir/own.crt" "$dir/b/certs/issuing.crt"
 doctored "certs/issuing.crt is not signed by the root" "another issuing certificate: stock tools name it"
 finish

@@ -108,6 +108,22 @@ doctored() {
 	steps_of
 	refuses 1 "NOT PROVEN: .*$1" "$2" stock_steps
 }
+# Whoever has every key of the city doctors a bundle (tests/tool/doctor.py) that stock tools proved: falsified TEXT NAME ARG... asserts the finding, word for word.
+keep_bundle() { take_bundle && ok "stock tools prove it" stock_proves && cp -a "$dir/b" "$dir/whole-bundle"; }
+doctor() { python3 "$top/tests/tool/doctor.py" "$dir/b" "$dir/hub" "$@"; }
+undoctored() { rm -rf "$dir/b" && cp -a "$dir/whole-bundle" "$dir/b"; }
+falsified() {
+	text=$1
+	what=$2
+	shift 2
+	undoctored
+	ok "$what" doctor "$@"
+	named "$text"
+}
+named() { # named TEXT
+	steps_of
+	refuses 1 "^NOT PROVEN: $1\$" "  and stock tools say so" stock_steps
+}
 # stock_says TEXT NAME [CHECKPOINT]: so do stock tools alone, of what the hub as it is now gives an auditor, who may have a checkpoint that was kept.
 stock_says() {
 	rm -rf "$dir/b"
