@@ -355,6 +355,9 @@ int agent_cmd_check(struct trib_cli *cli)
 	h.progress = &progress;
 	if (trib_history_walk(&h, NULL, &tip, count, &n, &cli->err) || check_tip(cli, &tip))
 		return -1;
+	if (s->node.enrolled && tip.incarnation != s->node.incarnation && trib_held_find(&r, tip.oid))
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the file node says that this is machine %llu of the office, the last commit that the hub holds of it is of machine %llu: "
+				 "that file was changed; put it back from a copy of this folder"), (unsigned long long)s->node.incarnation, (unsigned long long)tip.incarnation);
 	if (n.held < r.n)
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the hub has given receipts for %zu commits, but this history holds only %llu of them: it is an old copy or was changed"),
 				 r.n, (unsigned long long)n.held);

@@ -117,6 +117,8 @@ static int parse(struct trib_reader *r, struct trib_tip *t, struct trib_err *err
 	if (kind > TRIB_KIND_CLOSED || flags > (FLAG_EXISTS | FLAG_NEXT | FLAG_OPEN) || t->part > t->parts ||
 	    trib_tip_open(t) != !!(flags & FLAG_OPEN))
 		return trib_fail(err, TRIB_E_FORMAT, "tip: impossible flags, kind or part");
+	if (!t->exists && (t->seq || t->captured_at))
+		return trib_fail(err, TRIB_E_FORMAT, "tip: no commit, and yet a number or a time of one");
 	t->kind = (enum trib_kind)kind;
 	if (take_lanes(r, &t->lanes, err) < 0 || take_group(r, flags & FLAG_OPEN, t, err) < 0)
 		return -1;

@@ -1,5 +1,7 @@
 #include "tests/lib/says.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
@@ -223,6 +225,32 @@ static int certificates(struct hash *h, const char *path, struct trib_err *err)
 	return n ? 0 : trib_fail(err, TRIB_E_FORMAT, "%s holds no certificate", path);
 }
 
+/* The two numbers of a P-256 key. */
+static int numbers(struct hash *h, EVP_PKEY *k)
+{
+	BIGNUM *secret = NULL;
+	unsigned char *der = NULL, bytes[32];
+	int len = i2d_PUBKEY(k, &der), ok = len > 0 && EVP_PKEY_get_bn_param(k, OSSL_PKEY_PARAM_PRIV_KEY, &secret) == 1 && BN_bn2binpad(secret, bytes, sizeof(bytes)) == sizeof(bytes);
+	if (ok) {
+		add(h, der, (size_t)len);
+		add(h, bytes, sizeof(bytes));
+	}
+	OPENSSL_free(der);
+	BN_clear_free(secret);
+	return ok;
+}
+
+static int private_key(struct hash *h, const char *path, struct trib_err *err)
+{
+	FILE *f = fopen(path, "re");
+	EVP_PKEY *k = f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
+	int ok = k && numbers(h, k);
+	EVP_PKEY_free(k);
+	if (f)
+		fclose(f);
+	return ok ? 0 : trib_fail(err, TRIB_E_FORMAT, "%s holds no key", path);
+}
+
 static int lines_but(struct hash *h, const char *path, const char *const *but, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
@@ -243,7 +271,7 @@ static int lines_but(struct hash *h, const char *path, const char *const *but, s
 
 static int one(struct hash *h, const char *path, struct trib_err *err)
 {
-	static const char *const address[] = {"listen ", "host ", NULL}, *const kept[] = {"time ", "state ", NULL}, *const nothing[] = {NULL}, *const place[] = {"name ", "db-path ", "hub-url ", NULL};
+	static const char *const address[] = {"listen ", "host ", NULL}, *const kept[] = {"time ", "state ", NULL}, *const nothing[] = {NULL}, *const place[] = {"name ", "db-path ", "hub-url ", "policy ", "origin ", NULL};
 	const char *git = strstr(path, ".git/");
 	if (git)
 		return repository(h, path, (size_t)(git - path) + 4, err);
@@ -251,6 +279,8 @@ static int one(struct hash *h, const char *path, struct trib_err *err)
 		return database(h, path, err);
 	if (ends_with(path, ".crt"))
 		return certificates(h, path, err);
+	if (ends_with(path, ".key"))
+		return private_key(h, path, err);
 	return lines_but(h, path, ends_with(path, "/hub.conf") ? address : ends_with(path, "/audited") ? kept : ends_with(path, "/node") ? place : nothing, err);
 }
 

@@ -10,8 +10,10 @@
  *                 for the marks that are for screens only (says.c lists them)
  *   a repository  of the one that the file lies in: HEAD, every ref, and every object that they lead to, as libgit2 reads them
  *   certificates  the certificates, not the text around their base64
+ *   keys          the key, not the text around its base64, nor the version numbers that OpenSSL does not ask for
  *   hub.conf, audited, node   all lines but those that name the hub's address, the time of the last audit and the sum of what it kept
- *                 (which --since alone asks for: tests/attack/hub-edits-kept-audit.t), and of an office its name, database and hub
+ *                 (which --since alone asks for: tests/attack/hub-edits-kept-audit.t), and of an office its name, database and hub,
+ *                 the policy that it knows (by which one a commit was judged stands in the log) and the epoch of the log (compared when the hub is asked: tests/e2e/check.t)
  *   all others    the bytes
  * -1: it says nothing, which is told. */
 int says(const char *path, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
