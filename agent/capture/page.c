@@ -13,12 +13,13 @@ int trib_geometry_parse(struct trib_span page1, uint32_t page_count, struct trib
 {
 	if (page1.n < 100 || memcmp(page1.p, "SQLite format 3", 16) != 0)
 		return bad(err, 1, "not the beginning of a database");
-	uint32_t size = trib_be16(page1.p + 16), encoding = trib_be32(page1.p + 56);
+	/* Of the encoding's field SQLite looks at two bits, and takes 0 for UTF-8. */
+	uint32_t size = trib_be16(page1.p + 16), encoding = trib_be32(page1.p + 56) & 3;
 	struct trib_geometry g = {.page_size = size == 1 ? TRIB_PAGE_MAX : size, .page_count = page_count, .freelist = trib_be32(page1.p + 32),
 				  .nfree = trib_be32(page1.p + 36), .auto_vacuum = trib_be32(page1.p + 52) != 0, .encoding = (uint8_t)encoding};
 	if (g.page_size < TRIB_PAGE_MIN || g.page_size > TRIB_PAGE_MAX || g.page_size & (g.page_size - 1) || page1.p[20] > g.page_size - TRIB_USABLE_MIN)
 		return bad(err, 1, "no page size that can be");
-	if (encoding > 3 || !page_count || page_count == UINT32_MAX || g.freelist > page_count || g.nfree >= page_count)
+	if (!page_count || page_count == UINT32_MAX || g.freelist > page_count || g.nfree >= page_count)
 		return bad(err, 1, "a header that does not fit the file");
 	g.usable = g.page_size - page1.p[20];
 	*ret = g;

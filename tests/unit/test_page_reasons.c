@@ -312,6 +312,98 @@ static void another_page_size_and_other_names_in_one_night(void **state)
 	assert_int_equal(s.full_tables, 2); /* b is compared by pages */
 }
 
+/* ---- headers: what SQLite reads as sound is compared by pages ---- */
+
+/* The file's bytes at `at` become others while no program has it open. */
+static void patch(struct scratch *x, size_t at, uint32_t value)
+{
+	struct trib_buf b = TRIB_BUF(8 * TRIB_MIB);
+	read_file(x, &b);
+	trib_put_be32(b.p + at, value);
+	write_file(x, &b);
+	trib_buf_release(&b);
+}
+
+static uint32_t header(struct scratch *x, size_t at)
+{
+	struct trib_buf b = TRIB_BUF(8 * TRIB_MIB);
+	read_file(x, &b);
+	uint32_t v = trib_be32(b.p + at);
+	trib_buf_release(&b);
+	open_app(x, false);
+	return v;
+}
+
+static void an_encoding_counts_by_its_two_bits(void **state)
+{
+	struct scratch *x = *state;
+	static const uint32_t fields[] = {0x101, 5, 0xfffffffd, 4, 0, 1}; /* each of them UTF-8 */
+	start(x, "CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(60) "INSERT INTO a SELECT i, '洗马 ' || i FROM s");
+	for (size_t i = 0; i < TRIB_COUNT(fields); i++) {
+		char sql[64];
+		(void)snprintf(sql, sizeof(sql), "UPDATE a SET v = 'x%zu' WHERE id = 7", i);
+		sql_run(x->app, sql);
+		patch(x, 56, fields[i]);
+		assert_int_equal(see(x, "page").rows, 1);
+	}
+}
+
+/* Programs with an SQLite before 3.7.0 advance the change counter and leave the page count, and what it is valid for, as they were. */
+static void a_page_count_that_was_left_behind_is_not_believed(void **state)
+{
+	struct scratch *x = *state;
+	static const uint32_t counts[] = {0, 1, 3, 100000, UINT32_MAX};
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(60) "INSERT INTO a SELECT i, zeroblob(100) FROM s");
+	for (size_t i = 0; i < TRIB_COUNT(counts); i++) {
+		sql_run(x->app, "INSERT INTO a(v) VALUES(zeroblob(2000))");
+		patch(x, 92, 1);
+		patch(x, 28, counts[i]);
+		assert_int_equal(header(x, 28), counts[i]);
+		assert_int_equal(see(x, "page").rows, 1);
+	}
+}
+
+/* Down to a file without free pages. */
+static void files_that_shrink_and_grow(void **state)
+{
+	struct scratch *x = *state;
+	static const unsigned sizes[] = {512, 4096, 65536};
+	for (size_t i = 0; i < TRIB_COUNT(sizes); i++) {
+		char sql[384];
+		unsigned size = sizes[i];
+		(void)snprintf(sql, sizeof(sql), "PRAGMA page_size=%u; PRAGMA auto_vacuum=%s; VACUUM; CREATE TABLE IF NOT EXISTS a(id INTEGER PRIMARY KEY, v);"
+			       "DELETE FROM a;" ROWS(12) "INSERT INTO a SELECT i, zeroblob(%u) FROM s", size, i == 1 ? "full" : "incremental", 3 * size);
+		sql_run(x->app, sql);
+		if (!i)
+			(void)see(x, "full");
+		else
+			assert_true(see(x, "page").rows >= 12);
+		sql_run(x->app, "DELETE FROM a WHERE id % 3 = 1");
+		assert_int_equal(see(x, "page").rows, 4);
+		sql_run(x->app, "PRAGMA incremental_vacuum(2)");
+		assert_int_equal(see(x, "page").rows, 0);
+		sql_run(x->app, "DELETE FROM a; PRAGMA incremental_vacuum");
+		assert_int_equal(see(x, "page").rows, 8);
+	}
+	assert_int_equal(header(x, 36), 0);
+}
+
+static void a_file_that_is_empty_and_has_tables_later(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf none = TRIB_BUF(TRIB_MIB);
+	start(x, "PRAGMA user_version");
+	sql_run(x->app, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); INSERT INTO a VALUES(1, 'v')");
+	assert_int_equal(see(x, "page").rows, 1);
+	read_file(x, &none);
+	none.len = 0;
+	write_file(x, &none);
+	assert_int_equal(see(x, "page").rows, 1);
+	sql_run(x->app, "CREATE TABLE a(id INTEGER PRIMARY KEY, v); INSERT INTO a VALUES(1, 'v')");
+	assert_int_equal(see(x, "page").rows, 1);
+	trib_buf_release(&none);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -323,6 +415,7 @@ int main(void)
 		T(another_encoding_is_compared_as_text), T(more_than_the_limit_is_read_whole), T(a_file_beyond_the_limit_is_asked_about_first), T(pages_that_are_not_in_order_are_read_by_rows),
 		T(rows_that_cannot_travel_are_counted_each_time), T(another_definition_is_read_by_rows), T(reserved_bytes_are_no_content), T(a_nan_reads_as_null),
 		T(a_short_record_that_is_written_whole_is_no_change), T(another_page_size_and_other_names_in_one_night),
+		T(an_encoding_counts_by_its_two_bits), T(a_page_count_that_was_left_behind_is_not_believed), T(files_that_shrink_and_grow), T(a_file_that_is_empty_and_has_tables_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
