@@ -69,7 +69,6 @@ static int compare(struct trib_cli *cli, const char *replayed, struct against *a
 {
 	TRIB_AUTO(trib_db) sqlite3 *was = NULL;
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
-	struct trib_delta none = {.fd = -1};
 	sqlite3 *is = NULL;
 	struct trib_err *err = &cli->err;
 	if (trib_delta_open_old(trib_cli_state(cli), &is, err))
@@ -78,11 +77,7 @@ static int compare(struct trib_cli *cli, const char *replayed, struct against *a
 			 ? trib_db_fail(err, was, replayed)
 			 : 0;
 	if (!rc)
-		rc = trib_schema_read(was, &c.old_schema, err) || trib_schema_read(is, &c.new_schema, err) ||
-				     trib_engine_full.compare(was, &c.old_schema, is, &c.new_schema, &none, &c, err) ||
-				     brake(cli, was, &c, a)
-			     ? -1
-			     : 0;
+		rc = trib_capture_between(was, is, &c, err) || brake(cli, was, &c, a) ? -1 : 0;
 	for (size_t i = 0; i < c.nparts && !rc; i++)
 		if (c.parts[i].changeset.len)
 			rc = say_rows(cli, &c.parts[i], &a->differs, list);

@@ -11,7 +11,16 @@ static int set_aside(struct trib_state *s, char ret[64], struct trib_err *err)
 	char hex[TRIB_OID_HEX + 1];
 	trib_hex(hex, s->tip.oid, TRIB_OID_LEN);
 	(void)snprintf(ret, 64, AWAY "%.12s", hex);
-	return trib_repo_ref_set(s->repo, ret, s->tip.oid, err);
+	int rc = trib_repo_ref_set(s->repo, ret, s->tip.oid, err);
+	trib_crash_point("set-aside");
+	return rc;
+}
+
+static int offered(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	int rc = trib_repo_ref_set(s->repo, TRIB_REF_PUSH, oid, err);
+	trib_crash_point("offered-moved");
+	return rc;
 }
 
 /* Does that history keep to itself what this folder would show? */
@@ -47,8 +56,7 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
 	a.k.kind = TRIB_KIND_RESET;
 	done.first_seq = other.seq + 1;
-	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || trib_repo_ref_set(s->repo, TRIB_REF_PUSH, oid, err) ||
-	    trib_anew_finish(&a, oid, err))
+	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || offered(s, oid, err) || trib_anew_finish(&a, oid, err))
 		return trib_ctx(err, "the reset");
 	done.last_seq = s->tip.seq;
 	memcpy(done.oid, s->tip.oid, sizeof(done.oid));

@@ -81,6 +81,8 @@ int trib_capture_run_known(struct trib_state *s, const struct trib_engine *engin
 /* The whole baseline as a capture, as if no public commit had ever been made, split by what is private now; the private half gets what it
  * needs beside what it has. For commits that nobody holds yet and that would show what is private by now. No pages: the baseline stays. */
 int trib_capture_afresh(struct trib_state *s, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The rows in which two databases differ, all of them read: parts and schemas of *ret, no pages. */
+int trib_capture_between(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Per-table verdict without committing, for `init --dry-run` and `status`: reads only the schema of the database at `path`. */
 int trib_capture_inspect(const char *db_path, struct trib_schema *ret, struct trib_err *err) TRIB_MUST_CHECK;
 

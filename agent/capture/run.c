@@ -245,6 +245,15 @@ static int put_schemas(struct trib_capture *c, struct trib_err *err)
 	return 0;
 }
 
+int trib_capture_between(sqlite3 *old_db, sqlite3 *new_db, struct trib_capture *c, struct trib_err *err)
+{
+	const struct trib_delta none = {.fd = -1};
+	if (trib_schema_read(old_db, &c->old_schema, err) || trib_schema_read(new_db, &c->new_schema, err) ||
+	    trib_engine_full.compare(old_db, &c->old_schema, new_db, &c->new_schema, &none, c, err))
+		return -1;
+	return bag_lines(NULL, old_db, new_db, c, err) || put_schemas(c, err) ? -1 : 0;
+}
+
 /* ---- the capture ---- */
 
 /* The last part stands under the new schema. (That every part is canonical is found by the walk that tallies it.) */
