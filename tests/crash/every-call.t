@@ -1,7 +1,8 @@
 #!/bin/sh
 # kill -9 at a system call of a capture, one after the other: nothing is half done, the next capture is right, the history whole (I1, I2).
 #
-# `make check` takes some of the calls; `make attack` all of them (ATTACK_STRIDE=1), `ATTACK_STRIDE=N make attack` every N-th.
+# `make check` takes some of the calls; `make attack` all of them (ATTACK_STRIDE=1), `ATTACK_STRIDE=N make attack` every N-th. Of a night in two parts,
+# whose every try takes seconds, every eighth of those is taken.
 . "$(dirname "$0")/../lib/harness.sh"
 a=520303002001
 st=$dir/$a/state
@@ -25,7 +26,7 @@ content() { # of the file and of what belongs to it; -shm carries the marks of r
 hold_open() { # a program that has the database open, until release; it has read when this returns: the first to open a -wal locks others out
 	rm -f "$dir/holds"
 	mkfifo "$dir/fifo"
-	sqlite3 "$db" <"$dir/fifo" >/dev/null &
+	sqlite3 -bail "$db" <"$dir/fifo" >/dev/null &
 	exec 3>"$dir/fifo"
 	printf '%s\n' "SELECT count(*) FROM points;" ".shell touch $dir/holds" >&3
 	tries=0
@@ -40,26 +41,43 @@ release() {
 	wait
 	rm -f "$dir/fifo"
 }
+count() { # how many commits the city's half and the private one have
+	git -C "$st/repo.git" rev-list --count main
+	[ ! -e "$st/private.git" ] || git -C "$st/private.git" rev-list --count main
+}
+by_mode() { # what is another way in this mode, before and in the night
+	case $1 in
+	private-before) agent $a config set private points.note && agent $a config set private journal && agent $a commit ;;
+	private-night) sqlite3 "$db" "INSERT INTO journal VALUES('GEHEIM'), (randomblob(300)); UPDATE points SET note = 'GEHEIM' || id WHERE id % 50 = 2" ;;
+	parts-night) sqlite3 "$db" "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i < 12) INSERT INTO points SELECT 20000 + i, 'x', i, randomblob(920000) FROM c" ;;
+	esac
+}
 begin() { # begin MODE: an office after its first commit, and then a night: all kinds of change, a page that overflows, a table that is new
 	rm -rf "${dir:?}/$a" "$dir/before"
 	office $a community x || return 1
-	sqlite3 "$db" "PRAGMA journal_mode=${1%-*}; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i < 300)
-		INSERT INTO points SELECT 100 + i, '王**', i, randomblob(40) FROM c" && agent $a commit || return 1
+	case $1 in wal*) journal=wal ;; *) journal=delete ;; esac
+	sqlite3 "$db" "PRAGMA journal_mode=$journal; WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM c WHERE i < 300)
+		INSERT INTO points SELECT 100 + i, '王**', i, randomblob(40) FROM c" && agent $a commit && by_mode "$1-before" || return 1
 	[ "$1" != wal-open ] || hold_open || return 1
 	sqlite3 "$db" "DELETE FROM points WHERE id % 9 = 0; UPDATE points SET points = points + 1 WHERE id % 50 = 1;
 		INSERT INTO demand VALUES('d9', '停水', 'reported', 9); INSERT INTO points VALUES(9999, 'x', 1, randomblob(9000)); CREATE TABLE late(id INTEGER PRIMARY KEY, x);
-		INSERT INTO late VALUES(1, 'late')" || return 1
+		INSERT INTO late VALUES(1, 'late')" && by_mode "$1-night" || return 1
 	cp -a "$st" "$dir/before"
-	night=$(git -C "$st/repo.git" rev-list --count main)
+	night=$(count)
 	sqlite3 "$db" .dump >"$dir/wanted"
 	bytes=$(content)
 }
-list_calls() { # every call of a commit that goes well, as "NAME HOW-MANYTH"
+list_calls() { # list_calls MODE: every call of a commit that goes well, as "NAME HOW-MANYTH"
 	traced || return 1
 	agent $a check || return 1
-	parts=$(($(git -C "$st/repo.git" rev-list --count main) - night))
+	whole=$(count)
+	echo "$night, then $whole"
+	case $1 in
+	private) [ "$(echo "$night" | wc -l)" = 2 ] && [ "$(echo "$whole" | tail -n 1)" -gt "$(echo "$night" | tail -n 1)" ] || return 1 ;;
+	parts) [ "$whole" -ge $((night + 2)) ] && git -C "$st/repo.git" cat-file blob main:manifest | grep -q '^part [2-9]' || return 1 ;;
+	esac
 	sed -n 's/^[0-9]* *\([a-z_0-9]*\)(.*/\1/p' "$dir/trace" | grep -vE '^(execve|exit|exit_group)$' | awk '{print $1, ++n[$1]}' >"$dir/calls"
-	[ "$(wc -l <"$dir/calls")" -gt 100 ] && [ $parts -gt 0 ]
+	[ "$(wc -l <"$dir/calls")" -gt 100 ] && [ "$(echo "$whole" | head -n 1)" -gt "$(echo "$night" | head -n 1)" ]
 }
 right() { # the next commit: everything, and nothing twice
 	agent $a commit >"$dir/said" 2>&1 || { cat "$dir/said"; return 1; }
@@ -67,9 +85,10 @@ right() { # the next commit: everything, and nothing twice
 		echo "something was left behind"
 		return 1
 	fi
-	same "$(git -C "$st/repo.git" rev-list --count main)" $((night + parts)) && same "$(content)" "$bytes" || return 1
+	same "$(count)" "$whole" && same "$(content)" "$bytes" || return 1
 	rm -f "$dir/r.db"
 	agent $a check --read-data >"$dir/said" 2>&1 && git -C "$st/repo.git" fsck --strict >>"$dir/said" 2>&1 &&
+		{ [ ! -e "$st/private.git" ] || git -C "$st/private.git" fsck --strict >>"$dir/said" 2>&1; } &&
 		agent $a restore --at HEAD --to "$dir/r.db" >>"$dir/said" 2>&1 || { cat "$dir/said"; return 1; }
 	sqlite3 "$dir/r.db" .dump | sort >"$dir/got"
 	sort "$dir/wanted" | diff - "$dir/got"
@@ -103,10 +122,12 @@ killed_everywhere() {
 	echo "killed at $hit of $tried calls, of $at that a commit makes" | tee "$dir/hits"
 	[ $((hit * 10)) -ge $((tried * 9)) ]
 }
-for mode in delete wal wal-open; do
+each=$stride
+for mode in delete wal wal-open private parts; do
+	[ $mode != parts ] || stride=$((each * 8))
 	ok "$mode: an office before its night" begin $mode
-	ok "$mode: the calls of a commit are listed" list_calls
-	ok "$mode: killed at call after call (every ${stride}th): the next commit is right, the history whole" killed_everywhere $mode
+	ok "$mode: the calls of a commit are listed" list_calls $mode
+	ok "$mode: killed at call after call (every ${stride}th): the next commit is right, the history whole" killed_everywhere
 	[ ! -e "$dir/hits" ] || sed 's/^/# /' "$dir/hits"
 	[ $mode != wal-open ] || release
 done
