@@ -1,6 +1,8 @@
 /* test_writer.c: captures beside a program that writes all the time: every captured state is one that stood between two of its transactions, and
  * the program meets no SQLITE_BUSY that is ours. PROPERTY_ROUNDS / 40 captures (64 to 500), over four journal settings, with and without busy_timeout.
  *
+ * Commits made beside two of these programs are each restored from the history: the same invariant, and the very state that was captured.
+ *
  * The invariant: the accounts sum up to 0, and `meta` holds the number of notes and the sum of their lengths. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +18,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "agent/held.h"
+#include "agent/outbox.h"
 #include "tests/lib/scratch.h"
 
 #define ACCOUNTS 300
@@ -192,20 +196,40 @@ static void make(const char *path, unsigned ballast)
 	sqlite3_close(db);
 }
 
-static void beside(const struct setting *set, bool patient, unsigned captures, struct counts *c)
+/* The program, at work already. */
+static pid_t start(const char *path, const struct setting *set, bool patient, struct counts *c)
 {
-	struct scratch x;
-	struct ways w = {0};
-	int status;
-	scratch_make(&x);
-	make(x.db, captures % 2 ? 2000 : 20); /* with 8 MB two threads compare */
 	*c = (struct counts){0};
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
-		write_for_ever(x.db, set, patient, c);
+		write_for_ever(path, set, patient, c);
 	while (c->commits < 20)
 		nap(1000);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	int status;
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* A new state for the next capture. */
+static void await_another(const struct counts *c, uint64_t seen)
+{
+	for (int j = 0; j < 1000 && c->tries == seen; j++)
+		nap(2000);
+}
+
+static void beside(const struct setting *set, bool patient, unsigned captures, struct counts *c)
+{
+	struct scratch x;
+	struct ways w = {0};
+	scratch_make(&x);
+	make(x.db, captures % 2 ? 2000 : 20); /* with 8 MB two threads compare */
+	pid_t pid = start(x.db, set, patient, c);
 	uint64_t tries = c->tries, busy = c->busy;
 	nap(200000);
 	double alone = c->tries > tries ? (double)(c->busy - busy) * 100 / (double)(c->tries - tries) : 0;
@@ -213,13 +237,11 @@ static void beside(const struct setting *set, bool patient, unsigned captures, s
 	for (unsigned i = 0; i < captures; i++) {
 		uint64_t seen = c->tries;
 		capture(&x, i % 2, set->patience_ms, &w);
-		for (int j = 0; j < 1000 && c->tries == seen; j++) /* a new state for the next one */
-			nap(2000);
+		await_another(c, seen);
 	}
 	tries = c->tries - tries;
 	busy = c->busy - busy;
-	kill(pid, SIGKILL);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	stop(pid);
 	print_message("# %s, %s: %u captures (wal-raw %u, optimistic %u, locked %u, backup %u); %llu transactions, SQLITE_BUSY %llu (%.2f %% alone)\n", set->pragma,
 		      patient ? "patient" : "no busy_timeout", captures, w.wal, w.optimistic, w.locked, w.backup, (unsigned long long)tries,
 		      (unsigned long long)busy, alone);
@@ -238,14 +260,25 @@ static void beside(const struct setting *set, bool patient, unsigned captures, s
 	scratch_free(&x);
 }
 
+static unsigned captures_each(void)
+{
+	const char *text = getenv("PROPERTY_ROUNDS");
+	unsigned long rounds = text ? strtoul(text, NULL, 10) / 40 : 64;
+	return (unsigned)((rounds < 64 ? 64 : rounds > 500 ? 500 : rounds) / (2 * TRIB_COUNT(settings)));
+}
+
+static struct counts *shared(void)
+{
+	struct counts *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(c, MAP_FAILED);
+	return c;
+}
+
 static void every_capture_is_one_state(void **state)
 {
 	(void)state;
-	const char *text = getenv("PROPERTY_ROUNDS");
-	unsigned long rounds = text ? strtoul(text, NULL, 10) / 40 : 64;
-	unsigned each = (unsigned)((rounds < 64 ? 64 : rounds > 500 ? 500 : rounds) / (2 * TRIB_COUNT(settings)));
-	struct counts *c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	assert_ptr_not_equal(c, MAP_FAILED);
+	unsigned each = captures_each();
+	struct counts *c = shared();
 	for (size_t i = 0; i < TRIB_COUNT(settings); i++) {
 		beside(&settings[i], true, each + 1, c);
 		beside(&settings[i], false, each + i % 2, c);
@@ -253,9 +286,101 @@ static void every_capture_is_one_state(void **state)
 	munmap(c, sizeof(*c));
 }
 
+/* ---- commits, restored ---- */
+
+struct kept { uint8_t oid[TRIB_OID_LEN]; int64_t print[4]; };
+
+/* Enough to tell one state of this program from another. */
+static void fingerprint(sqlite3 *db, int64_t ret[4])
+{
+	ret[0] = one(db, "SELECT sum(id * v) FROM account");
+	ret[1] = one(db, "SELECT n FROM meta");
+	ret[2] = one(db, "SELECT bytes FROM meta");
+	ret[3] = one(db, "SELECT coalesce(max(id), 0) FROM note");
+}
+
+/* As a night does it, by pages; false: the program had taken back all that it did since. */
+static bool commit(struct scratch *x, struct kept *ret)
+{
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_committed done;
+	sqlite3 *db = NULL;
+	OK(trib_capture_run(&x->s, &trib_engine_page, &c, err));
+	bool changed = c.changed;
+	if (changed) {
+		OK(trib_outbox_commit(&x->s, &c, "", &done, err));
+		memcpy(ret->oid, done.oid, TRIB_OID_LEN);
+		OK(trib_delta_open_old(&x->s, &db, err));
+		fingerprint(db, ret->print);
+		is_a_state(db);
+	}
+	trib_capture_release(&c);
+	return changed;
+}
+
+static void restore(struct scratch *x, const struct trib_history *h, const struct kept *k)
+{
+	struct trib_restored done = {0};
+	char to[112];
+	sqlite3 *db = NULL;
+	int64_t print[4];
+	(void)snprintf(to, sizeof(to), "%s/restored.db", x->dir);
+	OK(trib_replay_to_file(h, k->oid, NULL, to, &done, err));
+	assert_int_equal(sqlite3_open_v2(to, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+	fingerprint(db, print);
+	assert_memory_equal(print, k->print, sizeof(print));
+	is_a_state(db);
+	trib_restored_release(&done);
+	assert_int_equal(unlink(to), 0);
+}
+
+static void commits_beside(const struct setting *set, unsigned captures, struct counts *c)
+{
+	struct scratch x;
+	struct trib_held_list held = {0};
+	size_t n = 0, differ = 0;
+	struct kept *kept = calloc(captures, sizeof(*kept));
+	assert_non_null(kept);
+	scratch_make(&x);
+	OK(trib_state_keys(&x.s, err));
+	make(x.db, 20);
+	pid_t pid = start(x.db, set, true, c);
+	for (unsigned i = 0; i < captures; i++) {
+		n += commit(&x, &kept[n]);
+		uint64_t seen = c->commits; /* one may be done and not counted yet */
+		for (int j = 0; j < 1000 && c->commits < seen + 2; j++)
+			nap(2000);
+	}
+	stop(pid);
+	assert_int_equal(c->odd + c->busy, 0);
+	assert_int_equal(x.s.tip.seq, n); /* none is a group */
+	OK(trib_held_load(&x.s, false, &held, err));
+	const struct trib_history h = trib_own_history(&x.s, &held);
+	for (size_t i = 0; i < n; i++) {
+		restore(&x, &h, &kept[i]);
+		differ += i && memcmp(kept[i].print, kept[i - 1].print, sizeof(kept->print)) != 0;
+	}
+	print_message("# %s: %zu commits of %u captures restored, after %llu transactions\n", set->pragma, n, captures, (unsigned long long)c->commits);
+	assert_true(n >= captures * 3 / 4);
+	assert_int_equal(differ, n - 1);
+	trib_held_release(&held);
+	free(kept);
+	scratch_free(&x);
+}
+
+static void every_commit_restores_to_its_state(void **state)
+{
+	static const size_t which[] = {1, 3}; /* a -wal that is copied again and again, and a journal */
+	(void)state;
+	struct counts *c = shared();
+	for (size_t i = 0; i < TRIB_COUNT(which); i++)
+		commits_beside(&settings[which[i]], captures_each() * 2, c);
+	munmap(c, sizeof(*c));
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(every_capture_is_one_state)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(every_capture_is_one_state), cmocka_unit_test(every_commit_restores_to_its_state)};
 	struct trib_err err;
 	if (trib_repo_lib_init(&err))
 		return 1;
