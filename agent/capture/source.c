@@ -227,7 +227,9 @@ static int whole_pages(const uint8_t head[100], off_t size, struct trib_err *err
 	page = page == 1 ? 65536 : page;
 	if (page < 512 || page & (page - 1))
 		return trib_fail(err, TRIB_E_SCHEMA, _("not a SQLite database (page size %u); nothing was changed"), page);
-	if (size % page)
+	/* What lies behind the pages that a believed header counts, SQLite leaves alone. */
+	bool longer = memcmp(head + 24, head + 92, 4) == 0 && trib_be32(head + 28) && (off_t)trib_be32(head + 28) * page <= size;
+	if (size % page && !longer)
 		return trib_fail(err, TRIB_E_SCHEMA, _("cut short: %lld bytes are no whole number of pages of %u; nothing was changed; bring back its last good state with `tributary-agent restore`"), (long long)size, page);
 	return 0;
 }

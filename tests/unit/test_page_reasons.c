@@ -363,6 +363,30 @@ static void a_page_count_that_was_left_behind_is_not_believed(void **state)
 	}
 }
 
+/* Bytes behind the last page that the header counts are nothing; without a header that is believed, the file was cut inside a page. */
+static void what_lies_behind_the_pages_is_left_alone(void **state)
+{
+	struct scratch *x = *state;
+	struct trib_buf b = TRIB_BUF(8 * TRIB_MIB);
+	struct trib_capture c = {.delta.fd = -1};
+	struct trib_err err = {0};
+	static const char *const modes[] = {"PRAGMA journal_mode=WAL", "PRAGMA journal_mode=DELETE"};
+	start(x, "PRAGMA page_size=512; CREATE TABLE a(id INTEGER PRIMARY KEY, v);" ROWS(60) "INSERT INTO a SELECT i, zeroblob(100) FROM s");
+	for (size_t i = 0; i < TRIB_COUNT(modes); i++) {
+		sql_run(x->app, modes[i]);
+		sql_run(x->app, "INSERT INTO a(v) VALUES(zeroblob(2000))");
+		read_file(x, &b);
+		memset(trib_buf_grow(&b, 100), 0xee, 100);
+		write_file(x, &b);
+		assert_int_equal(see(x, "page").rows, 1);
+	}
+	patch(x, 92, 1);
+	assert_int_equal(trib_capture_run(&x->s, &trib_engine_page, &c, &err), -1);
+	assert_int_equal(err.code, TRIB_E_SCHEMA);
+	assert_non_null(strstr(err.msg, "cut short"));
+	trib_buf_release(&b);
+}
+
 /* Down to a file without free pages. */
 static void files_that_shrink_and_grow(void **state)
 {
@@ -415,7 +439,7 @@ int main(void)
 		T(another_encoding_is_compared_as_text), T(more_than_the_limit_is_read_whole), T(a_file_beyond_the_limit_is_asked_about_first), T(pages_that_are_not_in_order_are_read_by_rows),
 		T(rows_that_cannot_travel_are_counted_each_time), T(another_definition_is_read_by_rows), T(reserved_bytes_are_no_content), T(a_nan_reads_as_null),
 		T(a_short_record_that_is_written_whole_is_no_change), T(another_page_size_and_other_names_in_one_night),
-		T(an_encoding_counts_by_its_two_bits), T(a_page_count_that_was_left_behind_is_not_believed), T(files_that_shrink_and_grow), T(a_file_that_is_empty_and_has_tables_later),
+		T(an_encoding_counts_by_its_two_bits), T(a_page_count_that_was_left_behind_is_not_believed), T(what_lies_behind_the_pages_is_left_alone), T(files_that_shrink_and_grow), T(a_file_that_is_empty_and_has_tables_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
