@@ -3,6 +3,7 @@
   leaf WHERE FIELD VALUE        the leaf that has all of WHERE (`kind=held,node=X,seq=2`, the last one that fits) says something else; the log is hashed and signed anew
   drop WHERE                    it is left out
   add WHERE                     a copy of it comes behind it
+  copy WHERE BEFORE             a copy of it comes before the leaf BEFORE
   name WHERE FILE               the text that it names by hash is that of FILE
   resign                        hashed and signed only
   commit HISTORY KEY EDIT...    the last commit of HISTORY (NODE/APP, NODE/APP:down, city) made anew and signed with the key in the file KEY; of a community's, the log's leaf too
@@ -186,6 +187,8 @@ def log(what, args):
         del leaves[i]
     elif what == "add":
         leaves.insert(i + 1, leaves[i])
+    elif what == "copy":
+        leaves.insert(find(leaves, args[1]), leaves[i])
     elif what == "name":
         with open(args[1], "rb") as f:
             text = f.read()
