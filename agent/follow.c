@@ -24,7 +24,7 @@ static int offered(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct
 }
 
 /* Does that history keep to itself what this folder would show? */
-static int has_more_private(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
+static int has_more_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_private_list) struct trib_private_list theirs = {0}, ours = {0};
 	if (trib_private_of_commit(s, oid, &theirs, err) || trib_private_names(s, &ours, err))

@@ -1,5 +1,6 @@
 #include "agent/private.h"
 
+#include "agent/capture/pending.h"
 #include "agent/outbox.h"
 #include "core/base/clock.h"
 #include "core/base/i18n.h"
@@ -165,16 +166,30 @@ static bool is_left_out(const struct trib_manifest *m, const char *table)
 	return false;
 }
 
-int trib_private_of_commit(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_private_list *ret, struct trib_err *err)
+/* Its tables, made by its SQL. Where only the application can make them (a function of its own in a CHECK), those of this folder's database stand for them: what is new
+ * there counts as private, too, until a person says otherwise. */
+static int tables_of(struct trib_state *s, const struct trib_schematext *lines, struct trib_schema *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	if (trib_schema_of_sql(lines->sql, ret, err) == 0)
+		return 0;
+	if (err->code != TRIB_E_SCHEMA)
+		return -1;
+	return trib_delta_open_old(s, &db, err) ? -1 : trib_schema_read(db, ret, err);
+}
+
+int trib_private_of_commit(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_private_list *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
 	TRIB_AUTO(trib_private_list) struct trib_private_list all = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_schema) struct trib_schema tables = {0};
+	TRIB_AUTO(trib_veil) struct trib_veil veil = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
 	if (trib_commit_read(s->repo, oid, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err) ||
 	    trib_commit_blob(s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) || trib_schematext_parse(trib_buf_span(&text), &lines, err) ||
-	    trib_private_of(&lines, &all, err))
+	    tables_of(s, &lines, &tables, err) || trib_veil_by_lines(&tables, &lines, &veil, err) || trib_veil_names(&tables, &veil, &all, err))
 		return -1;
 	for (size_t i = 0; i < all.n; i++)
 		if (!is_left_out(&m, all.names[i].table) && trib_private_add(ret, all.names[i].table, all.names[i].column, err))

@@ -29,7 +29,7 @@ int trib_private_save_names(const struct trib_state *s, const struct trib_privat
 /* Adds names to this office's own list; nothing is written for none. */
 int trib_private_keep_names(const struct trib_state *s, const struct trib_private_list *more, struct trib_err *err) TRIB_MUST_CHECK;
 /* What was private at a public commit, whoever of this office made it. */
-int trib_private_of_commit(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_private_list *ret, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_private_of_commit(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_private_list *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Finds TABLE or TABLE.COLUMN in a schema and adds it to the list. TRIB_E_USAGE says why one cannot be private by itself. */
 int trib_private_resolve(const struct trib_schema *s, const char *text, struct trib_private_list *l, struct trib_err *err) TRIB_MUST_CHECK;
 /* The text of a private commit. */

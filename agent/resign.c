@@ -235,7 +235,7 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 }
 
 /* What the machine before kept to itself, this one does too, from the first commit that it sends: trib_outbox_take_apart takes it out of those made here before. */
-static int keep_private(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+static int keep_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
 	return trib_private_of_commit(s, oid, &l, err) || trib_private_keep_names(s, &l, err) ? trib_ctx(err, "what is private in the history of the machine before") : 0;

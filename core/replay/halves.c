@@ -43,15 +43,6 @@ const struct trib_table *trib_whole_table(const struct trib_whole *w, const char
 	return NULL;
 }
 
-static int read_whole(const struct trib_schematext *s, struct trib_schema *ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-
-	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
-		return trib_db_fail(err, db, "opening an empty database");
-	return trib_db_harden(db, err) < 0 || trib_schema_run(db, s->sql, 't', NULL, err) < 0 ? -1 : trib_schema_read(db, ret, err);
-}
-
 /* Has one of the two histories this column, for the rows with a key or without one? */
 static bool present(const struct trib_material *m, const struct trib_table *t, const char *column)
 {
@@ -109,7 +100,7 @@ int trib_whole_make(const struct trib_material *m, struct trib_whole *ret, struc
 {
 	TRIB_AUTO(trib_whole) struct trib_whole w = {.sql = TRIB_BUF(TRIB_SCHEMA_MAX), .run = m->schema->sql};
 
-	if (read_whole(m->schema, &w.schema, err) < 0 || find_absent(m, &w, err) < 0)
+	if (trib_schema_of_sql(m->schema->sql, &w.schema, err) < 0 || find_absent(m, &w, err) < 0)
 		return -1;
 	if (w.any && trib_schema_relax(m->schema->sql, missing, &w, &w.sql, err) < 0)
 		return -1;

@@ -54,6 +54,8 @@ void trib_schema_table_id(const struct trib_schema *s, const struct trib_table *
  * only the application has get a stand-in on this connection (bytes in order), and their names go to `stand_ins` (NULL: not wanted): indexes that are
  * made with one are right again after the application's own REINDEX. */
 int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_buf *stand_ins, struct trib_err *err) TRIB_MUST_CHECK;
+/* The schema of an empty database that the tables of such a text make. TRIB_E_SCHEMA as trib_schema_run. */
+int trib_schema_of_sql(struct trib_span sql, struct trib_schema *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The same stand-ins on a connection that reads such a file. `names` must live as long. */
 void trib_schema_stand_ins(sqlite3 *db, struct trib_buf *names);
 /* Appends the same statements, except that in CREATE TABLE the columns for which `missing` says yes have no NOT NULL: their values are absent, and

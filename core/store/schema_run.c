@@ -221,6 +221,14 @@ int trib_schema_run(sqlite3 *db, struct trib_span sql, char which, struct trib_b
 	return trib_db_exec(db, "RELEASE trib_schema_run", err);
 }
 
+int trib_schema_of_sql(struct trib_span sql, struct trib_schema *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
+		return trib_db_fail(err, db, "opening an empty database");
+	return trib_db_harden(db, err) || trib_schema_run(db, sql, 't', NULL, err) ? -1 : trib_schema_read(db, ret, err);
+}
+
 /* ---- columns whose values are absent ---- */
 
 /* The name that a token stands for, without its quotes. */

@@ -338,17 +338,10 @@ static int add_hidden(const struct trib_table *t, const struct trib_veil_table *
 	return 0;
 }
 
-int trib_private_of(const struct trib_schematext *text, struct trib_private_list *l, struct trib_err *err)
+int trib_veil_names(const struct trib_schema *s, const struct trib_veil *v, struct trib_private_list *l, struct trib_err *err)
 {
-	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	TRIB_AUTO(trib_schema) struct trib_schema s = {0};
-	TRIB_AUTO(trib_veil) struct trib_veil v = {0};
-	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
-		return trib_db_fail(err, db, "opening an empty database");
-	if (trib_db_harden(db, err) || trib_schema_run(db, text->sql, 't', NULL, err) || trib_schema_read(db, &s, err) || trib_veil_by_lines(&s, text, &v, err))
-		return -1;
-	for (size_t i = 0; i < s.ntables; i++)
-		if (add_hidden(&s.tables[i], &v.tables[i], l, err))
+	for (size_t i = 0; i < s->ntables; i++)
+		if (add_hidden(&s->tables[i], &v->tables[i], l, err))
 			return -1;
 	return 0;
 }

@@ -21,9 +21,6 @@ int trib_private_load(const char *path, struct trib_private_list *l, struct trib
  * it and may not name it at all; otherwise values may still be taken away. 1 and the name as people write it, 0, -1. */
 int trib_private_shown(const struct trib_private_list *l, const struct trib_schematext *lines, struct trib_span changeset, bool stays, char *ret, size_t size,
 		       struct trib_err *err) TRIB_MUST_CHECK;
-/* Adds what was private when a commit had this schema.sql: tables and columns that its SQL makes and its lines do not have. Tables that were left out for
- * another reason are the caller's to tell apart. */
-int trib_private_of(const struct trib_schematext *text, struct trib_private_list *l, struct trib_err *err) TRIB_MUST_CHECK;
 /* Appends the list as such a file. */
 void trib_private_put(struct trib_buf *b, const struct trib_private_list *l);
 
@@ -42,6 +39,8 @@ static inline void trib_veil_cleanup(struct trib_veil *v) { trib_veil_release(v)
 int trib_veil_by_list(const struct trib_schema *s, const struct trib_private_list *l, struct trib_veil *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* What was private when the public half had these lines. */
 int trib_veil_by_lines(const struct trib_schema *s, const struct trib_schematext *lines, struct trib_veil *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* Adds what it hides to a list. */
+int trib_veil_names(const struct trib_schema *s, const struct trib_veil *v, struct trib_private_list *l, struct trib_err *err) TRIB_MUST_CHECK;
 /* True when every table and column that both schemas have lies in the same half in both: then rows of one comparison can be split. */
 bool trib_veil_agree(const struct trib_schema *a, const struct trib_veil *va, const struct trib_schema *b, const struct trib_veil *vb);
 

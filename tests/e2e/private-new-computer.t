@@ -104,5 +104,26 @@ rm -rf "$dir/$b/state" && cp -a "$dir/old" "$dir/$b/state"
 ok "its folder is an old copy" refuses_sync
 refuses 16 "has a private half" "which does not go on by a reset" agent $b reset
 ok "no private value has left it" no_secret
+# An application with functions of its own (here the sqlite3 shell's sha3): nobody else can make its tables, and the new computer has a copy of its file.
+c=520303001012
+own() { mkdir -p "$dir/$c" && sqlite3 "$dir/$c/office.db" "CREATE TABLE card(id INTEGER PRIMARY KEY, open TEXT, secret TEXT CHECK(length(sha3(secret)) > 0)); INSERT INTO card VALUES(1, 'offen', '$word-s1')" &&
+	agent $c init "$dir/$c/office.db" --node $c --app cards --name 遵义路社区 --private card.secret && enrol $c cards 遵义路社区 && agent $c sync; }
+ok "an office whose tables only its own program can make" own
+mv "$dir/$c/state" "$dir/lost"
+ok "a new computer with a copy of its file" agent $c init "$dir/$c/office.db" --node $c --app cards --name 遵义路社区
+ok "a replacement slip" hub node replace $c --app cards --url "$url" --slip "$dir/slip3" --approve
+ok "it enrols" agent $c enrol --slip "$dir/slip3"
+ok "and syncs" agent $c sync
+ok "its public half is in the city" eventually offen cards "SELECT open FROM card"
+all_sent() { # what the hub has, and what the office's history leads to (objects of the folder's own first commit are in it still, and lead nowhere)
+	git -C "$dir/hub/repos/$c/cards.git" cat-file --batch-all-objects --batch-check='%(objectname)' >"$dir/names" && git -C "$dir/$c/state/repo.git" rev-list --objects main | cut -d' ' -f1 >>"$dir/names" || return 1
+	while read -r o; do
+		git -C "$dir/$c/state/repo.git" cat-file -p "$o" 2>/dev/null | gzip -dcf
+		git -C "$dir/hub/repos/$c/cards.git" cat-file -p "$o" 2>/dev/null | gzip -dcf
+	done <"$dir/names"
+	cat "$dir/hub/city/cards.db"
+}
+kept_secret() { all_sent >"$dir/outside" && grep -aq offen "$dir/outside" && ! grep -a "$word" "$dir/outside"; }
+ok "what was private stays so" kept_secret
 ok "the audit proves the city" hub audit
 finish
