@@ -7,7 +7,7 @@ rm "$dir/b/city/community.db"
 doctored "city/community.db is not here, though commits of 2 communities are merged into it" "of one application: it is named"
 rm -r "$dir/b"
 
-clinic() { quiet office 520303001012 clinic 卫生院 && quiet enrol 520303001012 clinic 卫生院 && quiet agent 520303001012 sync && eventually 2 clinic "SELECT count(*) FROM demand"; }
+clinic() { quiet office 520303001012 clinic 卫生院 && quiet enrol 520303001012 clinic 卫生院 && quiet agent 520303001012 sync && eventually 2 clinic "SELECT count(*) FROM demand" && at_rest; }
 ok "a second application" clinic
 take_bundle
 ok "with both databases all is proven" stock_proves

@@ -2,7 +2,7 @@
 # The last commit of the city history in the bundle is made anew by the hub: it signs what does not follow from the rest, or somebody else signs it.
 . "$(dirname "$0")/../lib/attack.sh"
 
-told
+at_rest
 keep_bundle
 key=$dir/hub/keys/hub-sign.key
 zeros=$(printf %064d 0)

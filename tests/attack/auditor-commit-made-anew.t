@@ -6,7 +6,7 @@ first=$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT lower(hex(signer)) FROM held
 ok "B changes its signing key" agent $b cert rotate
 sql $b "INSERT INTO demand VALUES('k1','新钥','reported',1)"
 ok "and signs a night with the new one" agent $b sync
-ok "all is told" told
+ok "all is told" at_rest
 keep_bundle
 keys=$dir/$b/state/keys
 tip="kind=held,node=$b,seq=4"

@@ -2,7 +2,7 @@
 # A community's last commit in the bundle is signed by somebody else, and the log, signed anew by the hub, calls that signer the community's.
 . "$(dirname "$0")/../lib/attack.sh"
 
-told
+at_rest
 keep_bundle
 it=$b/community
 tip="kind=held,node=$b,seq=2"

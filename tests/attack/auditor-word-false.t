@@ -2,7 +2,7 @@
 # The hub's last word to a community in the bundle is made anew: receipts, proofs and checkpoint in it are not those of the log, or it is not the hub's.
 . "$(dirname "$0")/../lib/attack.sh"
 
-told
+at_rest
 keep_bundle
 key=$dir/hub/keys/hub-sign.key
 it=$b/community

@@ -41,6 +41,7 @@ ok "a pack without the commit it names" refused unknown-tip .
 raw() { # raw TEXT BODY-FILE...: an HTTP request that ends in a clear refusal
 	want=$1
 	shift
+	soon swept || return 1 # a certificate has so many connections, and a worker ends after its last word
 	peer -o "$dir/answer" -w '%{http_code}\n' "$@" >"$dir/code"
 	cat "$dir/code" "$dir/answer"
 	same "$(cat "$dir/code")" "$want"
@@ -55,6 +56,7 @@ ok "a body that is no pkt-line" raw 400 -H 'Content-Type: application/x-git-rece
 enrol_post() { curl -sS --cacert "$dir/$a/state/keys/root.crt" -o "$dir/answer" -w '%{http_code}' --data-binary "@$dir/body" "$url/enrol"; }
 no_enrol() { c=$(enrol_post); cat "$dir/answer"; case $c in 400 | 403) ;; *) same "$c" "400 or 403" ;; esac; }
 ok "an enrolment that is nonsense" no_enrol
+soon swept
 ok "the hub still serves the honest office" agent $a sync
 ok "no quarantine is left behind" soon swept
 ok "and proves all" hub audit

@@ -25,7 +25,7 @@ ok "the hub is honest again" hub_start
 ok "A changes its signing key" agent $a cert rotate
 sql $a "INSERT INTO demand VALUES('k1','新钥','reported',1)"
 ok "and signs a night with the new one" agent $a sync
-eventually 7 community "SELECT count(*) FROM demand" && told && hub_stop
+eventually 7 community "SELECT count(*) FROM demand" && at_rest && hub_stop
 ok "which is proven" audit_twice
 ok "by stock tools, too" gives_bundle
 ok "as they say" stock_steps

@@ -14,7 +14,7 @@ cp "$policy" "$dir/policy2"
 ok "an edited policy is logged by the running hub" soon is_logged
 ok "as policy 2" same "$(of_log version | tr '\n' ' ')" "1 2 "
 ok "its text is kept beside the log" cmp "$policy" "$dir/hub/log/named/$(newest sha256)"
-ok "and all is proven" audit_twice
+ok "and all is proven" proven_at_rest
 sql $a "INSERT INTO demand VALUES('d5','秘密','reported',5)"
 refuses 14 "shows demand.title, which is private by the city's policy" "a commit that shows it is refused" agent $a sync
 ok "the office does what it is told" agent $a config set private demand.title
@@ -31,7 +31,7 @@ before_held() {
 	[ "$p" -lt "$h" ] || { echo "policy is leaf $p, the commit leaf $h"; return 1; }
 }
 ok "before the commit" before_held
-ok "all is proven" audit_twice
+ok "all is proven" proven_at_rest
 
 # What cannot be read is not taken up; offices wait, and nothing is judged by an older policy meanwhile.
 printf '[table\n' >"$policy"
@@ -45,7 +45,7 @@ ok "the city mends it" soon is_logged
 ok "B does what it is told" agent $b config set private demand.title
 ok "and is heard again" agent $b sync
 ok "policies are numbered without a gap" same "$(of_log version | tr '\n' ' ')" "1 2 3 4 "
-ok "all is proven" audit_twice
+ok "all is proven" proven_at_rest
 hub_stop
 
 # The operator's own ways, with the hub stopped.

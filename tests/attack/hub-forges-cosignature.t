@@ -14,7 +14,7 @@ sql $a "INSERT INTO demand VALUES('d5','甲','reported',5)"
 ok "the night after" agent $a commit
 ok "is sent by stock git, so that A has not heard the hub's word yet" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/main
 ok "it is in the city" eventually 1 community "SELECT count(*) FROM demand WHERE id='d5'"
-told
+at_rest
 hub_stop
 ok "the hub makes its word anew, with a later time" "$bin/tests/tool/forgedown" "$dir/hub" $a community false
 ok "the hub starts" hub_start

@@ -11,5 +11,7 @@ ok "stock git makes a bundle at the office" git -C "$dir/$a/state/repo.git" bund
 ok "ingest brings the history back" hub ingest "$dir/a.bundle"
 ok "the office has a history at the hub again" same "$(tip $a)" "$(head_of $a)"
 ok "the hub starts" hub_start
+told_again() { git -C "$(repo $a)" rev-parse -q --verify refs/heads/down; }
+ok "and sets the down chain's ref again" soon told_again # a hub listens before it has mended all
 ok "down chain and receipts too: all is proven" hub audit
 finish

@@ -30,7 +30,7 @@ ok "the second night" sh -c "sqlite3 '$dir/$c/office.db' \"INSERT INTO demand VA
 ok "is a commit" agent $c commit
 ok "sent by stock git" office_git $c -C "$dir/$c/state/repo.git" push "$url/$c/community.git" main:refs/heads/main
 ok "it is in the city" eventually 1 community "SELECT count(*) FROM demand WHERE id='z'"
-told
+at_rest
 hub_stop
 ok "the hub shows the office what was cosigned of the old log" "$bin/tests/tool/forgedown" "$dir/hub" $c community note "$cosigned"
 ok "the hub starts" hub_start

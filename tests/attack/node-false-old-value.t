@@ -8,7 +8,7 @@ ok "it is signed and in sequence, so it is held" office_git $a -C "$dir/thief/re
 ok "but the merge names it as out of step" eventually "demand|old-value-differs" community "SELECT tbl, reason FROM _t_ledger WHERE node='$a'"
 ok "and the row is as it was" eventually 路灯不亮 community "SELECT title FROM demand WHERE _node='$a' AND id='d1'"
 shows_step() { hub status | grep -A2 -i "out of step" | grep -q $a; }
-ok "the operator sees who is out of step" shows_step
+ok "the operator sees who is out of step" soon shows_step
 sql $b "INSERT INTO demand VALUES('d7','别人照常','reported',7)"
 ok "the other office goes on" agent $b sync
 ok "and is merged" eventually 别人照常 community "SELECT title FROM demand WHERE _node='$b' AND id='d7'"

@@ -40,8 +40,7 @@ ok "what is true is complete as before" hub recover --check
 unharmed
 
 # A bundle of a log that goes on in another epoch: stock tools prove it, and would miss the administrator's word.
-ok "all is told" told
-at_rest
+ok "all is told" at_rest
 keep_bundle
 epoch='leaf [0-9]* opens an epoch'
 falsified "$epoch that no administrator signed: the signature does not fit" "another time of the new epoch" leaf kind=epoch time "$(date -u -d "+1 hour" +%FT%TZ)"

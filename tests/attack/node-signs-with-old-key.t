@@ -51,7 +51,6 @@ sql $a "INSERT INTO demand VALUES('n1','新机','reported',1)"
 unharmed
 
 # The same city, replaced machine and all, for an auditor.
-ok "all is told" told
-at_rest
+ok "all is told" at_rest
 keep_bundle
 finish

@@ -41,16 +41,18 @@ delay() { # delay N: 1 to N milliseconds, at random
 killed_captures() { # every capture is killed, or just ends before that; on a fast machine that may be all of them for a while
 	k=0
 	hit=0
+	most=60
 	while [ $k -lt "$rounds" ] || { [ $hit -eq 0 ] && [ $k -lt $((rounds * 20)) ]; }; do
 		k=$((k + 1))
+		after=$(delay $most)
 		"$agent" --state "$dir/st" commit >"$dir/said" 2>&1 &
 		pid=$!
-		sleep "$(delay 60)"
+		sleep "$after"
 		kill -9 $pid 2>/dev/null
 		wait $pid 2>/dev/null
 		case $? in
-		137) hit=$((hit + 1)) ;;
-		0) ;;
+		137) hit=$((hit + 1)) most=$((most + most / 4 + 1)) ;; # later next time
+		0) most=$((most / 2 + 1)) ;;                         # it had ended: by this machine's speed that was too late
 		*) cat "$dir/said"; return 1 ;;
 		esac
 	done

@@ -29,12 +29,7 @@ hold_open() { # a program that has the database open, until release; it has read
 	sqlite3 -bail "$db" <"$dir/fifo" >/dev/null &
 	exec 3>"$dir/fifo"
 	printf '%s\n' "SELECT count(*) FROM points;" ".shell touch $dir/holds" >&3
-	tries=0
-	while [ ! -e "$dir/holds" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 600 ] || return 1
-		sleep 0.1
-	done
+	soon test -e "$dir/holds"
 }
 release() {
 	exec 3>&-

@@ -16,7 +16,7 @@ ok "is proven" proven
 rm -rf "$dir/b"
 ok "a first night" agent $a sync
 ok "is in the city" eventually 2 community "SELECT count(*) FROM demand"
-ok "and the office told" told
+ok "and the office told" at_rest
 hub_stop
 
 cp -a "$dir/hub" "$dir/good"

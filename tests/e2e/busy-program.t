@@ -44,7 +44,7 @@ ok "an office in rollback mode" begin
 # A processor that is full may stop the capture within the microseconds of a lock, or the program for so long that it seems to rest: then once more.
 clean() {
 	beside_tries=0
-	until beside && untouched >/dev/null && last_state; do
+	until beside && untouched >/dev/null && wrote_much && without_lock && last_state; do
 		beside_tries=$((beside_tries + 1))
 		[ $beside_tries -lt 10 ] || { untouched | head -n 3; return 1; }
 	done

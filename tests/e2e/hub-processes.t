@@ -84,11 +84,13 @@ kill "$idle" 2>/dev/null
 # Keeper, enrolment, merger: each death is mended.
 serves_now() { as_a "$repo/info/refs?service=git-upload-pack" -o /dev/null -w '%{http_code}' 2>/dev/null | grep -q 200; }
 serves() { soon serves_now; }
-for i in 1 2 3; do
-	kill -KILL "$(children | sed -n "${i}p")"
-	ok "the hub goes on after the death of process $i of 3" serves
-done
 three() { same "$(children | wc -l)" 3; }
+dies() { # dies N: of the three, in the order in which they were started; all three are started again
+	soon three && victim=$(children | sort -n | sed -n "$1p") && kill -KILL "$victim" && soon ended "$victim" && serves
+}
+for i in 1 2 3; do
+	ok "the hub goes on after the death of process $i of 3" dies $i
+done
 ok "three lasting processes run" soon three
 sql $a "INSERT INTO demand VALUES('d3','停水','reported',3);"
 ok "and the office still syncs" agent $a sync
@@ -142,15 +144,16 @@ soon swept
 (sleep 30 | openssl s_client -connect "127.0.0.1:$port" -quiet >/dev/null 2>&1) &
 idle=$!
 soon has_worker
-begin=$(date +%s)
+worker=$(ls "$dir/hub/quarantine" | sed 's/^w//')
 kill -TERM "$hub_pid"
 wait "$hub_pid"
 rc=$?
 hub_pid=
-took=$(($(date +%s) - begin))
 kill "$idle" 2>/dev/null
 ok "SIGTERM ends the hub with status 0" same $rc 0
-ok "an idle connection does not delay it" [ "$took" -lt 8 ]
+# It ends by itself. One that does not is killed when a running request's time is over, and the hub's log says so.
+undelayed() { [ -n "$worker" ] && grep -q 'ending; 1 connections' "$dir/serve.log" && ! grep "worker $worker was ended by signal" "$dir/serve.log"; }
+ok "an idle connection does not delay it" undelayed
 gone() { [ ! -e "$dir/hub/run/listen" ]; }
 ok "no address is left that nobody serves" gone
 ok "nothing is left in quarantine" swept

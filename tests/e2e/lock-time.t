@@ -44,20 +44,16 @@ one_commit() {
 }
 written() { # the program is at work
 	before=$(points)
-	tries=0
-	while [ "$(points)" = "$before" ]; do
-		tries=$((tries + 1))
-		[ $tries -lt 600 ] || return 1
-		sleep 0.1
-	done
+	soon moved
 }
+moved() { [ "$(points)" != "$before" ]; }
 points() { sqlite3 -readonly -cmd '.timeout 10000' "$db" "SELECT points FROM points WHERE id = 101"; }
 overtaken() { [ "$(waits | sed -n 's/^locks //p')" -ge 4 ]; } # it began again at least once
 traced() {
-	tries=0
+	rounds=0
 	until one_commit && overtaken; do
-		tries=$((tries + 1))
-		[ $tries -lt 6 ] || { echo "never overtaken, or failed"; return 1; }
+		rounds=$((rounds + 1))
+		[ $rounds -lt 6 ] || { echo "never overtaken, or failed"; return 1; }
 	done
 }
 # Calls that may wait, made while a descriptor of the file has the shared lock (bytes from 1073741826 on).

@@ -61,5 +61,5 @@ ok "nothing was taken" same "$(tip $a)" "$before"
 ok "the new policy is logged" is_logged
 ok "A does what it is told" agent $a config set private demand.title
 ok "and is heard" agent $a sync
-ok "all is proven" audit_twice
+ok "all is proven" proven_at_rest
 finish

@@ -2,7 +2,7 @@
 #
 #   plan_at_end; ok NAME COMMAND...; refuses STATUS TEXT NAME COMMAND...; finish
 #   city_init; hub_start; hub_stop; office ID APP NAME; enrol ID APP NAME; agent ID ARGS...; hub ARGS...
-#   soon COMMAND...; eventually VALUE APP SQL; published; told; at_rest: wait for a state
+#   soon COMMAND...; eventually VALUE APP SQL; published; at_rest: wait for a state
 # Every process is real: hub and agents of $BUILD, stock git, sqlite3. The scratch folder and all processes go at exit.
 
 top=${top:-$(cd "$(dirname "$0")/../.." && pwd)}
@@ -198,10 +198,6 @@ city_shows() { same "$(city "$2" "$3")" "$1"; }
 # Until the published log has every leaf: it follows within about two seconds.
 published() { soon all_published; }
 all_published() { same "$(sed -n 2p "$dir/hub/log/checkpoint")" "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM leaf")"; }
-
-# Until every office's down chain has all that it is due.
-told() { soon nothing_due; }
-nothing_due() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM due")" 0; }
 
 # Until the hub has nothing left to do by itself: all is merged, its verdicts are logged and told, all leaves are published. What the city database
 # shows is the first of these steps; hub.db, the repositories and the log follow.
