@@ -38,13 +38,4 @@ ok "nothing of it stays" same "$(kept_files)" "$before"
 ok "status names the refusals" sh -c "'$bin/tributary-hub' --state '$dir/hub' status | grep -q '$a/community \[verification-failed\].*old receipts'"
 ok "what is true is complete as before" hub recover --check
 unharmed
-
-# A bundle of a log that goes on in another epoch: stock tools prove it, and would miss the administrator's word.
-ok "all is told" at_rest
-keep_bundle
-epoch='leaf [0-9]* opens an epoch'
-falsified "$epoch that no administrator signed: the signature does not fit" "another time of the new epoch" leaf kind=epoch time "$(date -u -d "+1 hour" +%FT%TZ)"
-falsified "$epoch that no administrator signed: the certificate does not stand under the root: certificate is not yet valid" "one before its certificate" leaf kind=epoch time 2026-01-01T00:00:00Z
-falsified "$epoch behind another log than this one" "another log before it" leaf kind=epoch root "$(printf %064d 0)"
-falsified "$epoch that does not follow the one before under the same key" "another key from then on" leaf kind=epoch log-key "$(printf %064d 0)"
 finish
