@@ -23,11 +23,12 @@ setup() {
 		WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 17) INSERT INTO bulk SELECT i, i FROM c" &&
 		agent $a init "$db" --node $a --app desk --name x
 }
-sides() { # sides TEST: where the file ends, against the page of the lock byte
+pages() {
 	p=$(sqlite3 "$db" "PRAGMA page_count")
-	echo "$p pages"
-	[ "$p" -gt 16000 ] && [ "$p" "$1" $((1073741824 / 65536 + 1)) ]
+	echo "$p pages, the lock byte is on $lock"
 }
+before() { pages && [ "$p" -gt 16000 ] && [ "$p" -lt $lock ]; }
+behind() { pages && [ "$p" -gt $lock ]; }
 night() { # night SQL: captured by pages alone
 	sqlite3 "$db" "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; $1" && agent $a commit >"$dir/said" 2>&1 &&
 		agent $a status --json >"$dir/status" && grep -q '"engine": "page"' "$dir/status" || { cat "$dir/said" "$dir/status"; return 1; }
@@ -41,11 +42,11 @@ whole() {
 	done
 }
 ok "an office with a file of nearly 1 GiB" setup
-ok "which ends before the lock byte" sides -lt
+ok "which ends before the lock byte" before
 ok "a night goes on behind it" night "WITH RECURSIVE c(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM c WHERE i < 109) INSERT INTO paper SELECT i, hex(zeroblob(30000)) || i FROM c;
 	INSERT INTO visit SELECT 'k' || id, body FROM paper WHERE id > 60; INSERT INTO bag SELECT id, NULL FROM paper; UPDATE paper SET body = 'after' WHERE id = 1"
 ok "each row is found" says "251 added, 1 changed, 0 removed"
-ok "on both sides of it" sides -gt
+ok "on both sides of it" behind
 ok "a night among the rows behind it" night "UPDATE paper SET body = body || '.' WHERE id % 20 = 5; UPDATE visit SET v = NULL WHERE k = 'k109'; DELETE FROM paper WHERE id = 107"
 ok "each row is found" says "0 added, 6 changed, 1 removed"
 ok "what is restored is exactly this" whole
