@@ -9,14 +9,14 @@
 #include "core/format/gzip.h"
 
 /* Values, or the column at all in the state that stays: a hub whose policy knows the name would not take it. */
-static int commit_shows(struct trib_anew *a, const uint8_t oid[TRIB_OID_LEN], const struct trib_private_list *l, bool *ret, struct trib_err *err)
+static int commit_shows(struct trib_anew *a, size_t i, const struct trib_private_list *l, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX), gz = TRIB_BUF(TRIB_CHANGESET_GZ_MAX), raw = TRIB_BUF(TRIB_CHANGESET_RAW_MAX);
 	TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
 	char name[TRIB_NAME_MAX * 2 + 2];
-	if (trib_anew_read(a->s, oid, &c, &m, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) ||
+	if (trib_anew_read(a, i, &c, &m, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) ||
 	    trib_schematext_parse(trib_buf_span(&text), &lines, err))
 		return -1;
 	if (m.gz_len && (trib_commit_blob(a->s->repo, &c, "changeset.gz", TRIB_CHANGESET_GZ_MAX, &gz, err) ||
@@ -34,7 +34,7 @@ int trib_anew_shows(struct trib_anew *a, bool *ret, struct trib_err *err)
 	if (trib_private_names(a->s, &l, err))
 		return -1;
 	for (size_t i = a->base; l.n && i < a->n && !*ret; i++)
-		if (commit_shows(a, a->chain[i], &l, ret, err))
+		if (commit_shows(a, i, &l, ret, err))
 			return -1;
 	return 0;
 }
@@ -45,7 +45,7 @@ static int no_rotate(struct trib_anew *a, struct trib_err *err)
 	for (size_t i = a->base; i < a->n; i++) {
 		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 		TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
-		if (trib_anew_read(a->s, a->chain[i], &c, &m, err))
+		if (trib_anew_read(a, i, &c, &m, err))
 			return -1;
 		if (m.kind == TRIB_KIND_ROTATE)
 			return trib_fail(err, TRIB_E_CONFLICT, _("unsent commits hold what is private by now, and among them the signing key changes, so they cannot be made "
@@ -69,7 +69,7 @@ static int take_apart(struct trib_anew *a, struct trib_err *err)
 		return -1;
 	if (c.hidden.changed && (trib_maker_init_private(&a->p, a->s, err) || trib_maker_hidden(&a->p, &c, a->k.tip.seq, &done, err)))
 		return -1;
-	return trib_anew_finish(a, a->base ? a->chain[a->base - 1] : NULL, err);
+	return trib_anew_finish(a, a->base, err);
 }
 
 int trib_anew_take_apart(struct trib_anew *a, struct trib_err *err)
@@ -90,7 +90,10 @@ static int leave(struct trib_anew *a, const uint8_t *hub_tip, bool by_hand, bool
 	}
 	*ret = !hub_tip || by_hand;
 	for (size_t i = a->n; hub_tip && i > 0; i--) {
-		if (memcmp(a->chain[i - 1], hub_tip, TRIB_OID_LEN) != 0)
+		uint8_t oid[TRIB_OID_LEN];
+		if (trib_anew_oid(a, i - 1, oid, err))
+			return -1;
+		if (memcmp(oid, hub_tip, TRIB_OID_LEN) != 0)
 			continue;
 		*ret = true;
 		if (i > a->base)

@@ -19,25 +19,20 @@ const struct trib_opt agent_opts_bundle_create[] = {
 /* The commit that the bundle builds on; *ret false: none, it is whole. */
 static int find_since(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], bool *ret)
 {
-	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
-	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
 	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
 	struct trib_state *s = trib_cli_state(cli);
 	const char *since = trib_cli_opt(cli, "since");
-	size_t n = 0;
+	struct trib_held last;
 	*ret = false;
 	if (since) {
 		*ret = true;
 		return trib_history_at(s->repo, MAIN_REF, since, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err);
 	}
-	if (trib_held_load(s, false, &r, &cli->err) || trib_repo_chain(s->repo, s->tip.oid, NULL, CHAIN_MAX, &chain, &n, &cli->err))
-		return -1;
-	for (size_t i = n; i > 0 && !*ret; i--)
-		if (trib_held_find(&r, chain[i - 1])) {
-			memcpy(oid, chain[i - 1], TRIB_OID_LEN);
-			*ret = true;
-		}
-	return 0;
+	int got = trib_held_last(s, &last, &cli->err);
+	*ret = got > 0;
+	if (*ret)
+		memcpy(oid, last.oid, TRIB_OID_LEN);
+	return got < 0 ? -1 : 0;
 }
 
 static int create_private(struct trib_cli *cli, const char *path)

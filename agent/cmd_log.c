@@ -3,7 +3,6 @@
 #include "core/base/clock.h"
 #include "core/format/gzip.h"
 
-#define CHAIN_MAX ((size_t)16 * 1024 * 1024)
 #define TEXT_MAX 60 /* bytes of a value shown in a line */
 
 const struct trib_opt agent_opts_log[] = {
@@ -61,18 +60,24 @@ static json_t *commit_json(const struct trib_commit *c, const struct trib_manife
 			 trib_json_text(trib_buf_str(&subject)), "added", (json_int_t)n[0], "changed", (json_int_t)n[1], "removed", (json_int_t)n[2]);
 }
 
-static int log_one(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const struct trib_held_list *r, json_t *list, uint64_t *left)
+/* 0, or 1 when this was the first one. *oid goes on to the one before. */
+static int log_one(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], json_t *list, uint64_t *left)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
+	struct trib_held receipt;
 	char hex[TRIB_OID_HEX + 1], when[17];
 	if (trib_commit_read(trib_cli_state(cli)->repo, oid, &c, &cli->err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, &cli->err))
 		return -1;
+	if (c.c.has_parent)
+		memcpy(oid, c.c.parent, TRIB_OID_LEN);
 	if (!touches(&m, trib_cli_opt(cli, "table")))
-		return 0;
-	trib_hex(hex, oid, TRIB_OID_LEN);
+		return !c.c.has_parent;
+	trib_hex(hex, c.oid, TRIB_OID_LEN);
 	trib_time_city(when, m.captured_at);
-	bool held = trib_held_find(r, oid);
+	int held = trib_held_one(trib_cli_state(cli), c.oid, m.seq, &receipt, &cli->err);
+	if (held < 0)
+		return -1;
 	trib_say(cli, "%.12s #%-5llu %s %s  %.*s\n", hex, (unsigned long long)m.seq, when, held ? _("held   ") : _("waiting"), (int)c.c.subject.n,
 		 (const char *)c.c.subject.p);
 	json_t *o = commit_json(&c, &m);
@@ -80,33 +85,30 @@ static int log_one(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const 
 		json_object_set_new(o, "held", json_boolean(held));
 	json_array_append_new(list, o);
 	--*left;
-	return 0;
+	return !c.c.has_parent;
 }
 
 int agent_cmd_log(struct trib_cli *cli)
 {
-	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
-	TRIB_AUTO(trib_mem) uint8_t (*chain)[TRIB_OID_LEN] = NULL;
 	struct trib_state *s = trib_cli_state(cli);
-	uint8_t tip[TRIB_OID_LEN];
-	size_t n = 0;
+	uint8_t oid[TRIB_OID_LEN];
 	uint64_t left;
-	if (parse_count(cli, "limit", UINT64_MAX, &left) || trib_held_load(s, false, &r, &cli->err))
+	if (parse_count(cli, "limit", UINT64_MAX, &left))
 		return -1;
 	if (!s->tip.exists) {
 		trib_say(cli, "%s\n", _("no commit yet; try: tributary-agent commit"));
 		return 0;
 	}
-	if (trib_repo_ref(s->repo, MAIN_REF, tip, &cli->err) || trib_repo_chain(s->repo, tip, NULL, CHAIN_MAX, &chain, &n, &cli->err))
+	if (trib_repo_ref(s->repo, MAIN_REF, oid, &cli->err))
 		return -1;
 	json_t *list = json_array();
 	int rc = 0;
-	for (size_t i = n; i > 0 && left > 0 && !rc; i--)
-		rc = log_one(cli, chain[i - 1], &r, list, &left);
-	if (!rc && trib_cli_opt(cli, "table") && !json_array_size(list))
+	while (left > 0 && !rc)
+		rc = log_one(cli, oid, list, &left);
+	if (rc >= 0 && trib_cli_opt(cli, "table") && !json_array_size(list))
 		trib_say(cli, _("no commit changed a table %s; try: tributary-agent show HEAD\n"), trib_cli_opt(cli, "table"));
 	trib_json(cli, "commits", list);
-	return rc;
+	return rc < 0 ? -1 : 0;
 }
 
 /* ---- one commit, or the group it completes ---- */

@@ -37,14 +37,15 @@ static int has_more_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN
 int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_capture *c, char ret_aside[64], struct trib_committed *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
 	TRIB_AUTO(trib_tip) struct trib_tip other = {0};
 	struct trib_committed done = {0};
 	bool more = false;
 	if (s->private_tip.exists)
 		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
-	if (trib_state_keys(s, err) || trib_held_load(s, false, &a.receipts, err))
+	if (trib_state_keys(s, err) || trib_held_load(s, false, &r, err))
 		return -1;
-	struct trib_history h = trib_own_history(s, &a.receipts);
+	struct trib_history h = trib_own_history(s, &r);
 	h.ref = TRIB_REF_OTHER;
 	if (trib_history_walk(&h, oid, &other, NULL, NULL, err))
 		return trib_ctx(err, "the history that the hub holds (nothing was changed)");
@@ -56,7 +57,7 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
 	a.k.kind = TRIB_KIND_RESET;
 	done.first_seq = other.seq + 1;
-	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || offered(s, oid, err) || trib_anew_finish(&a, oid, err))
+	if (trib_maker_parts(&a.k, c, "", &done, err) || set_aside(s, ret_aside, err) || offered(s, oid, err) || trib_anew_finish_after(&a, oid, err))
 		return trib_ctx(err, "the reset");
 	done.last_seq = s->tip.seq;
 	memcpy(done.oid, s->tip.oid, sizeof(done.oid));

@@ -51,6 +51,38 @@ static int load_file(const struct trib_state *s, const char *path, struct trib_h
 	return row;
 }
 
+int trib_held_one(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], uint64_t seq, struct trib_held *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/receipts/%llu", s->dir, (unsigned long long)seq);
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!s->node.enrolled || !trib_fs_exists(path))
+		return 0;
+	if (load_file(s, path, &r, err)) /* it proves nothing */
+		return err->code == TRIB_E_NOMEM ? -1 : 0;
+	for (size_t i = 0; i < r.n; i++)
+		if (memcmp(r.kept[i].oid, oid, TRIB_OID_LEN) == 0) {
+			*ret = r.kept[i];
+			return 1;
+		}
+	return 0;
+}
+
+int trib_held_last(const struct trib_state *s, struct trib_held *ret, struct trib_err *err)
+{
+	uint8_t oid[TRIB_OID_LEN];
+	int more = 1;
+	memcpy(oid, s->tip.oid, TRIB_OID_LEN);
+	for (uint64_t seq = s->tip.seq; seq > 0 && more > 0; seq--) {
+		int got = trib_held_one(s, oid, seq, ret, err);
+		if (got)
+			return got;
+		more = trib_repo_parent(s->repo, oid, oid, err);
+	}
+	return more < 0 ? -1 : 0;
+}
+
 static bool is_number(const char *name)
 {
 	size_t n = strspn(name, "0123456789");

@@ -1,6 +1,7 @@
 /* held.h: the receipts that this folder keeps, as a list: which commits are held, and when the hub received them (D7.4).
  *
- * Every receipt is judged when it is loaded: checkpoint signed by the log key, inclusion proven. */
+ * Every receipt is judged when it is loaded: checkpoint signed by the log key, inclusion proven. A list of all of them costs the length of the history: only for what
+ * reads all of that anyway. */
 #ifndef TRIB_AGENT_HELD_H
 #define TRIB_AGENT_HELD_H
 
@@ -10,6 +11,10 @@
 struct trib_held { uint8_t oid[TRIB_OID_LEN]; uint64_t seq; int64_t time; };
 struct trib_held_list { struct trib_held *kept; size_t n; }; /* rising by oid */
 
+/* The receipt of commit #seq, whose id is `oid`: 1 with *ret; 0 when this folder has none that proves it. -1: out of memory. */
+int trib_held_one(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], uint64_t seq, struct trib_held *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The newest commit of this folder's history that has one: 1 with *ret; 0 when none has; -1. Cost: the commits after it. */
+int trib_held_last(const struct trib_state *s, struct trib_held *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* `strict`: a file that does not prove itself is TRIB_E_VERIFY naming it; else it counts for nothing. */
 int trib_held_load(const struct trib_state *s, bool strict, struct trib_held_list *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_held_release(struct trib_held_list *r);

@@ -12,17 +12,59 @@
 
 void trib_anew_release(struct trib_anew *a)
 {
-	trib_held_release(&a->receipts);
-	free(a->chain);
+	free(a->back);
 	trib_maker_release(&a->k);
 	trib_maker_release(&a->p);
 }
 
-int trib_anew_read(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
+static int room_for_one(struct trib_anew *a, struct trib_err *err)
+{
+	if (a->nback && (a->nback & (a->nback - 1))) /* room doubles at powers of two */
+		return 0;
+	size_t room = a->nback ? 2 * a->nback : 1, bytes;
+	uint8_t(*p)[TRIB_OID_LEN] = trib_mul_overflow(room, TRIB_OID_LEN, &bytes) ? NULL : realloc(a->back, bytes);
+	if (!p)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	a->back = p;
+	return 0;
+}
+
+/* One commit further back: the tip, or the parent of the last one. */
+static int go_back(struct trib_anew *a, struct trib_err *err)
+{
+	uint8_t next[TRIB_OID_LEN];
+	memcpy(next, a->s->tip.oid, TRIB_OID_LEN);
+	int got = a->nback ? trib_repo_parent(a->s->repo, a->back[a->nback - 1], next, err) : 1;
+	if (got == 0)
+		return trib_fail(err, TRIB_E_CHAIN, "the history has %zu commits, its tip says #%zu; try: tributary-agent check", a->nback, a->n);
+	if (got < 0 || room_for_one(a, err))
+		return -1;
+	memcpy(a->back[a->nback++], next, TRIB_OID_LEN);
+	return 0;
+}
+
+int trib_anew_oid(struct trib_anew *a, size_t i, uint8_t ret[TRIB_OID_LEN], struct trib_err *err)
+{
+	if (i >= a->n)
+		return trib_fail(err, TRIB_E_CHAIN, "there is no commit #%zu here; try: tributary-agent check", i + 1);
+	while (a->nback < a->n - i)
+		if (go_back(a, err))
+			return -1;
+	memcpy(ret, a->back[a->n - 1 - i], TRIB_OID_LEN);
+	return 0;
+}
+
+static int read_commit(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
 {
 	if (trib_commit_read(s->repo, oid, ret_c, err))
 		return -1;
 	return trib_manifest_parse(trib_buf_span(&ret_c->manifest), ret_m, err);
+}
+
+int trib_anew_read(struct trib_anew *a, size_t i, struct trib_commit *ret_c, struct trib_manifest *ret_m, struct trib_err *err)
+{
+	uint8_t oid[TRIB_OID_LEN];
+	return trib_anew_oid(a, i, oid, err) || read_commit(a->s, oid, ret_c, ret_m, err) ? -1 : 0;
 }
 
 /* Was it made as this folder makes commits now? `signer` is the signer.pem that its turn calls for; going back over a rotate, that of the key before. */
@@ -31,7 +73,7 @@ static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], str
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf was = TRIB_BUF(TRIB_SIGNER_MAX), next = TRIB_BUF(TRIB_SIGNER_MAX);
-	if (trib_anew_read(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
+	if (read_commit(s, oid, &c, &m, err) || trib_commit_blob(s->repo, &c, "signer.pem", TRIB_SIGNER_MAX, &was, err))
 		return -1;
 	*ret_rotate = m.kind == TRIB_KIND_ROTATE;
 	if (*ret_rotate && trib_commit_blob(s->repo, &c, "next.pem", TRIB_SIGNER_MAX, &next, err))
@@ -48,23 +90,26 @@ static int is_current(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], str
 int trib_outbox_stale(struct trib_state *s, bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf signer = TRIB_BUF(TRIB_SIGNER_MAX);
-	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	struct trib_held held;
 	bool current = true, rotate;
 	if (s->tip.exists && (trib_state_signer_pem(s, &signer, err) || is_current(s, s->tip.oid, &signer, &current, &rotate, err)))
 		return -1;
-	if (!current && trib_held_load(s, false, &r, err))
-		return -1;
-	*ret = !current && !trib_held_find(&r, s->tip.oid);
-	return 0;
+	int got = current ? 1 : trib_held_one(s, s->tip.oid, s->tip.seq, &held, err);
+	*ret = got == 0;
+	return got < 0 ? -1 : 0;
 }
 
 /* Judges the commits that stay, so that the maker starts from a state that is proven and not only remembered. */
 int trib_anew_judge_base(struct trib_anew *a, struct trib_tip *tip, struct trib_err *err)
 {
-	struct trib_history h = trib_own_history(a->s, &a->receipts);
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
+	uint8_t oid[TRIB_OID_LEN];
 	if (a->base == 0)
 		return 0;
-	return trib_history_walk(&h, a->chain[a->base - 1], tip, NULL, NULL, err);
+	if (trib_held_load(a->s, false, &r, err) || trib_anew_oid(a, a->base - 1, oid, err))
+		return -1;
+	struct trib_history h = trib_own_history(a->s, &r);
+	return trib_history_walk(&h, oid, tip, NULL, NULL, err);
 }
 
 /* Where to begin: a group that is partly receipted goes on only under the same policy and incarnation; else it is begun again. */
@@ -99,13 +144,13 @@ static int take_blob(struct trib_state *s, const struct trib_commit *c, const ch
 }
 
 /* `reset`: as a reset, if it is of the first group. */
-int trib_anew_make_one(struct trib_anew *a, const uint8_t oid[TRIB_OID_LEN], bool reset, struct trib_err *err)
+int trib_anew_make_one(struct trib_anew *a, size_t i, bool reset, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	TRIB_AUTO(trib_buf) struct trib_buf schema = {0}, gz = {0}, next = {0};
 	struct trib_draft d = {0};
-	if (trib_anew_read(a->s, oid, &c, &m, err) || take_blob(a->s, &c, "schema.sql", TRIB_SCHEMA_MAX, &schema, &d.schema, err) ||
+	if (trib_anew_read(a, i, &c, &m, err) || take_blob(a->s, &c, "schema.sql", TRIB_SCHEMA_MAX, &schema, &d.schema, err) ||
 	    (m.gz_len && take_blob(a->s, &c, "changeset.gz", TRIB_CHANGESET_GZ_MAX, &gz, &d.gz, err)) ||
 	    (m.kind == TRIB_KIND_ROTATE && take_blob(a->s, &c, "next.pem", TRIB_SIGNER_MAX, &next, &d.next, err)))
 		return -1;
@@ -148,7 +193,7 @@ static void own_put(struct trib_buf *b, const uint8_t (*oids)[TRIB_OID_LEN], siz
 	}
 }
 
-int trib_anew_finish(struct trib_anew *a, const uint8_t *after, struct trib_err *err)
+int trib_anew_finish_after(struct trib_anew *a, const uint8_t *after, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf both = TRIB_BUF(OWN_MAX), only = TRIB_BUF(OWN_MAX);
 	TRIB_AUTO(trib_mem) uint8_t (*made)[TRIB_OID_LEN] = NULL;
@@ -167,19 +212,29 @@ int trib_anew_finish(struct trib_anew *a, const uint8_t *after, struct trib_err 
 	return own_write(a->s, &only, err);
 }
 
+int trib_anew_finish(struct trib_anew *a, size_t stay, struct trib_err *err)
+{
+	uint8_t after[TRIB_OID_LEN];
+	if (stay && trib_anew_oid(a, stay - 1, after, err))
+		return -1;
+	return trib_anew_finish_after(a, stay ? after : NULL, err);
+}
+
 /* Everything up to the last commit with a receipt stays, and all that the machine before has made. */
 int trib_anew_load(struct trib_anew *a, struct trib_err *err)
 {
-	if (trib_held_load(a->s, false, &a->receipts, err) || trib_repo_chain(a->s->repo, a->s->tip.oid, NULL, TRIB_ANEW_CHAIN_MAX, &a->chain, &a->n, err))
-		return -1;
-	uint8_t before[TRIB_OID_LEN];
+	uint8_t before[TRIB_OID_LEN], oid[TRIB_OID_LEN];
 	bool has_before = trib_repo_ref(a->s->repo, TRIB_REF_BEFORE, before, err) == 0;
 	if (!has_before && err->code != TRIB_E_NOT_FOUND)
 		return -1;
-	for (a->base = a->n; a->base > 0; a->base--) {
-		a->heir = has_before && memcmp(a->chain[a->base - 1], before, TRIB_OID_LEN) == 0;
-		if (a->heir || trib_held_find(&a->receipts, a->chain[a->base - 1]))
-			break;
+	for (a->base = a->n = (size_t)a->s->tip.seq; a->base > 0; a->base--) {
+		struct trib_held held;
+		if (trib_anew_oid(a, a->base - 1, oid, err))
+			return -1;
+		a->heir = has_before && memcmp(oid, before, TRIB_OID_LEN) == 0;
+		int got = a->heir ? 1 : trib_held_one(a->s, oid, a->base, &held, err);
+		if (got)
+			return got < 0 ? -1 : 0;
 	}
 	return 0;
 }
@@ -193,8 +248,9 @@ int trib_anew_all_current(struct trib_anew *a, bool *ret, struct trib_err *err)
 	if (trib_state_signer_pem(a->s, &signer, err))
 		return -1;
 	for (size_t i = a->n; i > a->base; i--) {
+		uint8_t oid[TRIB_OID_LEN];
 		bool current;
-		if (is_current(a->s, a->chain[i - 1], &signer, &current, &rotate, err))
+		if (trib_anew_oid(a, i - 1, oid, err) || is_current(a->s, oid, &signer, &current, &rotate, err))
 			return -1;
 		*ret &= current;
 		any |= rotate;
@@ -226,9 +282,9 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		return -1;
 	find_start(&a, &tip);
 	for (size_t i = a.from; i < a.n; i++)
-		if (trib_anew_make_one(&a, a.chain[i], false, err))
+		if (trib_anew_make_one(&a, i, false, err))
 			return trib_ctx(err, "making unsent commits anew (nothing was changed)");
-	if (trib_anew_finish(&a, a.base ? a.chain[a.base - 1] : NULL, err))
+	if (trib_anew_finish(&a, a.base, err))
 		return -1;
 	*ret_n = a.n - a.from;
 	return 0;
@@ -244,12 +300,13 @@ static int keep_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], s
 int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
+	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
 	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
-	if (trib_state_keys(s, err) || trib_anew_load(&a, err))
+	if (trib_state_keys(s, err) || trib_anew_load(&a, err) || trib_held_load(s, false, &r, err))
 		return -1;
-	if (a.base || a.receipts.n)
+	if (a.base || r.n)
 		return trib_fail(err, TRIB_E_FORK, "this folder has receipts of its own: it is no new machine");
-	struct trib_history h = trib_own_history(s, &a.receipts);
+	struct trib_history h = trib_own_history(s, &r);
 	h.ref = TRIB_REF_BEFORE;
 	if (trib_history_walk(&h, oid, &before, NULL, NULL, err))
 		return trib_ctx(err, "the history of the machine before");
@@ -258,7 +315,7 @@ int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], s
 	if (keep_private(s, oid, err) || trib_maker_init(&a.k, s, &before, err))
 		return -1;
 	for (size_t i = 0; i < a.n; i++)
-		if (trib_anew_make_one(&a, a.chain[i], true, err))
+		if (trib_anew_make_one(&a, i, true, err))
 			return trib_ctx(err, "following the machine before (nothing was changed)");
-	return trib_anew_finish(&a, oid, err);
+	return trib_anew_finish_after(&a, oid, err);
 }

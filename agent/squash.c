@@ -40,7 +40,7 @@ static int read_group(struct trib_anew *a, size_t at, struct group *ret, struct 
 		uint8_t schema[TRIB_SHA256_LEN];
 		if (at + i >= a->n)
 			return 0;
-		if (trib_anew_read(a->s, a->chain[at + i], &c, &m, err) || schema_of(&m, schema, err))
+		if (trib_anew_read(a, at + i, &c, &m, err) || schema_of(&m, schema, err))
 			return -1;
 		TRIB_AUTO(trib_mem) char *text = trib_anew_text(&c);
 		if (!text)
@@ -76,7 +76,7 @@ static int read_row(struct trib_anew *a, size_t at, struct row *ret, struct trib
 		return -1;
 	r.n = first.n ? first.n : 1;
 	if (first.watch && first.one_schema && at > 0) {
-		if (trib_anew_read(a->s, a->chain[at - 1], &c, &m, err) || schema_of(&m, before, err))
+		if (trib_anew_read(a, at - 1, &c, &m, err) || schema_of(&m, before, err))
 			return -1;
 		bool more = memcmp(before, first.schema, sizeof(before)) == 0;
 		while (more) {
@@ -99,22 +99,24 @@ static int read_row(struct trib_anew *a, size_t at, struct row *ret, struct trib
 /* Nothing that was ever offered, and nothing before a reset (its salt is another) or a hand-over of the signing key (only the key before could sign it). */
 static int leave_offered(struct trib_anew *a, const uint8_t *hub_tip, bool *ret_found, struct trib_err *err)
 {
-	uint8_t offered[TRIB_OID_LEN];
+	uint8_t offered[TRIB_OID_LEN], oid[TRIB_OID_LEN];
 	bool any = trib_repo_ref(a->s->repo, TRIB_REF_PUSH, offered, err) == 0;
 	if (!any && err->code != TRIB_E_NOT_FOUND)
 		return -1;
 	*ret_found = !hub_tip;
 	for (size_t i = a->n; i > 0 && !*ret_found; i--) {
-		*ret_found = memcmp(a->chain[i - 1], hub_tip, TRIB_OID_LEN) == 0;
+		if (trib_anew_oid(a, i - 1, oid, err))
+			return -1;
+		*ret_found = memcmp(oid, hub_tip, TRIB_OID_LEN) == 0;
 		if (*ret_found && i > a->base)
 			a->base = i;
 	}
 	for (size_t i = a->n; i > a->base; i--) {
 		TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 		TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
-		if (trib_anew_read(a->s, a->chain[i - 1], &c, &m, err))
+		if (trib_anew_read(a, i - 1, &c, &m, err))
 			return -1;
-		if ((any && memcmp(a->chain[i - 1], offered, TRIB_OID_LEN) == 0) || m.kind != TRIB_KIND_CHANGE)
+		if ((any && memcmp(c.oid, offered, TRIB_OID_LEN) == 0) || m.kind != TRIB_KIND_CHANGE)
 			a->base = i;
 	}
 	return 0;
@@ -172,7 +174,7 @@ static int add_commit(struct trib_anew *a, size_t at, struct trib_compose *x, st
 	trib_manifest_release(ret_m);
 	*ret_m = (struct trib_manifest){0};
 	trib_buf_reset(ret_schema);
-	if (trib_anew_read(a->s, a->chain[at], &c, ret_m, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, ret_schema, err))
+	if (trib_anew_read(a, at, &c, ret_m, err) || trib_commit_blob(a->s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, ret_schema, err))
 		return -1;
 	if (!ret_m->gz_len)
 		return 0;
@@ -229,7 +231,7 @@ static int make_all(struct trib_anew *a, struct trib_squashed *ret, struct trib_
 			ret->commits++;
 		}
 		for (size_t i = 0; r.groups == 1 && i < r.n; i++)
-			if (trib_anew_make_one(a, a->chain[at + i], false, err))
+			if (trib_anew_make_one(a, at + i, false, err))
 				return -1;
 		at += r.n;
 	}
@@ -252,8 +254,11 @@ static int start_tip(struct trib_anew *a, struct trib_tip *ret, struct trib_err 
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(a->s, HELD_TIP);
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(HELD_TIP_MAX);
 	TRIB_AUTO(trib_tip) struct trib_tip kept = {0};
+	uint8_t base[TRIB_OID_LEN];
+	if (a->base && trib_anew_oid(a, a->base - 1, base, err))
+		return -1;
 	if (path && a->base && !trib_fs_read(path, &b, err) && !trib_tip_parse(trib_buf_span(&b), &kept, err) &&
-	    memcmp(kept.oid, a->chain[a->base - 1], TRIB_OID_LEN) == 0) {
+	    memcmp(kept.oid, base, TRIB_OID_LEN) == 0) {
 		*ret = kept;
 		kept = (struct trib_tip){0};
 		return 0;
@@ -278,7 +283,7 @@ int trib_outbox_squash(struct trib_state *s, const uint8_t *hub_tip, struct trib
 	if (!any)
 		return 0;
 	if (start_tip(&a, &tip, err) || trib_maker_init(&a.k, s, &tip, err) || make_all(&a, &done, err) ||
-	    trib_anew_finish(&a, held ? a.chain[held - 1] : NULL, err))
+	    trib_anew_finish(&a, held, err))
 		return trib_ctx(err, "squashing the captures of `watch` (nothing was changed)");
 	*ret = done;
 	return 0;

@@ -120,6 +120,17 @@ static int read_parent(struct trib_repo *r, const uint8_t *oid, struct trib_buf 
 	return 0;
 }
 
+int trib_repo_parent(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], uint8_t ret[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX);
+	struct trib_commitraw c;
+	if (read_parent(r, oid, &raw, &c, err))
+		return -1;
+	if (c.has_parent)
+		memcpy(ret, c.parent, TRIB_OID_LEN);
+	return c.has_parent;
+}
+
 int trib_repo_chain(struct trib_repo *r, const uint8_t tip[TRIB_OID_LEN], const uint8_t *stop, size_t max, uint8_t (**ret)[TRIB_OID_LEN],
 		    size_t *ret_n, struct trib_err *err)
 {

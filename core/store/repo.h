@@ -64,6 +64,8 @@ static inline void trib_commit_cleanup(struct trib_commit *c) { trib_commit_rele
 int trib_commit_read(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], struct trib_commit *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* The bytes of another blob of the tree by name; TRIB_E_NOT_FOUND when the tree has none. */
 int trib_commit_blob(struct trib_repo *r, const struct trib_commit *c, const char *name, size_t max, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The commit before `oid`: 1 with *ret, 0 when it is the first. Reads the raw commit only. */
+int trib_repo_parent(struct trib_repo *r, const uint8_t oid[TRIB_OID_LEN], uint8_t ret[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 /* Lists the chain from `tip` back to but not including `stop` (NULL: to the root), oldest first. *ret malloc'd array of
  * TRIB_OID_LEN bytes each. TRIB_E_LIMIT beyond `max` commits, TRIB_E_CHAIN when `stop` is not an ancestor. Reads raw commits only.
  * tip == stop gives an empty list (*ret is then NULL). */
