@@ -11,61 +11,74 @@ struct point {
 	uint8_t oid[TRIB_OID_LEN];
 	uint64_t seq, part, parts;
 	int64_t captured_at;
-	size_t end; /* index of the last commit of its group; SIZE_MAX: void, or not complete */
 };
 
+/* The chain, newest first, as far back as the question needed. */
 struct points {
+	struct trib_repo *repo;
 	struct point *p;
-	size_t n;
+	size_t n, room;
+	uint8_t next[TRIB_OID_LEN];
+	bool all; /* the first commit has been read */
 	int64_t now;
 	int tz;
 };
 
 /* ---- reading the chain ---- */
 
-static int read_point(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], struct point *ret, struct trib_err *err)
+static int read_point(struct points *ps, struct point *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	char hex[TRIB_OID_HEX + 1];
 
-	trib_hex(hex, oid, TRIB_OID_LEN);
-	if (trib_commit_read(repo, oid, &c, err) < 0 || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err) < 0)
+	trib_hex(hex, ps->next, TRIB_OID_LEN);
+	if (trib_commit_read(ps->repo, ps->next, &c, err) < 0 || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err) < 0)
 		return trib_ctx(err, "reading commit %.12s", hex);
-	*ret = (struct point){.seq = m.seq, .part = m.part, .parts = m.parts, .captured_at = m.captured_at, .end = SIZE_MAX};
-	memcpy(ret->oid, oid, TRIB_OID_LEN);
+	*ret = (struct point){.seq = m.seq, .part = m.part, .parts = m.parts, .captured_at = m.captured_at};
+	memcpy(ret->oid, ps->next, TRIB_OID_LEN);
+	ps->all = !c.c.has_parent;
+	if (c.c.has_parent)
+		memcpy(ps->next, c.c.parent, TRIB_OID_LEN);
 	return 0;
 }
 
-/* A group is complete when its parts stand one after the other up to m/m (D5.1). */
-static void find_groups(struct points *ps)
+/* Makes point k known: 1, or 0 when the history has no more than k commits. */
+static int reach(struct points *ps, size_t k, struct trib_err *err)
 {
-	size_t start = 0;
-
-	for (size_t i = 0; i < ps->n; i++) {
-		if (ps->p[i].part == 1)
-			start = i;
-		if (ps->p[i].part != ps->p[i].parts || i - start + 1 != ps->p[i].parts)
-			continue;
-		for (size_t k = start; k <= i; k++)
-			ps->p[k].end = i;
+	while (ps->n <= k && !ps->all) {
+		if (ps->n >= CHAIN_MAX)
+			return trib_fail(err, TRIB_E_LIMIT, "the history is longer than %zu commits here", CHAIN_MAX);
+		if (ps->n == ps->room) {
+			size_t room = ps->room ? 2 * ps->room : 64;
+			struct point *p = reallocarray(ps->p, room, sizeof(*p));
+			if (!p)
+				return trib_fail(err, TRIB_E_NOMEM, "out of memory for %zu commits", room);
+			ps->p = p;
+			ps->room = room;
+		}
+		if (read_point(ps, &ps->p[ps->n], err))
+			return -1;
+		ps->n++;
 	}
+	return k < ps->n;
 }
 
-static int read_points(struct trib_repo *repo, const char *ref, struct points *ps, struct trib_err *err)
+/* Is point k the last of a complete group? It is when its parts stand one after the other up to m/m (D5.1). */
+static int completes(struct points *ps, size_t k, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) uint8_t (*oids)[TRIB_OID_LEN] = NULL;
-	uint8_t tip[TRIB_OID_LEN];
+	uint64_t parts = ps->p[k].parts;
 
-	if (trib_repo_ref(repo, ref, tip, err) < 0 || trib_repo_chain(repo, tip, NULL, CHAIN_MAX, &oids, &ps->n, err) < 0)
-		return -1;
-	ps->p = calloc(ps->n ? ps->n : 1, sizeof(*ps->p));
-	if (!ps->p)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory for %zu commits", ps->n);
-	for (size_t i = 0; i < ps->n; i++)
-		if (read_point(repo, oids[i], &ps->p[i], err) < 0)
-			return -1;
-	find_groups(ps);
+	if (ps->p[k].part != parts)
+		return 0;
+	for (uint64_t i = 0; i < parts; i++) {
+		int got = reach(ps, k + (size_t)i, err);
+
+		if (got <= 0)
+			return got;
+		if (ps->p[k + i].part == 1)
+			return i + 1 == parts;
+	}
 	return 0;
 }
 
@@ -192,82 +205,107 @@ static int no_group(const struct point *p, struct trib_err *err)
 			 (unsigned long long)p->seq, (unsigned long long)p->part, (unsigned long long)p->parts);
 }
 
-static int at_index(const struct points *ps, size_t i, size_t *ret, struct trib_err *err)
+/* The commit that completes the group of point k: at k or after it. */
+static int at_point(struct points *ps, size_t k, size_t *ret, struct trib_err *err)
 {
-	if (ps->p[i].end == SIZE_MAX)
-		return no_group(&ps->p[i], err);
-	*ret = ps->p[i].end;
-	return 0;
+	size_t end = k;
+
+	while (end > 0 && ps->p[end].part != ps->p[end].parts && ps->p[end - 1].part != 1)
+		end--;
+	int got = completes(ps, end, err);
+	if (got > 0)
+		*ret = end;
+	return got > 0 ? 0 : got < 0 ? -1 : no_group(&ps->p[k], err);
 }
 
 /* HEAD~n: n complete groups back. */
-static int at_head(const struct points *ps, int64_t back, size_t *ret, struct trib_err *err)
+static int at_head(struct points *ps, int64_t back, size_t *ret, struct trib_err *err)
 {
 	int64_t groups = 0;
+	int more;
 
-	for (size_t i = ps->n; i-- > 0;) {
-		if (ps->p[i].end != i)
-			continue;
-		if (groups++ == back) {
-			*ret = i;
+	for (size_t k = 0; (more = reach(ps, k, err)) > 0; k++) {
+		int got = completes(ps, k, err);
+
+		if (got < 0)
+			return -1;
+		if (got && groups++ == back) {
+			*ret = k;
 			return 0;
 		}
 	}
-	return trib_fail(err, TRIB_E_NOT_FOUND, "this history has %lld complete moments, HEAD~%lld is before the first", (long long)groups,
-			 (long long)back);
+	return more < 0 ? -1 :
+			  trib_fail(err, TRIB_E_NOT_FOUND, "this history has %lld complete moments, HEAD~%lld is before the first", (long long)groups,
+				    (long long)back);
 }
 
-/* The last group in chain order that was captured by then: a clock that once ran ahead hides nothing that came after it was mended. */
-static int at_time(const struct points *ps, int64_t t, size_t *ret, struct trib_err *err)
+static int nothing_by(int64_t t, const struct point *oldest, struct trib_err *err)
 {
 	char text[TRIB_TIME_LEN + 1], first[TRIB_TIME_LEN + 1];
-	bool any = false;
-	size_t oldest = 0;
 
-	for (size_t i = ps->n; i-- > 0;) {
-		if (ps->p[i].end != i)
-			continue;
-		if (ps->p[i].captured_at <= t) {
-			*ret = i;
-			return 0;
-		}
-		any = true;
-		oldest = i;
-	}
 	trib_time_text(text, t);
-	if (!any)
+	if (!oldest)
 		return trib_fail(err, TRIB_E_NOT_FOUND, "this history has no complete commit yet");
-	trib_time_text(first, ps->p[oldest].captured_at);
+	trib_time_text(first, oldest->captured_at);
 	return trib_fail(err, TRIB_E_NOT_FOUND, "nothing was captured by %s; the history begins at %s", text, first);
 }
 
-static int at_seq(const struct points *ps, int64_t seq, size_t *ret, struct trib_err *err)
+/* The last group in chain order that was captured by then: a clock that once ran ahead hides nothing that came after it was mended. */
+static int at_time(struct points *ps, int64_t t, size_t *ret, struct trib_err *err)
 {
-	for (size_t i = 0; i < ps->n; i++)
-		if (ps->p[i].seq == (uint64_t)seq)
-			return at_index(ps, i, ret, err);
-	return trib_fail(err, TRIB_E_NOT_FOUND, "there is no #%lld; the history ends with #%llu", (long long)seq,
-			 (unsigned long long)(ps->n ? ps->p[ps->n - 1].seq : 0));
+	size_t oldest = SIZE_MAX;
+	int more;
+
+	for (size_t k = 0; (more = reach(ps, k, err)) > 0; k++) {
+		int got = completes(ps, k, err);
+
+		if (got < 0)
+			return -1;
+		if (got && ps->p[k].captured_at <= t) {
+			*ret = k;
+			return 0;
+		}
+		if (got)
+			oldest = k;
+	}
+	return more < 0 ? -1 : nothing_by(t, oldest == SIZE_MAX ? NULL : &ps->p[oldest], err);
 }
 
-static int at_prefix(const struct points *ps, struct trib_span prefix, size_t *ret, struct trib_err *err)
+static int at_seq(struct points *ps, int64_t seq, size_t *ret, struct trib_err *err)
+{
+	int more;
+
+	for (size_t k = 0; (more = reach(ps, k, err)) > 0 && ps->p[k].seq >= (uint64_t)seq; k++)
+		if (ps->p[k].seq == (uint64_t)seq)
+			return at_point(ps, k, ret, err);
+	return more < 0 ? -1 :
+			  trib_fail(err, TRIB_E_NOT_FOUND, "there is no #%lld; the history ends with #%llu", (long long)seq, (unsigned long long)ps->p[0].seq);
+}
+
+/* Whether it is the beginning of one commit only, the whole chain knows; a whole id needs no more of it. */
+static int at_prefix(struct points *ps, struct trib_span prefix, size_t *ret, struct trib_err *err)
 {
 	size_t found = SIZE_MAX;
+	int more;
 
-	for (size_t i = 0; i < ps->n; i++) {
+	for (size_t k = 0; (more = reach(ps, k, err)) > 0; k++) {
 		char hex[TRIB_OID_HEX + 1];
 
-		trib_hex(hex, ps->p[i].oid, TRIB_OID_LEN);
+		trib_hex(hex, ps->p[k].oid, TRIB_OID_LEN);
 		if (strncmp(hex, (const char *)prefix.p, prefix.n) != 0)
 			continue;
 		if (found != SIZE_MAX)
 			return trib_fail(err, TRIB_E_USAGE, "%.*s is the beginning of several commits; give more digits", (int)prefix.n,
 					 (const char *)prefix.p);
-		found = i;
+		found = k;
+		if (prefix.n == TRIB_OID_HEX)
+			break;
 	}
+	if (more < 0)
+		return -1;
 	if (found == SIZE_MAX)
 		return trib_fail(err, TRIB_E_NOT_FOUND, "no commit of this history begins with %.*s", (int)prefix.n, (const char *)prefix.p);
-	return at_index(ps, found, ret, err);
+	return at_point(ps, found, ret, err);
 }
 
 static bool is_prefix(struct trib_span s)
@@ -280,7 +318,7 @@ static bool is_prefix(struct trib_span s)
 	return true;
 }
 
-static int choose(const struct points *ps, struct trib_span w, size_t *ret, struct trib_err *err)
+static int choose(struct points *ps, struct trib_span w, size_t *ret, struct trib_err *err)
 {
 	struct trib_span rest = w;
 	int64_t v = 0;
@@ -318,17 +356,19 @@ static int echo(const struct point *p, struct trib_buf *ret, struct trib_err *er
 int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, int64_t now, int tz_offset_s, uint8_t ret_oid[TRIB_OID_LEN],
 		    struct trib_buf *ret_text, struct trib_err *err)
 {
-	struct points ps = {.now = now, .tz = tz_offset_s};
-	size_t i = 0;
+	struct points ps = {.repo = repo, .now = now, .tz = tz_offset_s};
+	size_t k = 0;
 	int r;
 
-	r = read_points(repo, ref, &ps, err);
+	r = trib_repo_ref(repo, ref, ps.next, err);
 	if (r == 0)
-		r = choose(&ps, trib_span_str(when), &i, err);
+		r = reach(&ps, 0, err) < 0 ? -1 : 0;
 	if (r == 0)
-		r = echo(&ps.p[i], ret_text, err);
+		r = choose(&ps, trib_span_str(when), &k, err);
 	if (r == 0)
-		memcpy(ret_oid, ps.p[i].oid, TRIB_OID_LEN);
+		r = echo(&ps.p[k], ret_text, err);
+	if (r == 0)
+		memcpy(ret_oid, ps.p[k].oid, TRIB_OID_LEN);
 	free(ps.p);
 	return r;
 }
