@@ -109,7 +109,7 @@ struct fetch {
 	struct trib_worker *w;
 	struct trib_fetch_request req;
 	struct refs refs;
-	struct idset have[NREFS];   /* the whole chain of a ref; filled when needed */
+	struct idset chain[NREFS];  /* the whole chain of a ref; filled when needed */
 	bool wanted[NREFS], met[NREFS]; /* met: the peer has a commit of that chain */
 	uint8_t (*common)[TRIB_OID_LEN];
 	size_t ncommon;
@@ -119,17 +119,17 @@ static void fetch_cleanup(struct fetch *f)
 {
 	trib_fetch_request_release(&f->req);
 	for (size_t i = 0; i < NREFS; i++)
-		idset_cleanup(&f->have[i]);
+		idset_cleanup(&f->chain[i]);
 	free(f->common);
 }
 
 static int load_chain(struct fetch *f, struct trib_repo *repo, size_t k, struct trib_err *err)
 {
-	if (f->have[k].n)
+	if (f->chain[k].n)
 		return 0;
-	if (trib_repo_chain(repo, f->refs.oid[k], NULL, FETCH_CHAIN_MAX, &f->have[k].p, &f->have[k].n, err))
+	if (trib_repo_chain(repo, f->refs.oid[k], NULL, FETCH_CHAIN_MAX, &f->chain[k].p, &f->chain[k].n, err))
 		return -1;
-	qsort(f->have[k].p, f->have[k].n, TRIB_OID_LEN, by_id);
+	qsort(f->chain[k].p, f->chain[k].n, TRIB_OID_LEN, by_id);
 	return 0;
 }
 
@@ -139,7 +139,7 @@ static int in_chain(struct fetch *f, struct trib_repo *repo, size_t k, const uin
 {
 	if (load_chain(f, repo, k, err))
 		return -1;
-	*ret = in_set(&f->have[k], oid);
+	*ret = in_set(&f->chain[k], oid);
 	return 0;
 }
 
@@ -164,30 +164,29 @@ static int check_wants(struct fetch *f, struct trib_repo *repo, struct trib_err 
 	return 0;
 }
 
-/* Which haves are commits of a wanted chain. Membership in the chain, not presence in the object store: a miss there makes libgit2 look through
- * its pack directory again, once for each of up to TRIB_HAVES_MAX unknown ids. */
+/* The newest commit of each wanted chain that the peer has: with it, it has all before it. Found by walking the chain, as far as the peer is behind, not by
+ * presence in the object store: a miss there makes libgit2 look through its pack directory again, once for each of up to TRIB_HAVES_MAX unknown ids. */
 static int find_common(struct fetch *f, struct trib_repo *repo, struct trib_err *err)
 {
 	if (f->req.nhaves == 0)
 		return 0;
-	for (size_t k = 0; k < NREFS; k++) {
-		if (!f->wanted[k])
-			continue;
-		if (load_chain(f, repo, k, err))
-			return -1;
+	struct idset haves = {calloc(f->req.nhaves, TRIB_OID_LEN), f->req.nhaves};
+	f->common = calloc(NREFS, TRIB_OID_LEN);
+	int more = haves.p && f->common ? 1 : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (more > 0) {
+		memcpy(haves.p, f->req.haves, haves.n * TRIB_OID_LEN);
+		qsort(haves.p, haves.n, TRIB_OID_LEN, by_id);
 	}
-	f->common = calloc(f->req.nhaves, TRIB_OID_LEN);
-	if (!f->common)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	for (size_t i = 0; i < f->req.nhaves; i++) {
-		bool known = false;
-		for (size_t k = 0; k < NREFS; k++)
-			if (f->wanted[k] && in_set(&f->have[k], f->req.haves[i]))
-				known = f->met[k] = true;
-		if (known)
-			memcpy(f->common[f->ncommon++], f->req.haves[i], TRIB_OID_LEN);
+	for (size_t k = 0; k < NREFS && more >= 0; k++) {
+		uint8_t at[TRIB_OID_LEN];
+		memcpy(at, f->refs.oid[k], TRIB_OID_LEN);
+		for (more = f->wanted[k]; more > 0 && !(f->met[k] = in_set(&haves, at));)
+			more = trib_repo_parent(repo, at, at, err);
+		if (f->met[k])
+			memcpy(f->common[f->ncommon++], at, TRIB_OID_LEN);
 	}
-	return 0;
+	idset_cleanup(&haves);
+	return more < 0 ? -1 : 0;
 }
 
 /* Every wanted chain meets something the peer has: more haves would tell nothing new. */
