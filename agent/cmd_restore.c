@@ -353,7 +353,13 @@ int agent_cmd_check(struct trib_cli *cli)
 	struct trib_history h = trib_own_history(s, &r);
 	trib_progress_init(&progress, _("checking"), cli->quiet);
 	h.progress = &progress;
-	if (trib_history_walk(&h, NULL, &tip, count, &n, &cli->err) || check_tip(cli, &tip))
+	if (trib_history_walk(&h, NULL, &tip, count, &n, &cli->err)) {
+		if (cli->err.code != TRIB_E_NOT_FOUND)
+			return -1;
+		cli->err.code = TRIB_E_VERIFY;
+		return trib_ctx(&cli->err, _("the history is not whole; put repo.git back from a copy of this folder"));
+	}
+	if (check_tip(cli, &tip))
 		return -1;
 	if (s->node.enrolled && tip.incarnation != s->node.incarnation && trib_held_find(&r, tip.oid))
 		return trib_fail(&cli->err, TRIB_E_VERIFY, _("the file node says that this is machine %llu of the office, the last commit that the hub holds of it is of machine %llu: "

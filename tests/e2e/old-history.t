@@ -1,0 +1,52 @@
+#!/bin/sh
+# A night, and a question about the newest commits, read what is new: with the oldest commit gone from both repositories all of that goes on, and only who reads the
+# whole history says that it is not whole. So none of it costs the length of the history.
+. "$(dirname "$0")/../lib/harness.sh"
+a=520303002001
+here=$dir/$a/state/repo.git
+there=$dir/hub/repos/$a/community.git
+
+night() { sql $a "INSERT INTO demand VALUES('n$1','夜','reported',$1)" && agent $a sync; }
+# Of what lies before the newest common commit libgit2 reads some five.
+ten_nights() {
+	city_init && hub_start && office $a community 洗马 && enrol $a community 洗马 && agent $a sync || return 1
+	for n in 1 2 3 4 5 6 7 8 9; do night $n || return 1; done
+	at_rest
+}
+first() { git -C "$1" rev-list "$2" | tail -n 1; } # first REPO REF
+# lose REPO REF: the first commit of that chain is nowhere any more; all other objects stay, loose.
+lose() {
+	oid=$(first "$1" "$2")
+	mkdir "$dir/packs"
+	find "$1/objects/pack" -type f -exec mv {} "$dir/packs" \;
+	for p in "$dir/packs"/*.pack; do
+		[ ! -e "$p" ] || git -C "$1" unpack-objects -q <"$p" || return 1
+	done
+	rm -rf "$dir/packs"
+	rm "$1/objects/$(echo "$oid" | cut -c1-2)/$(echo "$oid" | cut -c3-)" && ! git -C "$1" cat-file -e "$oid" 2>/dev/null
+}
+listed() { same "$(agent $a log --limit 2 | sed -n 's/.* #\([0-9]*\) .*/\1/p' | tr '\n' ' ')" "12 11 "; }
+carried() { agent $a bundle create "$dir/b" >"$dir/carried" && grep ': 1 commits, ' "$dir/carried"; }
+
+ok "an office with ten commits at the city" ten_nights
+ok "the hub is down" hub_stop
+lost=$(first "$here" main)
+ok "the office loses its first commit" lose "$here" main
+echo spoilt >"$dir/$a/state/receipts/1"
+ok "the hub loses the first commit of the office" lose "$there" main
+ok "and the first of its own words to it" lose "$there" down
+ok "the hub is up again" hub_start
+ok "a night goes on" night 10
+ok "it is in the city" eventually 夜 community "SELECT title FROM demand WHERE id='n10'"
+ok "and one more" night 11
+ok "that there is nothing to send is known, too" agent $a push
+ok "the newest commits are listed" listed
+ok "the newest is shown" agent $a show HEAD
+ok "one by its number" agent $a show '#9'
+ok "one by its time" agent $a show "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+ok "the application writes once more" sql $a "INSERT INTO demand VALUES('n12','夜','reported',12)"
+ok "and it is captured" agent $a commit
+ok "that is what is to be carried by hand, and no more" carried
+cp "$dir/$a/state/receipts/2" "$dir/$a/state/receipts/1"
+refuses 15 "the history is not whole; put repo.git back from a copy of this folder: commit $lost" "who reads all of it says that it is not whole" agent $a check
+finish
