@@ -284,7 +284,8 @@ static int show_history(struct trib_cli *cli, struct trib_hubdb *db)
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(db->db,
 			    "SELECT (SELECT max(seq) FROM held WHERE node = ?1 AND app = ?2), (SELECT max(seq) FROM held WHERE node = ?1 AND app = ?2 AND merged_at IS "
-			    "NOT NULL), (SELECT out_of_step FROM held WHERE node = ?1 AND app = ?2 AND out_of_step IS NOT NULL ORDER BY seq LIMIT 1)",
+			    "NOT NULL), (SELECT out_of_step FROM held WHERE node = ?1 AND app = ?2 AND merged_at IS NULL AND out_of_step IS NOT NULL AND seq > coalesce((SELECT max(seq) FROM held "
+			    "WHERE node = ?1 AND app = ?2 AND merged_at IS NOT NULL), 0) ORDER BY seq LIMIT 1)",
 			    &st, &cli->err))
 		return -1;
 	bind_id(st, cli);

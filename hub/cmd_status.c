@@ -141,9 +141,8 @@ static int list_refusals(struct trib_cli *cli, struct trib_hubdb *db)
 }
 
 /* A clock that lies (D7.8): the last commit says a time after its receipt, or before the commit before it. Nothing depends on it: order is the log's. */
-static const char sql_clocks[] = "SELECT h.node, h.app, h.captured_at, h.held_at, h.captured_at > h.held_at + ?1 FROM held h LEFT JOIN held b ON b.node = h.node AND "
-				 "b.app = h.app AND b.seq = h.seq - 1 WHERE h.seq = (SELECT max(l.seq) FROM held l WHERE l.node = h.node AND l.app = h.app) AND "
-				 "(h.captured_at > h.held_at + ?1 OR h.captured_at < b.captured_at - ?1) ORDER BY h.node, h.app";
+static const char sql_clocks[] = "SELECT h.node, h.app, h.captured_at, h.held_at, h.captured_at > h.held_at + ?1 FROM history n CROSS JOIN held h USING(node, app, seq) "
+				 "LEFT JOIN held b ON b.node = h.node AND b.app = h.app AND b.seq = h.seq - 1 WHERE (h.captured_at > h.held_at + ?1 OR h.captured_at < b.captured_at - ?1) ORDER BY h.node, h.app";
 
 static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 {
@@ -174,9 +173,10 @@ static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 
 #define SQL_MERGED "coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)"
 
-/* Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
+/* None of these asks the whole table of held commits: it is as long as the city is old. Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
 static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > " SQL_MERGED;
 
+/* The numbers of a history begin at 1, so its last one counts its commits. */
 static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expected)
 {
 	int64_t commits, waiting;
@@ -184,7 +184,7 @@ static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expe
 	uint8_t root[TRIB_SHA256_LEN];
 	char hex[TRIB_SHA256_HEX + 1];
 	if (trib_db_int(db->db, "SELECT count(*) FROM node WHERE status <> 'closed'", 0, ret_expected, &cli->err) ||
-	    trib_db_int(db->db, "SELECT count(*) FROM held", 0, &commits, &cli->err) ||
+	    trib_db_int(db->db, "SELECT coalesce(sum(seq), 0) FROM history", 0, &commits, &cli->err) ||
 	    trib_db_int(db->db, sql_waiting, 0, &waiting, &cli->err) || trib_log_size(db, &size, &cli->err) ||
 	    trib_log_root(db, size, root, &cli->err))
 		return -1;
@@ -267,7 +267,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, 0 FROM node WHERE status <> 'closed' AND reported_at IS NULL ORDER BY node", _("Never reported:"), "never",
 		       _("expected"), &never) ||
-	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.out_of_step IS NOT NULL AND "
+	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.merged_at IS NULL AND h.out_of_step IS NOT NULL AND "
 		       "h.seq > " SQL_MERGED " ORDER BY n.node",
 		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND n.reported_at >= ?1 AND NOT " SQL_FORKED " ORDER BY n.node", _("Reported:"), "reported",

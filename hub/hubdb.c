@@ -6,7 +6,8 @@
 static int migrate(sqlite3 *db, struct trib_err *err)
 {
 	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
-			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p};
+			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p,
+			     (const char *)trib_embed("schema/hub/0005_open.sql").p};
 	return trib_db_migrate(db, sql, TRIB_COUNT(sql), err) ? trib_ctx(err, "hub.db") : 0;
 }
 

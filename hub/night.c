@@ -75,8 +75,7 @@ static int make(struct trib_hubdb *h, int64_t now, struct trib_night *n, struct 
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_NIGHT, .time = now, .from = n->from, .to = n->to};
 	if (trib_log_size(h, &n->end, err) ||
 	    trib_db_prepare(h->db,
-			    "SELECT node, app, EXISTS(SELECT 1 FROM held d WHERE d.node = n.node AND d.app = n.app AND d.idx >= ? AND d.idx < ?) FROM node n WHERE status <> "
-			    "'closed' ORDER BY node, app",
+			    "SELECT node, app, (node, app) IN (SELECT node, app FROM held WHERE idx >= ? AND idx < ?) FROM node WHERE status <> 'closed' ORDER BY node, app",
 			    &st, err))
 		return -1;
 	sqlite3_bind_int64(st, 1, (int64_t)n->first);

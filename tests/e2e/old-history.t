@@ -49,4 +49,28 @@ ok "and it is captured" agent $a commit
 ok "that is what is to be carried by hand, and no more" carried
 cp "$dir/$a/state/receipts/2" "$dir/$a/state/receipts/1"
 refuses 15 "the history is not whole; put repo.git back from a copy of this folder: commit $lost" "who reads all of it says that it is not whole" agent $a check
+
+# The city's first screen, on the nights of three thousand days: with a page from the middle of the table of commits gone, and one of its index.
+many_nights() {
+	sqlite3 "$dir/hub/hub.db" "INSERT INTO node(node, app, name, incarnation, status, added_at, reported_at) VALUES('520303002009', 'community', '南关', 1, 'enrolled', 1700000000, strftime('%s'));
+		INSERT INTO history(node, app, oid, seq, tip) VALUES('520303002009', 'community', randomblob(20), 3000, x'00');
+		WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 3000)
+		INSERT INTO held(idx, node, app, seq, part, parts, incarnation, oid, manifest, signer, captured_at, held_at, inserted, updated, deleted, braked, merged_at)
+		SELECT 100000 + k, '520303002009', 'community', k, 1, 1, 1, randomblob(20), randomblob(32), x'00', k, k, 1, 0, 0, 0, k FROM n;
+		PRAGMA wal_checkpoint(TRUNCATE)"
+}
+spoil() { # spoil TABLE-OR-INDEX: a page in its middle
+	page=$(sqlite3 "$dir/hub/hub.db" "SELECT pageno FROM dbstat WHERE name = '$1' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 20")
+	size=$(sqlite3 "$dir/hub/hub.db" "PRAGMA page_size")
+	[ -n "$page" ] && dd if=/dev/zero of="$dir/hub/hub.db" bs="$size" seek=$((page - 1)) count=1 conv=notrunc 2>/dev/null
+}
+who_reads_all() { ! sqlite3 "$dir/hub/hub.db" "SELECT count(*), max(held_at + braked) FROM held NOT INDEXED"; }
+screen() { hub status >"$dir/screen" || { cat "$dir/screen"; return 1; }; grep 'Held: 3012 commits; not in the city yet: 0' "$dir/screen"; }
+ok "the hub rests" hub_stop
+ok "and has an office with three thousand nights" many_nights
+ok "the table of commits is damaged" spoil held
+ok "and its index" spoil sqlite_autoindex_held_1
+ok "who reads all of it fails" who_reads_all
+ok "the first screen does not" screen
+ok "nor what is said of one office" hub node show 520303002009 --app community
 finish

@@ -36,6 +36,8 @@ ok "A's history goes out of step" astray
 ok "which the city says" eventually "demand|old-value-differs" community "SELECT tbl, reason FROM _t_ledger WHERE node='$a'"
 stopped() { hub status >"$dir/said" && grep -A2 "^Out of step" "$dir/said" | grep -q "$1"; }
 ok "and the operator's screen" soon stopped $a
+of_one() { hub node show $a --app community | grep "^held up to #[0-9]*, in the city up to #[0-9]*$1"; }
+ok "and what is said of this office" of_one "; out of step: old-value-differs\$"
 sql $a "INSERT INTO demand VALUES('d7','之后','reported',7); DELETE FROM demand WHERE id='d9'; UPDATE points SET points = 6 WHERE id = 1"
 told_so() { agent $a sync >"$dir/said" 2>&1; grep -q "the city stopped taking it in" "$dir/said"; }
 ok "the office is told" soon told_so
@@ -57,6 +59,7 @@ equal() { same "$(city_of_a)" "$(office_a)"; }
 ok "and the city has the office's rows again, each of them" soon equal
 cured() { hub status >"$dir/said" && ! grep -q "^Out of step" "$dir/said" && grep -q "not in the city yet: 0" "$dir/said" && grep -q "$a.*up to date" "$dir/said"; }
 ok "the operator's screen names nobody" soon cured
+ok "nor does what is said of this office" of_one "\$"
 fine() { agent $a sync >"$dir/said" 2>&1 && agent $a status >"$dir/status" 2>&1 && ! grep -q "out-of-step" "$dir/status"; }
 ok "nor does the office" soon fine
 ok "the office checks its history" agent $a check --read-data
