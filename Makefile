@@ -164,6 +164,7 @@ bench: all $(BENCH_BIN)
 	@BUILD='$(abspath $(BUILD))' sh bench/run
 	@BUILD='$(abspath $(BUILD))' sh bench/capture
 	@BUILD='$(abspath $(BUILD))' sh bench/audit
+	@BUILD='$(abspath $(BUILD))' sh bench/screen
 
 MAN1 := $(wildcard docs/man/*.1)
 MAN8 := $(wildcard docs/man/*.8)
