@@ -31,12 +31,13 @@ static int check_schema(struct trib_audit *a, struct trib_err *err)
 	struct trib_where w = {0};
 	struct trib_err why;
 	int64_t is, should;
-	if (trib_hubdb_empty(&made, err) || trib_db_int(made, version, 0, &should, err) || trib_db_prepare(made, all, &y, err))
-		return -1;
 	if (trib_db_int(a->db.db, version, 0, &is, &why) || trib_db_prepare(a->db.db, all, &x, &why))
 		return trib_audit_find(a, &w, err, "hub.db cannot be read: %s", why.msg);
-	if (is != should) /* an older hub.db is brought up to date by the next `serve`, a newer one belongs to a newer program */
-		return is > 0 && is < should ? 0 : trib_audit_find(a, &w, err, "hub.db is of version %lld, this program makes version %lld", (long long)is, (long long)should);
+	/* An older hub.db, which the next `serve` brings up to date, is as its version was; a newer one belongs to a newer program. */
+	if (trib_hubdb_empty(is, &made, err) || trib_db_int(made, version, 0, &should, err) || trib_db_prepare(made, all, &y, err))
+		return -1;
+	if (is != should)
+		return trib_audit_find(a, &w, err, "hub.db is of version %lld, this program makes version %lld", (long long)is, (long long)should);
 	if (trib_db_int(a->db.db, mark, 0, &is, &why) || is != 0)
 		return trib_audit_find(a, &w, err, "hub.db is marked as the file of another application");
 	int m, r;

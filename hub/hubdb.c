@@ -3,20 +3,21 @@
 #include "core/base/clock.h"
 #include "core/base/embed.h"
 
-static int migrate(sqlite3 *db, struct trib_err *err)
+/* Up to version `to`, or to the newest. */
+static int migrate(sqlite3 *db, size_t to, struct trib_err *err)
 {
 	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
 			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p,
 			     (const char *)trib_embed("schema/hub/0005_open.sql").p};
-	return trib_db_migrate(db, sql, TRIB_COUNT(sql), err) ? trib_ctx(err, "hub.db") : 0;
+	return trib_db_migrate(db, sql, to < TRIB_COUNT(sql) ? to : TRIB_COUNT(sql), err) ? trib_ctx(err, "hub.db") : 0;
 }
 
-int trib_hubdb_empty(sqlite3 **ret, struct trib_err *err)
+int trib_hubdb_empty(int64_t version, sqlite3 **ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK)
 		return trib_db_fail(err, db, "opening an empty database");
-	if (migrate(db, err))
+	if (migrate(db, version > 0 ? (size_t)version : SIZE_MAX, err))
 		return -1;
 	*ret = db;
 	db = NULL;
@@ -31,7 +32,7 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
 		return trib_ctx(err, "opening hub.db");
-	if (write && migrate(db, err))
+	if (write && migrate(db, SIZE_MAX, err))
 		return -1;
 	ret->db = db;
 	ret->hub = hub;

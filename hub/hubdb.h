@@ -16,8 +16,8 @@ struct trib_hubdb {
 
 /* Opens (and migrates when `write`) DIR/hub.db. */
 int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* A hub.db without rows, in memory: what its schema should be. */
-int trib_hubdb_empty(sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* A hub.db without rows, in memory: what its schema should be. `version`: of which; 0, or more than this program knows, is the newest. */
+int trib_hubdb_empty(int64_t version, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_hubdb_close(struct trib_hubdb *h);
 static inline void trib_hubdb_cleanup(struct trib_hubdb *h) { trib_hubdb_close(h); }
 int trib_hubdb_begin(struct trib_hubdb *h, struct trib_err *err) TRIB_MUST_CHECK; /* BEGIN IMMEDIATE */

@@ -107,6 +107,18 @@ static void another_files_mark_is_named(void **state)
 	assert_audit_finds(&hub, "column user_version is 3 in the city");
 }
 
+/* Before its first start with a newer program hub.db is as the older one made it: with that schema, and no other. */
+static void an_older_schema_is_judged_as_such(void **state)
+{
+	(void)state;
+	mkhub_sql(hub.db.db, "PRAGMA user_version=4");
+	assert_audit_finds(&hub, "hub.db: the schema is not the one that this program makes");
+	mkhub_sql(hub.db.db, "DROP INDEX held_open");
+	assert_audit_proves(&hub);
+	mkhub_sql(hub.db.db, "PRAGMA user_version=5");
+	assert_audit_finds(&hub, "hub.db: the schema is not the one that this program makes, from held_open on");
+}
+
 /* A community without an application: what damaged pages look like. It crashed the audit once. */
 static void a_null_where_none_may_be_is_told(void **state)
 {
@@ -284,6 +296,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_person_is_as_the_log_says, start, stop),
 		cmocka_unit_test_setup_teardown(another_schema_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(another_files_mark_is_named, start, stop),
+		cmocka_unit_test_setup_teardown(an_older_schema_is_judged_as_such, start, stop),
 		cmocka_unit_test_setup_teardown(a_null_where_none_may_be_is_told, start, stop),
 		cmocka_unit_test_setup_teardown(a_false_certificate_of_the_hub_is_named, start, stop),
 		cmocka_unit_test_setup_teardown(a_policy_that_the_log_does_not_name_is_named, start, stop),
