@@ -173,7 +173,8 @@ static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 
 #define SQL_MERGED "coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)"
 
-/* None of these asks the whole table of held commits: it is as long as the city is old. Parts of a group that was given up never merge and wait for nothing: what waits is newer than the last merged commit of its history. */
+/* Nothing here asks the whole table of held commits: it is as long as the city is old. Parts of a group that was given up never merge and wait for nothing:
+ * what waits is newer than the last merged commit of its history. */
 static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > " SQL_MERGED;
 
 /* The numbers of a history begin at 1, so its last one counts its commits. */
