@@ -66,7 +66,8 @@ spoil() { # spoil TABLE-OR-INDEX: a page in its middle
 }
 who_reads_all() { ! sqlite3 "$dir/hub/hub.db" "SELECT count(*), max(held_at + braked) FROM held NOT INDEXED"; }
 screen() { hub status >"$dir/screen" || { cat "$dir/screen"; return 1; }; grep 'Held: 3012 commits; not in the city yet: 0' "$dir/screen"; }
-ok "the hub rests" hub_stop
+ok "all of it is merged" at_rest
+ok "the hub is down" hub_stop
 ok "and has an office with three thousand nights" many_nights
 ok "the table of commits is damaged" spoil held
 ok "and its index" spoil sqlite_autoindex_held_1
