@@ -10,7 +10,7 @@ night() { sql $a "INSERT INTO demand VALUES('n$1','夜','reported',$1)" && agent
 # Of what lies before the newest common commit libgit2 reads some five.
 ten_nights() {
 	city_init && hub_start && office $a community 洗马 && enrol $a community 洗马 && agent $a sync || return 1
-	for n in 1 2 3 4 5 6 7 8 9; do night $n || return 1; done
+	for night in 1 2 3 4 5 6 7 8 9; do night $night || return 1; done
 	at_rest
 }
 first() { git -C "$1" rev-list "$2" | tail -n 1; } # first REPO REF
