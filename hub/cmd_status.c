@@ -171,11 +171,16 @@ static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 	return row < 0 ? -1 : 0;
 }
 
-#define SQL_MERGED "coalesce((SELECT m.seq FROM held m WHERE m.node = h.node AND m.app = h.app AND m.merged_at IS NOT NULL ORDER BY m.seq DESC LIMIT 1), 0)"
+/* Nothing here asks the whole table of held commits: it is as long as the city is old. `o`: the histories with commits that are not merged, and how far each is. Parts
+ * of a group that was given up never merge and wait for nothing: what waits is newer than that. */
+#define SQL_OPEN \
+	"WITH o AS MATERIALIZED (SELECT node, app, coalesce((SELECT m.seq FROM held m WHERE m.node = u.node AND m.app = u.app AND m.merged_at IS NOT NULL " \
+	"ORDER BY m.seq DESC LIMIT 1), 0) AS upto FROM (SELECT DISTINCT node, app FROM held WHERE merged_at IS NULL) u) "
+#define SQL_NEWER "h.node = o.node AND h.app = o.app AND h.merged_at IS NULL AND h.seq > o.upto"
 
-/* Nothing here asks the whole table of held commits: it is as long as the city is old. Parts of a group that was given up never merge and wait for nothing:
- * what waits is newer than the last merged commit of its history. */
-static const char sql_waiting[] = "SELECT count(*) FROM held h WHERE merged_at IS NULL AND seq > " SQL_MERGED;
+static const char sql_waiting[] = SQL_OPEN "SELECT count(*) FROM o CROSS JOIN held h ON " SQL_NEWER;
+static const char sql_stopped[] = SQL_OPEN "SELECT n.node, n.app, n.name, n.reported_at FROM o CROSS JOIN node n USING(node, app) "
+					   "WHERE EXISTS(SELECT 1 FROM held h WHERE " SQL_NEWER " AND h.out_of_step IS NOT NULL) ORDER BY n.node, n.app";
 
 /* The numbers of a history begin at 1, so its last one counts its commits. */
 static int totals(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_expected)
@@ -268,9 +273,7 @@ int hub_cmd_status(struct trib_cli *cli)
 		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, 0 FROM node WHERE status <> 'closed' AND reported_at IS NULL ORDER BY node", _("Never reported:"), "never",
 		       _("expected"), &never) ||
-	    list_nodes(cli, &db, "SELECT DISTINCT n.node, n.app, n.name, n.reported_at FROM node n JOIN held h USING(node, app) WHERE h.merged_at IS NULL AND h.out_of_step IS NOT NULL AND "
-		       "h.seq > " SQL_MERGED " ORDER BY n.node",
-		       _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
+	    list_nodes(cli, &db, sql_stopped, _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
 	    list_nodes(cli, &db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND n.reported_at >= ?1 AND NOT " SQL_FORKED " ORDER BY n.node", _("Reported:"), "reported",
 		       _("up to date"), &fine) ||
 	    merge_trouble(cli, &db) || old_log(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
