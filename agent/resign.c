@@ -17,18 +17,6 @@ void trib_anew_release(struct trib_anew *a)
 	trib_maker_release(&a->p);
 }
 
-static int room_for_one(struct trib_anew *a, struct trib_err *err)
-{
-	if (a->nback && (a->nback & (a->nback - 1))) /* room doubles at powers of two */
-		return 0;
-	size_t room = a->nback ? 2 * a->nback : 1, bytes;
-	uint8_t(*p)[TRIB_OID_LEN] = trib_mul_overflow(room, TRIB_OID_LEN, &bytes) ? NULL : realloc(a->back, bytes);
-	if (!p)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	a->back = p;
-	return 0;
-}
-
 /* One commit further back: the tip, or the parent of the last one. */
 static int go_back(struct trib_anew *a, struct trib_err *err)
 {
@@ -37,8 +25,16 @@ static int go_back(struct trib_anew *a, struct trib_err *err)
 	int got = a->nback ? trib_repo_parent(a->s->repo, a->back[a->nback - 1], next, err) : 1;
 	if (got == 0)
 		return trib_fail(err, TRIB_E_CHAIN, "the history has %zu commits, its tip says #%zu; try: tributary-agent check", a->nback, a->n);
-	if (got < 0 || room_for_one(a, err))
+	if (got < 0)
 		return -1;
+	if (a->nback >= TRIB_ANEW_CHAIN_MAX)
+		return trib_fail(err, TRIB_E_LIMIT, "the history is longer than %zu commits here", TRIB_ANEW_CHAIN_MAX);
+	if ((a->nback & (a->nback - 1)) == 0) { /* room doubles at powers of two */
+		uint8_t(*p)[TRIB_OID_LEN] = reallocarray(a->back, a->nback ? 2 * a->nback : 1, sizeof(*p));
+		if (!p)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		a->back = p;
+	}
 	memcpy(a->back[a->nback++], next, TRIB_OID_LEN);
 	return 0;
 }

@@ -180,8 +180,9 @@ static int find_common(struct fetch *f, struct trib_repo *repo, struct trib_err 
 	for (size_t k = 0; k < NREFS && more >= 0; k++) {
 		uint8_t at[TRIB_OID_LEN];
 		memcpy(at, f->refs.oid[k], TRIB_OID_LEN);
+		size_t seen = 0;
 		for (more = f->wanted[k]; more > 0 && !(f->met[k] = in_set(&haves, at));)
-			more = trib_repo_parent(repo, at, at, err);
+			more = ++seen < FETCH_CHAIN_MAX ? trib_repo_parent(repo, at, at, err) : 0;
 		if (f->met[k])
 			memcpy(f->common[f->ncommon++], at, TRIB_OID_LEN);
 	}
