@@ -7,10 +7,10 @@ here=$dir/$a/state/repo.git
 there=$dir/hub/repos/$a/community.git
 
 night() { sql $a "INSERT INTO demand VALUES('n$1','夜','reported',$1)" && agent $a sync; }
-# Of what lies before the newest common commit libgit2 reads some five.
-ten_nights() {
+# So many that libgit2 does not come to the oldest: it offers the hub the 20 newest commits at a time, of both chains, and reads some five before the newest common one.
+many() {
 	city_init && hub_start && office $a community 洗马 && enrol $a community 洗马 && agent $a sync || return 1
-	for night in 1 2 3 4 5 6 7 8 9; do night $night || return 1; done
+	for night in $(seq 25); do night "$night" || return 1; done
 	at_rest
 }
 first() { git -C "$1" rev-list "$2" | tail -n 1; } # first REPO REF
@@ -29,7 +29,7 @@ lose() {
 listed() { same "$(agent $a log --limit 2 | sed -n 's/^[^ ]* #\([0-9]*\) .* \(held\|waiting\) .*/\1 \2/p' | tr '\n' ' ')" "$1"; }
 carried() { agent $a bundle create "$dir/b" >"$dir/carried" && grep ': 1 commits, ' "$dir/carried"; }
 
-ok "an office with ten commits at the city" ten_nights
+ok "an office with 26 commits at the city" many
 ok "the hub is down" hub_stop
 lost=$(first "$here" main)
 ok "the office loses its first commit" lose "$here" main
@@ -37,17 +37,17 @@ echo spoilt >"$dir/$a/state/receipts/1"
 ok "the hub loses the first commit of the office" lose "$there" main
 ok "and the first of its own words to it" lose "$there" down
 ok "the hub is up again" hub_start
-ok "a night goes on" night 10
-ok "it is in the city" eventually 夜 community "SELECT title FROM demand WHERE id='n10'"
-ok "and one more" night 11
+ok "a night goes on" night 26
+ok "it is in the city" eventually 夜 community "SELECT title FROM demand WHERE id='n26'"
+ok "and one more" night 27
 ok "that there is nothing to send is known, too" agent $a push
-ok "the newest commits are listed, with their receipts" listed "12 held 11 held "
+ok "the newest commits are listed, with their receipts" listed "28 held 27 held "
 ok "the newest is shown" agent $a show HEAD
-ok "one by its number" agent $a show '#9'
+ok "one by its number" agent $a show '#25'
 ok "one by its time" agent $a show "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
-ok "the application writes once more" sql $a "INSERT INTO demand VALUES('n12','夜','reported',12)"
+ok "the application writes once more" sql $a "INSERT INTO demand VALUES('n28','夜','reported',28)"
 ok "and it is captured" agent $a commit
-ok "of which the city does not know yet" listed "13 waiting 12 held "
+ok "of which the city does not know yet" listed "29 waiting 28 held "
 ok "that is what is to be carried by hand, and no more" carried
 cp "$dir/$a/state/receipts/2" "$dir/$a/state/receipts/1"
 refuses 15 "the history is not whole; put repo.git back from a copy of this folder: commit $lost" "who reads all of it says that it is not whole" agent $a check
@@ -67,7 +67,7 @@ spoil() { # spoil TABLE-OR-INDEX: a page in its middle
 	[ -n "$page" ] && dd if=/dev/zero of="$dir/hub/hub.db" bs="$size" seek=$((page - 1)) count=1 conv=notrunc 2>/dev/null
 }
 who_reads_all() { ! sqlite3 "$dir/hub/hub.db" "SELECT count(*), max(held_at + braked) FROM held NOT INDEXED"; }
-screen() { hub status >"$dir/screen" || { cat "$dir/screen"; return 1; }; grep 'Held: 3012 commits; not in the city yet: 0' "$dir/screen"; }
+screen() { hub status >"$dir/screen" || { cat "$dir/screen"; return 1; }; grep 'Held: 3028 commits; not in the city yet: 0' "$dir/screen"; }
 ok "all of it is merged" at_rest
 ok "the hub is down" hub_stop
 ok "and has an office with three thousand nights" many_nights

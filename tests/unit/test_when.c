@@ -99,6 +99,30 @@ static void names_moments(void **state)
 	}
 }
 
+/* What says that it is the last part is not, when those before it are not all there. No hub takes such a chain; a file that was changed may hold one. */
+static void names_no_group_with_a_gap(void **state)
+{
+	struct fixture f = {0};
+	struct trib_err err;
+	uint64_t seq;
+	(void)state;
+
+	mk_init(&f.mk, false, NULL);
+	part(&f, "2026-11-20T12:00:00Z", 1, 1);
+	part(&f, "2026-11-21T12:00:00Z", 1, 3);
+	struct mk_draft d;
+	mk_draft(&f.mk, "SELECT 1", TRIB_KIND_CHANGE, 3, 3, &d);
+	mk_seal(&f.mk, &d, f.oid[3]);
+	mk_draft_release(&d);
+	assert_int_equal(trib_repo_ref_set(f.mk.repo, "refs/heads/main", f.oid[3], &err), 0);
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(256);
+	assert_int_equal(resolve(&f, "HEAD", 0, &seq, &text, &err), 0);
+	assert_int_equal(seq, 1);
+	assert_int_equal(resolve(&f, "#3", 0, &seq, &text, &err), -1);
+	assert_int_equal(err.code, TRIB_E_NOT_FOUND);
+	mk_free(&f.mk);
+}
+
 static void takes_a_hash_prefix(void **state)
 {
 	struct fixture *f = *state;
@@ -173,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_moments),
+		cmocka_unit_test(names_no_group_with_a_gap),
 		cmocka_unit_test(takes_a_hash_prefix),
 		cmocka_unit_test(refuses_what_is_no_moment),
 		cmocka_unit_test(a_clock_that_was_wrong),
