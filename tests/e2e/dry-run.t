@@ -7,7 +7,7 @@ export LC_ALL
 
 everything() { # names, modes, times and bytes of all that a command could touch; not what this script writes, who held a lock last, nor what a running hub publishes by the clock
 	(cd "$dir" && find . \( -path ./hub/run -o -path ./hub/log -o -name 'serve.*' -o -name out -o -name before -o -name lock -o -name '*-shm' \) -prune -o \
-		\( -type d -printf '%p %y %m\n' , -type f -printf '%p %y %m %T@ %s\n' -exec sha256sum {} \; \) | sort)
+		\( -type d -printf '%p %y %m\n' , -type f -printf '%p %y %m %T@ %s\n' -exec sha256sum {} + \) | sort)
 }
 still() { # still COMMAND...: it exits 0 and changes nothing
 	everything >"$dir/before"

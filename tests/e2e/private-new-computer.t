@@ -66,12 +66,7 @@ ok "A syncs" agent $a sync
 refuses_sync() { agent $b sync; [ $? -eq 16 ]; }
 # Every object that it has for the city, and all that the city has.
 outside() {
-	for repo in "$dir/$a/state/repo.git" "$dir/hub/repos/$a/community.git" "$dir/hub/city.git"; do
-		git -C "$repo" cat-file --batch-all-objects --batch-check='%(objectname) %(objecttype)' | while read -r oid type; do
-			git -C "$repo" cat-file "$type" "$oid" | tee "$dir/object"
-			gzip -dc <"$dir/object" 2>/dev/null
-		done
-	done
+	python3 "$top/tests/lib/objects.py" "$dir/$a/state/repo.git" "$dir/hub/repos/$a/community.git" "$dir/hub/city.git" || return 1
 	cat "$dir"/hub/*.db "$dir"/hub/city/*.db
 }
 no_secret() { outside >"$dir/outside" && ! grep -a "$word" "$dir/outside"; }

@@ -28,14 +28,7 @@ plant() { # plant ID: a database with values of all sorts
 private() { echo --private resident.phone --private resident.id_number --private diary --private notes --private visit.what --private loose.hidden; }
 
 # Everything in a folder: files as they are, git objects inflated, changesets too.
-objects() { # objects REPO
-	git -C "$1" cat-file --batch-all-objects --batch-check='%(objectname) %(objecttype)' | while read -r oid type; do
-		git -C "$1" cat-file "$type" "$oid" >"$dir/object"
-		cat "$dir/object"
-		gzip -dc <"$dir/object" 2>/dev/null
-		echo
-	done
-}
+objects() { python3 "$top/tests/lib/objects.py" "$1"; }
 seen_in_repo() { objects "$1" | grep -aoE "$word-[a-z0-9]+" | sort -u | tr '\n' ' '; }
 seen_in_hub() {
 	{

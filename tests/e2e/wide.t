@@ -4,11 +4,7 @@
 a=520303002001
 
 wide() { # wide N: c1, c2, ... cN
-	i=1
-	while [ $i -le "$1" ]; do
-		printf '%sc%d' "$([ $i = 1 ] || echo ,)" $i
-		i=$((i + 1))
-	done
+	seq -s , -f 'c%.0f' "$1"
 }
 make_tables() {
 	mkdir -p "$dir/$a" && sqlite3 "$dir/$a/office.db" "
