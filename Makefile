@@ -140,8 +140,10 @@ ATTACK_STRIDE ?= 1
 RUN := BUILD='$(abspath $(BUILD))' PYTHON='$(PYTHON)' JOBS='$(JOBS)' sh tests/run
 .PHONY: tests check asan clang lint property attack debian fuzz fuzz-build demo bench
 tests: all $(DEMO_BIN) $(TEST_BIN) $(TOOL_BIN) $(BENCH_BIN) $(FUZZ_REPLAY)
+# What stock tools say of a doctored bundle: none of our programs reads one, so a sanitizer has nothing to see there.
+STOCK_SH := $(filter tests/attack/auditor-% tests/e2e/stock-audit.t,$(TEST_SH))
 check: tests
-	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(TEST_SH)
+	@$(RUN) $(TEST_BIN) $(FUZZ_REPLAY) $(if $(SAN),$(filter-out $(STOCK_SH),$(TEST_SH)),$(TEST_SH))
 asan:
 	@$(MAKE) --no-print-directory SAN=1 BUILD=build/asan check
 clang:
@@ -151,7 +153,7 @@ lint:
 property: tests
 	@PROPERTY_ROUNDS=$(PROPERTY_ROUNDS) TEST_TIMEOUT=7200 $(RUN) $(filter $(BUILD)/tests/property/%,$(TEST_BIN)) $(filter tests/property/%,$(TEST_SH))
 attack: tests
-	@ATTACK_STRIDE=$(ATTACK_STRIDE) TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/% tests/crash/every-call.t,$(TEST_SH))
+	@ATTACK_STRIDE=$(ATTACK_STRIDE) ATTACK_EVERY=1 TEST_TIMEOUT=86400 $(RUN) $(filter $(BUILD)/tests/attack/%,$(TEST_BIN)) $(filter tests/attack/% tests/crash/every-call.t,$(TEST_SH))
 debian: tests
 	@TEST_TIMEOUT=3600 $(RUN) $(sort $(wildcard tests/debian/*.t))
 fuzz-build: $(FUZZ_BIN)
