@@ -45,6 +45,8 @@ sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4)"
 ok "offices notice nothing" agent $a sync
 kill $holder
 wait $holder 2>/dev/null
+nobody() { ! pgrep -P "$province_pid"; }
+ok "those processes go with it" soon nobody # until then the hub, of the same address, is one too many
 published
 ok "the hub is cosigned" hub witness ask
 ok "and all is proven" hub audit --witness "$province"

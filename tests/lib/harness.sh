@@ -65,8 +65,6 @@ refuses() {
 # A program without patience, or one that is killed by its number, is `command sqlite3`.
 sqlite3() { command sqlite3 -cmd '.timeout 30000' "$@"; }
 
-python3() { command "${PYTHON:-python3}" "$@"; }
-
 same() { [ "$1" = "$2" ] || { echo "got:    $1"; echo "wanted: $2"; return 1; }; }
 
 finish() {
