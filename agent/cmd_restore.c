@@ -30,20 +30,10 @@ static bool same_file(const char *a, const char *b)
 
 static int check_target(struct trib_cli *cli, const char *to)
 {
-	static const char *const sides[] = {"-wal", "-journal", "-shm"};
-	if (same_file(to, trib_cli_state(cli)->node.db_path))
+	const struct trib_state *s = trib_cli_state(cli);
+	if (same_file(to, s->node.db_path))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s is the application's own database; restore to another file, and look at it first"), to);
-	if (trib_fs_exists(to) && !trib_cli_flag(cli, "force"))
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name, or add --force"), to);
-	for (size_t i = 0; i < TRIB_COUNT(sides); i++) {
-		TRIB_AUTO(trib_mem) char *side = trib_pathf("%s%s", to, sides[i]);
-		if (!side)
-			return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-		if (trib_fs_exists(side))
-			return trib_fail(&cli->err, TRIB_E_LOCKED, _("%s is there, so a program may have that database open; nothing was changed; close it, or choose another name"),
-					 side);
-	}
-	return 0;
+	return trib_restore_target(to, trib_cli_flag(cli, "force"), s->dir, &cli->err);
 }
 
 static void print_restored(struct trib_cli *cli, const struct trib_restored *r, const char *echo, const char *to)
@@ -56,6 +46,10 @@ static void print_restored(struct trib_cli *cli, const struct trib_restored *r, 
 		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
 	if (r->stand_ins.len)
 		trib_say(cli, _("indexes      made without %s, which only the application has: run REINDEX in it once, before anybody works with this file\n"), trib_buf_str(&r->stand_ins));
+	if (r->unmet.len)
+		trib_say(cli, _("these name a virtual table, whose content no history holds; make it in the file as the application does, before anybody writes to it:\n%s"),
+			 trib_buf_str(&r->unmet));
+	trib_json(cli, "unmet", trib_json_text(trib_buf_str(&r->unmet)));
 	trib_json(cli, "reindex", trib_json_text(trib_buf_str(&r->stand_ins)));
 	trib_json(cli, "file", trib_json_text(to));
 	trib_json(cli, "as_of", trib_json_text(echo));
@@ -107,6 +101,9 @@ static int replay(struct trib_cli *cli, const uint8_t oid[TRIB_OID_LEN], const c
 	struct trib_history h = trib_own_history(s, &r);
 	trib_progress_init(&progress, _("replaying"), cli->quiet);
 	h.progress = &progress;
+	int64_t until;
+	if (trib_history_instant(trib_cli_opt(cli, "at"), trib_now(), TRIB_CITY_ZONE_S, &until))
+		h.private_until = until;
 	bool over = trib_fs_exists(to);
 	if (over && trib_fs_remove(fresh, &cli->err))
 		return -1;
@@ -126,6 +123,9 @@ int agent_cmd_restore(struct trib_cli *cli)
 	if (trib_history_at(trib_cli_state(cli)->repo, MAIN_REF, at, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err) || check_target(cli, to))
 		return -1;
 	if (cli->dry_run) {
+		struct trib_history h = {.repo = trib_cli_state(cli)->repo};
+		if (trib_restore_table(&h, oid, trib_cli_opt(cli, "table"), &cli->err))
+			return -1;
 		trib_say(cli, _("would restore %s to %s\n"), trib_buf_str(&echo), to);
 		trib_json(cli, "as_of", trib_json_text(trib_buf_str(&echo)));
 		return 0;

@@ -88,7 +88,7 @@ static int plan(struct trib_cli *cli, struct trib_hub_history *h, const uint8_t 
 	char *slash = strrchr(dir, '/');
 	if (slash)
 		slash[slash == dir] = '\0';
-	if (trib_repo_ref(h->repo, "refs/heads/main", tip, &cli->err) || read_manifest(h->repo, oid, &c, &then, &cli->err) ||
+	if (trib_restore_table(&h->h, oid, trib_cli_opt(cli, "table"), &cli->err) || trib_repo_ref(h->repo, "refs/heads/main", tip, &cli->err) || read_manifest(h->repo, oid, &c, &then, &cli->err) ||
 	    read_manifest(h->repo, tip, &last, &now, &cli->err) || signer_of(h->repo, &c, &signer, &cli->err) || trib_hub_held_leaf(h->db, oid, &leaf, &cli->err) ||
 	    trib_fs_free(slash ? dir : ".", &room, &cli->err))
 		return -1;
@@ -117,6 +117,10 @@ static void say_restored(struct trib_cli *cli, const struct trib_restored *r, co
 		trib_say(cli, _("left out:\n%s"), trib_buf_str(&r->absent));
 	if (r->stand_ins.len)
 		trib_say(cli, _("indexes      made without %s, which only the application has: run REINDEX in it once, before anybody works with this file\n"), trib_buf_str(&r->stand_ins));
+	if (r->unmet.len)
+		trib_say(cli, _("these name a virtual table, whose content no history holds; make it in the file as the application does, before anybody writes to it:\n%s"),
+			 trib_buf_str(&r->unmet));
+	trib_json(cli, "unmet", trib_json_text(trib_buf_str(&r->unmet)));
 	trib_json(cli, "reindex", trib_json_text(trib_buf_str(&r->stand_ins)));
 	trib_json(cli, "file", trib_json_text(to));
 	trib_json(cli, "as_of", trib_json_text(echo));
@@ -173,7 +177,7 @@ int hub_cmd_restore(struct trib_cli *cli)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("restore needs --node ID, --at WHEN and --to FILE"));
 	if (hub_cli_history(cli, &db, &h) || trib_history_at(h.repo, "refs/heads/main", at, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err))
 		return -1;
-	if (trib_hub_restore_check(to, trib_cli_flag(cli, "force"), &cli->err))
+	if (trib_restore_target(to, trib_cli_flag(cli, "force"), trib_cli_hub(cli)->dir, &cli->err))
 		return -1;
 	return cli->dry_run ? plan(cli, &h, oid, trib_buf_str(&echo)) : run(cli, &h, oid, trib_buf_str(&echo));
 }

@@ -66,33 +66,13 @@ void trib_hub_history_release(struct trib_hub_history *h)
 	h->repo = NULL;
 }
 
-int trib_hub_restore_check(const char *to, bool force, struct trib_err *err)
-{
-	static const char *const sides[] = {"-wal", "-journal", "-shm"};
-	struct stat st;
-	if (lstat(to, &st) == 0) {
-		if (!S_ISREG(st.st_mode))
-			return trib_fail(err, TRIB_E_USAGE, _("%s is no ordinary file; nothing was changed; choose another name"), to);
-		if (!force)
-			return trib_fail(err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name, or add --force"), to);
-	}
-	for (size_t i = 0; i < TRIB_COUNT(sides); i++) {
-		TRIB_AUTO(trib_mem) char *side = trib_pathf("%s%s", to, sides[i]);
-		if (!side)
-			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-		if (trib_fs_exists(side))
-			return trib_fail(err, TRIB_E_LOCKED, _("%s is there, so a program may have that database open; nothing was changed; close it, or choose another name"), side);
-	}
-	return 0;
-}
-
 int trib_hub_restore(struct trib_hub_history *h, const uint8_t oid[TRIB_OID_LEN], const char *table, const char *to, bool force, struct trib_restored *ret,
 		     struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *fresh = trib_pathf("%s.restored", to);
 	if (!fresh)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_hub_restore_check(to, force, err))
+	if (trib_restore_target(to, force, h->db->hub->dir, err))
 		return -1;
 	bool over = trib_fs_exists(to);
 	if ((over && trib_fs_remove(fresh, err)) || trib_replay_to_file(&h->h, oid, table, over ? fresh : to, ret, err))

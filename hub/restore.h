@@ -23,7 +23,6 @@ int trib_hub_held_leaf(struct trib_hubdb *db, const uint8_t oid[TRIB_OID_LEN], s
 
 /* Restores to `to`; an existing file is replaced only when `force`, at the end and in one step. TRIB_E_USAGE when it exists, TRIB_E_LOCKED when a
  * program seems to have it open. */
-int trib_hub_restore_check(const char *to, bool force, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_hub_restore(struct trib_hub_history *h, const uint8_t oid[TRIB_OID_LEN], const char *table, const char *to, bool force,
 		     struct trib_restored *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Appends one line to DIR/restores.log: who looks at personal data is written down (D12.2). `r` NULL: the attempt failed. */

@@ -291,6 +291,8 @@ static int fill_all(const struct trib_material *m, sqlite3 *db, struct trib_err 
 		return -1;
 	if (trib_schema_run(db, s->sql, 'r', m->stand_ins, err) < 0 || (m->table && drop_rest(m, db, err) < 0))
 		return -1;
+	if (m->unmet && trib_material_unmet(m, db, m->unmet, err) < 0)
+		return -1;
 	return pragma(db, "user_version", s->user_version, err) < 0 ? -1 : pragma(db, "application_id", s->application_id, err);
 }
 

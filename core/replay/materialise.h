@@ -15,6 +15,7 @@ struct trib_material {
 	const char *table;                      /* folded; NULL: all */
 	const struct trib_material *other;      /* the private half of the same file (its own mirror, manifest, schema and salt); NULL: none */
 	struct trib_buf *stand_ins;             /* gets the names of collations that only the application has; NULL: not wanted */
+	struct trib_buf *unmet;                 /* gets triggers and views that name a table left out; NULL: not wanted */
 	bool secret;                            /* its values are not for messages */
 	const struct trib_whole *whole;         /* what the statements make (halves.h) */
 };
@@ -27,5 +28,8 @@ int trib_materialise(const struct trib_material *m, const char *path, struct tri
 /* The proof alone: lanes of the file at `path` equal the manifest's, integrity_check is ok, the schema is the commit's. Names table and row. Reads through
  * two connections of its own, at the same time. */
 int trib_material_prove(const struct trib_material *m, const char *path, struct trib_lanes *ret_lanes, struct trib_err *err) TRIB_MUST_CHECK;
+
+/* Adds to `ret` a line for each trigger and view of the file that names a virtual table, which no history holds (struct trib_restored). */
+int trib_material_unmet(const struct trib_material *m, sqlite3 *db, struct trib_buf *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
 #endif

@@ -24,6 +24,7 @@ void trib_restored_release(struct trib_restored *r)
 {
 	trib_buf_release(&r->absent);
 	trib_buf_release(&r->stand_ins);
+	trib_buf_release(&r->unmet);
 	*r = (struct trib_restored){0};
 }
 
@@ -209,6 +210,26 @@ static bool has_table(const struct trib_schematext *s, const char *table)
 	return false;
 }
 
+int trib_restore_table(const struct trib_history *h, const uint8_t oid[TRIB_OID_LEN], const char *table, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_schematext) struct trib_schematext lines = {0};
+	TRIB_AUTO(trib_schema) struct trib_schema whole = {0};
+
+	if (!table)
+		return 0;
+	if (trib_commit_read(h->repo, oid, &c, err) < 0 || trib_commit_blob(h->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &text, err) < 0 ||
+	    trib_schematext_parse(trib_buf_span(&text), &lines, err) < 0)
+		return -1;
+	/* A private table is in the statements alone. */
+	if (has_table(&lines, table))
+		return 0;
+	if (trib_schema_of_sql(lines.sql, &whole, err) < 0)
+		return -1;
+	return has_table(&whole.text, table) ? 0 : trib_fail(err, TRIB_E_NOT_FOUND, "there was no table %s at that moment", table);
+}
+
 /* The private half, ready to be joined; nothing when r has no mirror. */
 struct private_half {
 	struct replay r;
@@ -224,9 +245,10 @@ static int finish(const struct trib_history *h, struct replay *r, struct private
 	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
 	TRIB_AUTO(trib_lanes) struct trib_lanes lanes = {0};
 	TRIB_AUTO(trib_whole) struct trib_whole whole = {0};
-	TRIB_AUTO(trib_buf) struct trib_buf stand_ins = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_buf) struct trib_buf stand_ins = TRIB_BUF(TRIB_SCHEMA_MAX), unmet = TRIB_BUF(TRIB_SCHEMA_MAX);
 	struct trib_material m = {.mirror = r->mirror, .node = h->trust.node, .app = h->trust.app, .manifest = &manifest, .schema = &schema,
-				  .salt = r->salt, .table = table, .other = p->r.mirror ? &p->m : NULL, .whole = &whole, .stand_ins = &stand_ins};
+				  .salt = r->salt, .table = table, .other = p->r.mirror ? &p->m : NULL, .whole = &whole, .stand_ins = &stand_ins,
+				  .unmet = &unmet};
 
 	if (trib_manifest_parse(trib_buf_span(&r->manifest), &manifest, err) < 0 ||
 	    trib_schematext_parse(trib_buf_span(&r->schema), &schema, err) < 0)
@@ -246,6 +268,8 @@ static int finish(const struct trib_history *h, struct replay *r, struct private
 	}
 	out.stand_ins = stand_ins;
 	stand_ins = (struct trib_buf){0};
+	out.unmet = unmet;
+	unmet = (struct trib_buf){0};
 	*ret = out;
 	return 0;
 }
@@ -270,15 +294,17 @@ static int remove_scratch(const char *path, struct trib_err *err)
 
 /* ---- the private half ---- */
 
-/* "Own-Seq: N" is all the text that a private commit has. */
-static int own_seq(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], uint64_t *ret, struct trib_err *err)
+/* "Own-Seq: N" is all the text that a private commit has; *ret_at: when it was captured. */
+static int own_seq(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], uint64_t *ret, int64_t *ret_at, struct trib_err *err)
 {
 	static const char key[] = "\n" TRIB_OWN_SEQ;
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
 	char text[32] = "";
 
-	if (trib_commit_read(repo, oid, &c, err) < 0)
+	if (trib_commit_read(repo, oid, &c, err) < 0 || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err) < 0)
 		return -1;
+	*ret_at = m.captured_at;
 	const uint8_t *at = memmem(c.c.message.p, c.c.message.n, key, sizeof(key) - 1), *end = c.c.message.p + c.c.message.n;
 	for (size_t n = 0; at && at + sizeof(key) - 1 + n < end && n + 1 < sizeof(text) && at[sizeof(key) - 1 + n] >= '0' && at[sizeof(key) - 1 + n] <= '9'; n++)
 		text[n] = (char)at[sizeof(key) - 1 + n];
@@ -288,7 +314,8 @@ static int own_seq(struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], uint
 	return 0;
 }
 
-/* The last private commit that goes with this machine's public one #seq or with one before it; *ret false: none. */
+/* The last private commit that goes with this machine's public one #seq or with one before it; *ret false: none. A night on which only private values changed
+ * has no public commit: several go with one, and private_until chooses among them. */
 static int find_private(const struct trib_history *h, uint64_t seq, uint8_t ret_oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) uint8_t (*chain)[TRIB_OID_LEN] = NULL;
@@ -302,10 +329,11 @@ static int find_private(const struct trib_history *h, uint64_t seq, uint8_t ret_
 		return -1;
 	for (size_t i = n; i-- > 0 && !*ret;) {
 		uint64_t with = 0;
+		int64_t at = 0;
 
-		if (own_seq(h->repo, chain[i], &with, err) < 0)
+		if (own_seq(h->repo, chain[i], &with, &at, err) < 0)
 			return -1;
-		*ret = with <= seq;
+		*ret = with < seq || (with == seq && (!h->private_until || at <= h->private_until));
 		memcpy(ret_oid, chain[i], TRIB_OID_LEN);
 	}
 	return 0;
@@ -322,7 +350,7 @@ static int open_private(const struct trib_history *h, struct private_half *p, st
 static int replay_private(const struct trib_history *h, const struct replay *public, const char *scratch, struct private_half *p, struct trib_err *err)
 {
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
-	struct trib_history walk = {.repo = h->private_repo, .ref = "refs/heads/main", .trust = h->private_trust};
+	struct trib_history walk = {.repo = h->private_repo, .ref = "refs/heads/main", .trust = h->private_trust, .private_until = h->private_until};
 	uint8_t upto[TRIB_OID_LEN];
 	bool found = false;
 	int rc;

@@ -18,6 +18,7 @@ struct trib_history { /* one history to read */
 	struct trib_repo *private_repo;
 	struct trib_trust private_trust;
 	uint64_t private_base;
+	int64_t private_until; /* of private commits that go with the same public one, the last that was captured by then; 0: the last */
 };
 #define TRIB_OWN_SEQ "Own-Seq: "
 
@@ -31,6 +32,15 @@ int trib_history_walk(const struct trib_history *h, const uint8_t *upto, struct 
 int trib_history_at(struct trib_repo *repo, const char *ref, const char *when, int64_t now, int tz_offset_s,
 		    uint8_t ret_oid[TRIB_OID_LEN], struct trib_buf *ret_text, struct trib_err *err) TRIB_MUST_CHECK;
 
+/* Is WHEN an instant or a day, and not a commit's name? Then *ret is the last second of it. */
+bool trib_history_instant(const char *when, int64_t now, int tz_offset_s, int64_t *ret);
+
+/* A file may be written at `to`: its folder is there and is not `own` (the program's own folder) nor in it, no file is there or with `force` a database, and no
+ * -wal, -journal or -shm beside it. TRIB_E_USAGE, TRIB_E_LOCKED. */
+int trib_restore_target(const char *to, bool force, const char *own, struct trib_err *err) TRIB_MUST_CHECK;
+/* The table is in the schema of the commit: TRIB_E_NOT_FOUND when not. NULL: nothing is asked. */
+int trib_restore_table(const struct trib_history *h, const uint8_t oid[TRIB_OID_LEN], const char *table, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* Replays to `upto` and writes a new SQLite file at `to` (must not exist; made under a temporary name and renamed at the end) with the
  * schema of that commit (every commit is judged, but the state is proven once, on the file): encoding, page size, auto_vacuum, user_version,
  * application_id, tables, rows, sqlite_sequence, then indexes, views and triggers. Proven before it is handed over: a rescan of the file gives the
@@ -43,6 +53,7 @@ struct trib_restored { /* zeroed by the caller */
 	struct trib_cert_id signer;
 	struct trib_buf absent; /* names left out, one a line with the reason */
 	struct trib_buf stand_ins; /* collations of the application's own, without which the indexes were made: it must REINDEX */
+	struct trib_buf unmet; /* "trigger T on TABLE: NAME", "view V: NAME": what names a table that is left out */
 };
 void trib_restored_release(struct trib_restored *r);
 static inline void trib_restored_cleanup(struct trib_restored *r) { trib_restored_release(r); }

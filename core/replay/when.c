@@ -343,6 +343,13 @@ static int choose(struct points *ps, struct trib_span w, size_t *ret, struct tri
 			 w.n > 60 ? 60 : (int)w.n, (const char *)w.p);
 }
 
+bool trib_history_instant(const char *when, int64_t now, int tz_offset_s, int64_t *ret)
+{
+	struct trib_span w = trib_span_str(when);
+
+	return parse_ago(w, now, ret) || parse_instant(w, tz_offset_s, ret);
+}
+
 static int echo(const struct point *p, struct trib_buf *ret, struct trib_err *err)
 {
 	char hex[TRIB_OID_HEX + 1], time[TRIB_TIME_LEN + 1];

@@ -65,6 +65,8 @@ CREATE TABLE memo(a, b);
 CREATE INDEX by_title ON demand(title);
 CREATE VIEW titles AS SELECT title FROM demand;
 CREATE VIRTUAL TABLE search USING fts5(body);
+CREATE TRIGGER find AFTER INSERT ON memo BEGIN INSERT INTO Search VALUES(new.a); END;
+CREATE VIEW research AS SELECT title FROM demand;
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 300) INSERT INTO resident(name, note) SELECT '居民' || i, x'00ff' FROM c;
 INSERT INTO demand VALUES('D1', '路灯不亮', 1.5), ('D2', '下水道堵塞', -0.0);
 INSERT INTO memo VALUES('x', 1), ('x', 1), (NULL, 2);"
@@ -140,6 +142,8 @@ check "status in JSON parses" json status
 check "status ends with one sentence" says "is kept in this office" a status
 
 check "the first night comes back" restores '#1' "$dir/one.db"
+check "a trigger that needs what no history holds is named" says "trigger find on memo: search" a restore --at "#1" --to "$dir/r.db" -f
+check "and not what only sounds like it" eval '! grep -q "view research" "$dir/said"'
 check "the second night comes back" restores '#2' "$dir/two.db"
 check "the last night comes back" restores HEAD "$dir/three.db"
 check "restore never overwrites" refuses 2 "nothing was changed" a restore --at '#1' --to "$dir/r.db"
@@ -147,6 +151,16 @@ check "and the file is as it was" same "$dir/three.db" "$dir/r.db"
 check "unless it is told to" a restore --at '#1' --to "$dir/r.db" --force
 check "then it is the other night" same "$dir/one.db" "$dir/r.db"
 check "the application's own file is never a target" refuses 2 "own database" a restore --at '#1' --to "$dir/office.db" --force
+key=$(sha256sum <"$dir/st/keys/sign.key")
+check "nor one of our own files" refuses 2 "only this program's own files" a restore --at '#1' --to "$dir/st/keys/sign.key" --force
+ln -s "$dir/st" "$dir/other-name"
+check "by whatever name" refuses 2 "only this program's own files" a restore --at '#1' --to "$dir/other-name/new.db"
+check "the key is as it was" test "$(sha256sum <"$dir/st/keys/sign.key")" = "$key"
+echo "a letter" >"$dir/letter"
+check "nor anything that is no database" refuses 2 "is no database" a restore --at '#1' --to "$dir/letter" --force
+check "the letter is as it was" test "$(cat "$dir/letter")" = "a letter"
+check "a folder that is not there is named at once" refuses 1 "nothing was changed" a -n restore --at '#1' --to "$dir/nowhere/x.db"
+check "a table that was not there too" refuses 1 "no table nosuch" a -n restore --at '#1' --to "$dir/x.db" --table nosuch
 check "a moment that never was is refused" status 1 a restore --at '#99' --to "$dir/none"
 check "one table alone" says "table" a restore --at HEAD --to "$dir/visit.db" --table visit
 check "holds its rows" test "$(sqlite3 "$dir/visit.db" 'SELECT id FROM visit')" = v1

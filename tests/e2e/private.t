@@ -72,12 +72,16 @@ ok "A enrols" enrol $a community 洗马社区
 ok "A syncs" agent $a sync
 ok "no secret is outside" none_outside $a
 
+cp "$dir/$a/office.db" "$dir/first.db"
+evening=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+sleep 1.1 # the next capture is of a later second
 sql $a "UPDATE resident SET phone = '$word-p4' WHERE id = 'r1'; UPDATE diary SET body = '$word-d3' || hex(randomblob(30000)) WHERE id = 1;"
 before=$(git -C "$dir/$a/state/repo.git" rev-parse main)
 cp "$dir/$a/office.db" "$dir/second.db"
 ok "only private values change" agent $a commit
 ok "and the city's history does not move" same "$(git -C "$dir/$a/state/repo.git" rev-parse main)" "$before"
 ok "A restores them" whole $a
+ok "a moment between two nights that go with one public commit has the values of then" whole $a "$evening" "$dir/first.db"
 sql $a "UPDATE resident SET phone = '$word-p5', age = 41 WHERE id = 'r2'; DELETE FROM resident WHERE id = 'r3';
 	INSERT INTO resident VALUES('r4','赵**','$word-p6','$word-i6',9); INSERT INTO diary(body, picture) VALUES('$word-d4', CAST('$word-b4' AS BLOB));
 	DELETE FROM loose WHERE hidden = '$word-l2' AND rowid = (SELECT max(rowid) FROM loose); UPDATE demand SET n = 3; DELETE FROM notes WHERE at = 2;
