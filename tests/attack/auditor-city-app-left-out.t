@@ -15,5 +15,5 @@ cp "$dir/b/city/community.db" "$dir/whole"
 rm "$dir/b/city/clinic.db"
 doctored "city/clinic.db is not here, though commits of 1 communities are merged into it" "without the second it is named, though the first is whole"
 ok "the first database under its name" cp "$dir/whole" "$dir/b/city/clinic.db"
-doctored "city/clinic.db holds rows of $b, of which nothing is merged" "is none"
+doctored "city/clinic.db holds rows of '$b', of which nothing is merged" "is none"
 finish
