@@ -65,11 +65,11 @@ static int read_answer(struct trib_tls *t, http_parser *p, struct answer *a, str
 		if (trib_tls_read(t, chunk, sizeof(chunk), TRIB_IO_MS, &n, err))
 			return -1;
 		size_t used = http_parser_execute(p, &settings, (const char *)chunk, n);
+		if (n == 0 && !a->complete)
+			return trib_fail(err, TRIB_E_UNREACHABLE, "the hub closed the connection before it answered");
 		if (HTTP_PARSER_ERRNO(p) != HPE_OK || p->upgrade || used != n)
 			return a->body->failed ? trib_buf_check(a->body, "the hub's answer", err)
 					       : trib_fail(err, TRIB_E_FORMAT, "the hub's answer is not HTTP (%s)", http_errno_name(HTTP_PARSER_ERRNO(p)));
-		if (n == 0 && !a->complete)
-			return trib_fail(err, TRIB_E_UNREACHABLE, "the hub closed the connection before it answered");
 	}
 	return 0;
 }

@@ -152,6 +152,7 @@ static int on_verify(X509_STORE_CTX *store, void *arg TRIB_UNUSED)
 		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
 		return 0;
 	}
+	t->why = (struct trib_err){0}; /* of a certificate that was tried before the right one */
 	X509_STORE_CTX_set_error(store, X509_V_OK);
 	return 1;
 }
@@ -336,6 +337,8 @@ static enum trib_code alert_code(int reason)
 	}
 }
 
+static int lost(const char *what, struct trib_err *err) { return trib_fail(err, TRIB_E_UNREACHABLE, "%s: the peer closed the connection", what); }
+
 /* Why an SSL call failed for good. */
 static int fatal(struct trib_tls *t, int ssl_error, int sys, const char *what, struct trib_err *err)
 {
@@ -349,13 +352,18 @@ static int fatal(struct trib_tls *t, int ssl_error, int sys, const char *what, s
 	}
 	if (ssl_error == SSL_ERROR_SSL && ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
 		ERR_clear_error();
-		return trib_fail(err, TRIB_E_IO, "%s: the peer closed the connection", what);
+		return lost(what, err);
 	}
 	if (ssl_error == SSL_ERROR_SSL)
 		return trib_ossl_fail(err, alert_code(ERR_GET_REASON(e)), what);
 	ERR_clear_error();
+	if (!sys)
+		return lost(what, err);
 	errno = sys;
-	return sys ? trib_fail_errno(err, "%s", what) : trib_fail(err, TRIB_E_IO, "%s: the peer closed the connection", what);
+	trib_fail_errno(err, "%s", what);
+	if (err->code == TRIB_E_IO) /* reset, no route, timed out: what a socket fails with is the line */
+		err->code = TRIB_E_UNREACHABLE;
+	return -1;
 }
 
 /* Waits until the socket is ready for what the last SSL call wanted, or fails at the deadline. */
@@ -369,7 +377,7 @@ static int wait_for(struct trib_tls *t, int ssl_error, int64_t deadline, const c
 
 		if (left <= 0) {
 			t->broken = true;
-			return trib_fail(err, TRIB_E_IO, "%s: the peer is silent", what);
+			return trib_fail(err, TRIB_E_UNREACHABLE, "%s: the peer is silent", what);
 		}
 		r = poll(&p, 1, left > INT32_MAX ? INT32_MAX : (int)left);
 		if (r > 0)

@@ -3,7 +3,7 @@
  * No session tickets, no resumption (a resumed session would skip the revocation check). Every wait has a deadline.
  * Chains are judged by trib_cert_verify at trib_now(), on both ends. SIGPIPE must be ignored by the program.
  * Errors: TRIB_E_CERT when we refused the peer's certificate or it said by an alert that it refuses ours (in TLS 1.3 a client
- * learns that at its first read), TRIB_E_IO for silence, a cut connection, anything else. A server judges a lone leaf too:
+ * learns that at its first read), TRIB_E_UNREACHABLE for silence and a cut connection, TRIB_E_IO for anything else. A server judges a lone leaf too:
  * it knows the issuing certificate. */
 #ifndef TRIB_TLS_H
 #define TRIB_TLS_H

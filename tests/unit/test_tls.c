@@ -365,7 +365,7 @@ static void silence_ends_at_the_deadline(void **state)
 	assert_int_equal(trib_tls_client_ctx(NULL, NULL, NULL, f->ours.root, NULL, &ctx, &err), 0);
 	t0 = trib_mono_ms();
 	assert_int_equal(trib_tls_connect(ctx, sv[0], NULL, 100, &t, &err), -1);
-	assert_int_equal(err.code, TRIB_E_IO);
+	assert_int_equal(err.code, TRIB_E_UNREACHABLE);
 	assert_non_null(strstr(err.msg, "silent"));
 	assert_in_range(trib_mono_ms() - t0, 99, 20000);
 	assert_int_equal(close(sv[0]), 0);
@@ -376,12 +376,45 @@ static void silence_ends_at_the_deadline(void **state)
 	read_who(t, who, sizeof who);
 	t0 = trib_mono_ms();
 	assert_int_equal(trib_tls_read(t, who, sizeof who, 100, &n, &err), -1);
-	assert_int_equal(err.code, TRIB_E_IO);
+	assert_int_equal(err.code, TRIB_E_UNREACHABLE);
 	assert_in_range(trib_mono_ms() - t0, 99, 20000);
 	trib_tls_free(t);
 	trib_tls_ctx_free(ctx);
 	/* A connection given up is cut, not ended: the other side must not take it for complete. */
-	assert_int_equal(server_result(pid), 50 + TRIB_E_IO);
+	assert_int_equal(server_result(pid), 50 + TRIB_E_UNREACHABLE);
+}
+
+/* A good certificate was tried against others before: what was said of those is no reason for anything later. */
+static void a_line_that_is_cut_is_no_fault_of_a_certificate(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_tls_ctx *ctx = NULL;
+	struct trib_tls *t = NULL;
+	struct trib_err err;
+	char who[300];
+	size_t n = 0;
+	int status;
+	pid_t pid;
+	int fd = start(&f->ours, f->ours.server, &pid);
+
+	assert_int_equal(trib_tls_client_ctx(f->ours.client, f->ours.issuing, f->ours.key, f->ours.root, NULL, &ctx, &err), 0);
+	assert_int_equal(trib_tls_connect(ctx, fd, "hub.example", MS, &t, &err), 0);
+	read_who(t, who, sizeof who);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(trib_tls_read(t, who, sizeof who, MS, &n, &err), -1);
+	assert_int_equal(err.code, TRIB_E_UNREACHABLE);
+	assert_null(strstr(err.msg, "certificate"));
+	trib_tls_free(t);
+	/* And in the middle of the handshake. */
+	int sv[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	assert_int_equal(shutdown(sv[1], SHUT_WR), 0);
+	assert_int_equal(trib_tls_connect(ctx, sv[0], "hub.example", MS, &t, &err), -1);
+	assert_int_equal(err.code, TRIB_E_UNREACHABLE);
+	close(sv[0]);
+	close(sv[1]);
+	trib_tls_ctx_free(ctx);
 }
 
 static void a_peer_that_does_not_speak_tls_is_an_error(void **state)
@@ -447,6 +480,7 @@ int main(void)
 		cmocka_unit_test(a_client_of_another_city_or_use_is_refused),
 		cmocka_unit_test(a_megabyte_goes_both_ways),
 		cmocka_unit_test(silence_ends_at_the_deadline),
+		cmocka_unit_test(a_line_that_is_cut_is_no_fault_of_a_certificate),
 		cmocka_unit_test(a_peer_that_does_not_speak_tls_is_an_error),
 		cmocka_unit_test(an_older_tls_is_refused),
 		cmocka_unit_test(a_wiped_key_is_gone),
