@@ -3,6 +3,7 @@
 #include "core/base/clock.h"
 #include "core/trust/sign.h"
 #include "hub/enrol_impl.h"
+#include "hub/hubdb.h"
 
 /* The answer by which the office's present machine was enrolled. */
 static int enrolled_answer(struct enroller *e, const char *node, const char *app, uint64_t incarnation, struct trib_buf *ret, struct trib_err *err)
@@ -57,8 +58,8 @@ struct known {
 	uint64_t incarnation;
 	struct trib_buf stored; /* the answer of its enrolment */
 	struct trib_enrol_answer a; /* points into it */
-	struct trib_buf last_csr, last_cert; /* of the last rotation; empty: none */
-	uint64_t rotations;
+	struct trib_buf last_csr, last_cert; /* of the last rotation, or the one asked for; empty: none */
+	uint64_t issued; /* rotations, all that were issued */
 };
 
 static void known_cleanup(struct known *k)
@@ -83,7 +84,8 @@ static int rotation(struct enroller *e, const char *node, const char *app, struc
 	int row = trib_db_step(e->db, st, err);
 	if (row <= 0)
 		return row;
-	k->rotations = (uint64_t)sqlite3_column_int64(st, 0);
+	if (!n)
+		k->issued = (uint64_t)sqlite3_column_int64(st, 0);
 	trib_buf_put(&k->last_csr, sqlite3_column_blob(st, 1), (size_t)sqlite3_column_bytes(st, 1));
 	trib_buf_put(&k->last_cert, sqlite3_column_blob(st, 2), (size_t)sqlite3_column_bytes(st, 2));
 	return trib_buf_check(&k->last_csr, "request", err) || trib_buf_check(&k->last_cert, "certificate", err) ? -1 : 0;
@@ -163,26 +165,69 @@ static int store(struct enroller *e, const struct trib_rotate_request *r, const 
 	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
 }
 
-/* The request must be signed by the key whose turn it is: one that was rotated away gets nothing. A lost answer is given again, and then it is the
- * turn of the key before. *ret_n: the number that this rotation has; *ret_again: it was issued, *ret_pem is the certificate. */
+/* The key whose turn it is by the history that the hub holds. *ret_any false: no commit of this machine is there yet. */
+static int turn_by_history(struct enroller *e, const char *node, const char *app, uint64_t incarnation, bool *ret_any, uint8_t ret_spki[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(trib_tip) struct trib_tip t = {0};
+	int found = trib_hubdb_open(e->hub, false, &db, err) ? -1 : trib_hubdb_tip(&db, node, app, &t, err);
+	if (found < 0)
+		return -1;
+	*ret_any = found && t.exists && t.incarnation == incarnation;
+	memcpy(ret_spki, t.has_next ? t.next_spki : t.signer_spki, TRIB_SHA256_LEN);
+	return 0;
+}
+
+/* Its certificate, of the rotations 1 to `last`, becomes k->last_cert; empty: it is that of the enrolment. */
+static int known_by_history(struct enroller *e, const struct trib_rotate_request *r, struct known *k, uint64_t last, struct trib_err *err)
+{
+	uint8_t turn[TRIB_SHA256_LEN], is[TRIB_SHA256_LEN];
+	bool any;
+	size_t got;
+	if (turn_by_history(e, r->node, r->app, k->incarnation, &any, turn, err))
+		return -1;
+	for (uint64_t n = any ? last : 0; n; n--) {
+		TRIB_AUTO(trib_cert) struct trib_cert *c = NULL;
+		if (rotation(e, r->node, r->app, k, n, err) || trib_certs_parse_pem(trib_buf_span(&k->last_cert), &c, 1, &got, err) || trib_cert_spki_sha256(c, is, err))
+			return -1;
+		if (memcmp(is, turn, sizeof(is)) == 0)
+			return 0;
+	}
+	trib_buf_reset(&k->last_cert);
+	return 0;
+}
+
+static int signed_by_last(const struct trib_rotate_request *r, const struct known *k, struct trib_cert_id *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cert) struct trib_cert *c = NULL;
+	size_t n;
+	return trib_certs_parse_pem(k->last_cert.len ? trib_buf_span(&k->last_cert) : k->a.sign_cert, &c, 1, &n, err) || trib_cert_identity(c, ret, err) ||
+			       trib_sign_verify(r->sign_csr, r->proof, c, err)
+		       ? -1
+		       : 0;
+}
+
+/* The request must be signed by the key whose turn it is: one that was rotated away gets nothing. That is the key last issued, or, as long as no commit that
+ * the hub holds hands over to it, the one that the history knows: the office may have lost the new key, by an old copy of its folder in which nothing that
+ * was committed is missing. A lost answer is given again, and then it is the turn of the key before. *ret_n: the number that this rotation has; *ret_again:
+ * it was issued, *ret_pem is the certificate. */
 static int whose_turn(struct enroller *e, const struct trib_rotate_request *r, struct known *k, uint64_t *ret_n, bool *ret_again, struct trib_buf *ret_pem,
 		      struct trib_cert_id *ret_before, struct trib_err *err)
 {
-	TRIB_AUTO(trib_cert) struct trib_cert *before = NULL;
-	size_t n;
+	struct trib_err why;
 	*ret_again = k->last_csr.len && trib_span_eq(trib_buf_span(&k->last_csr), r->sign_csr);
-	*ret_n = k->rotations + !*ret_again;
+	*ret_n = k->issued + !*ret_again;
 	if (*ret_again) {
-		uint64_t which = k->rotations;
 		trib_buf_put_span(ret_pem, trib_buf_span(&k->last_cert));
 		trib_buf_reset(&k->last_cert);
-		if (trib_buf_check(ret_pem, "certificate", err) || (which > 1 && rotation(e, r->node, r->app, k, which - 1, err)))
+		if (trib_buf_check(ret_pem, "certificate", err) || (k->issued > 1 && rotation(e, r->node, r->app, k, k->issued - 1, err)))
 			return -1;
 	}
-	if (trib_certs_parse_pem(k->last_cert.len ? trib_buf_span(&k->last_cert) : k->a.sign_cert, &before, 1, &n, err) ||
-	    trib_cert_identity(before, ret_before, err))
+	if (signed_by_last(r, k, ret_before, &why) == 0)
+		return 0;
+	if (known_by_history(e, r, k, *ret_n - 1, err))
 		return -1;
-	if (trib_sign_verify(r->sign_csr, r->proof, before, err) == 0)
+	if (signed_by_last(r, k, ret_before, &why) == 0)
 		return 0;
 	return trib_fail(err, TRIB_E_CERT, "the request is not signed by the present signing key of %s/%s", r->node, r->app);
 }

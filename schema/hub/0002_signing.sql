@@ -1,4 +1,5 @@
--- enrol.db: the signing keys that came after the one of the enrolment (D5.4). The last row of an incarnation is the key whose turn it is.
+-- enrol.db: the signing keys that came after the one of the enrolment (D5.4). The last row of an incarnation is the key
+-- whose turn it is, or comes when the office hands over to it.
 CREATE TABLE signing(
   node TEXT NOT NULL, app TEXT NOT NULL, incarnation INTEGER NOT NULL,
   n INTEGER NOT NULL,                 -- 1, 2, 3 ...

@@ -49,6 +49,15 @@ back() { rm -rf "$dir/$a/state" && mv "$dir/now" "$dir/$a/state"; }
 ok "A goes on in the right folder" back
 ok "A syncs" agent $a sync
 
+# The hub has issued, and the folder comes back from a copy of before: nothing was committed in between, so it may try again.
+cp -a "$dir/$a/state" "$dir/before-issue"
+issue() { (TRIBUTARY_CRASH_AT=next-certificate; export TRIBUTARY_CRASH_AT; agent $a cert rotate); same $? 137; }
+ok "a change is cut off when the hub has issued" issue
+copy_back() { rm -rf "$dir/$a/state" && mv "$dir/before-issue" "$dir/$a/state"; }
+ok "the folder comes back from a copy" copy_back
+ok "the change can be asked for with the key that the city knows" agent $a cert rotate
+ok "A syncs" agent $a sync
+
 # A second time; the line is cut, or the power, at every step.
 ok "a second change" agent $a cert rotate
 k=9
