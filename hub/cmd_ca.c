@@ -78,6 +78,17 @@ int hub_cmd_ca_show(struct trib_cli *cli)
 
 /* ---- export ---- */
 
+/* A key on a stick. What such a file system cannot do is said, not refused. */
+static int load_carried(struct trib_cli *cli, const char *path, struct trib_key **ret)
+{
+	bool open = false;
+	if (trib_key_load_carried(path, ret, &open, &cli->err))
+		return -1;
+	if (open)
+		trib_talk(cli, _("warning: the file system of %s has no access rights: whoever uses this computer can read the key while the stick is in it\n"), path);
+	return 0;
+}
+
 /* The copy is read back and fits the root before the original goes. */
 int hub_cmd_ca_export_root(struct trib_cli *cli)
 {
@@ -98,7 +109,7 @@ int hub_cmd_ca_export_root(struct trib_cli *cli)
 		return 0;
 	}
 	struct trib_act act = {.what = "ca-export", .object = id.sha256};
-	if (trib_hubdb_open(hub, true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) || trib_key_save(key, to, &cli->err) || trib_key_load(to, &back, &cli->err) ||
+	if (trib_hubdb_open(hub, true, &db, &cli->err) || trib_act_log(&db, &act, &cli->err) || trib_key_save(key, to, &cli->err) || load_carried(cli, to, &back) ||
 	    trib_cert_matches(hub->root, back, &cli->err) || trib_fs_remove(from, &cli->err))
 		return trib_ctx(&cli->err, _("the root key stays where it is"));
 	trib_json(cli, "file", trib_json_text(to));
@@ -158,7 +169,7 @@ static int begin(struct trib_cli *cli, struct ceremony *c)
 	if (!file && !trib_fs_exists(here))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("the root key is not in this folder: bring the stick and name its file with --root-key FILE"));
 	if (trib_hub_stopped(c->hub, &c->lock, &cli->err) || trib_hub_conf_load(c->hub->dir, &c->conf, &cli->err) ||
-	    trib_key_load(file ? file : here, &c->root_key, &cli->err) || trib_cert_matches(c->hub->root, c->root_key, &cli->err))
+	    (file ? load_carried(cli, file, &c->root_key) : trib_key_load(here, &c->root_key, &cli->err)) || trib_cert_matches(c->hub->root, c->root_key, &cli->err))
 		return trib_ctx(&cli->err, _("the root key"));
 	return load_key(c, "keys/hub-sign.key", &c->sign_key, &cli->err) || load_key(c, "keys/hub-tls.key", &c->tls_key, &cli->err) || next_number(c, &cli->err) ? -1 : 0;
 }
@@ -283,7 +294,7 @@ int hub_cmd_ca_renew_root(struct trib_cli *cli)
 	}
 	if (trib_key_make(TRIB_KEY_P256, &c.new_root_key, &cli->err) ||
 	    trib_cert_make_next_root(c.new_root_key, c.conf.city, c.root_key, c.hub->root, trib_now(), &c.root, &cli->err) || trib_key_save(c.new_root_key, to, &cli->err) ||
-	    trib_key_load(to, &back, &cli->err) || trib_cert_matches(c.root, back, &cli->err))
+	    load_carried(cli, to, &back) || trib_cert_matches(c.root, back, &cli->err))
 		return trib_ctx(&cli->err, _("nothing was changed"));
 	if (finish(cli, &c) || trib_cert_identity(c.root, &id, &cli->err))
 		return -1;

@@ -149,13 +149,16 @@ int trib_fs_write(const char *path, struct trib_span bytes, mode_t mode, struct 
 	return 0;
 }
 
+/* FAT and exFAT have one name a file. Theirs, and no other file system's, is the second way: every one has link(2), an old kernel not always the other. */
+static bool no_links(int why) { return why == EPERM || why == EOPNOTSUPP || why == ENOSYS; }
+
 int trib_fs_create(const char *path, struct trib_span bytes, mode_t mode, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.tmp", path);
 	if (!tmp)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	int rc = write_temp(tmp, bytes, mode, err);
-	if (!rc && link(tmp, path)) {
+	if (!rc && link(tmp, path) && (!no_links(errno) || renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE))) {
 		if (errno == EEXIST)
 			rc = trib_fail(err, TRIB_E_FAILED, "%s exists already; it is left as it is", path);
 		else

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <openssl/bio.h>
 #include <openssl/crypto.h>
@@ -74,8 +76,8 @@ int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *e
 	}
 	char *pem = NULL;
 	long n = BIO_get_mem_data(bio, &pem);
-	/* A leftover of a crash may have any mode; the key must only ever be written into a file made 0600. The final
-	 * name is made by link(2), which never replaces. */
+	/* A leftover of a crash may have any mode; the key must only ever be written into a file made 0600. Nothing
+	 * is ever replaced by trib_fs_create. */
 	int rc = -1;
 	if (n <= 0)
 		rc = trib_fail(err, TRIB_E_CRYPTO, "encoding a private key: OpenSSL wrote nothing");
@@ -87,20 +89,31 @@ int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *e
 	return rc;
 }
 
-static int check_file(int fd, const char *path, struct trib_err *err)
+/* Sticks as they are sold. Their files have the mode that the mount gives to all of them, and chmod(2) changes nothing. */
+static bool has_no_modes(int fd)
+{
+	struct statfs fs;
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == MSDOS_SUPER_MAGIC || fs.f_type == EXFAT_SUPER_MAGIC);
+}
+
+/* ret_open: NULL, when a key that others can reach is refused in any case. */
+static int check_file(int fd, const char *path, bool *ret_open, struct trib_err *err)
 {
 	struct stat st;
 	if (fstat(fd, &st))
 		return trib_fail_errno(err, "reading the mode of %s", path);
 	if (!S_ISREG(st.st_mode))
 		return trib_fail(err, TRIB_E_CERT, "%s is not a regular file; a private key is kept in one", path);
-	if (st.st_mode & 077)
+	bool open = (st.st_mode & 077) != 0;
+	if (open && !(ret_open && has_no_modes(fd)))
 		return trib_fail(err, TRIB_E_CERT,
 				 "private key %s has mode %04o, so that other users of this computer can reach it; it was not used; "
 				 "run: chmod 600 %s",
 				 path, (unsigned)st.st_mode & 07777, path);
 	if (st.st_size > KEY_FILE_MAX)
 		return trib_fail(err, TRIB_E_CERT, "%s is too large for a private key (%lld bytes)", path, (long long)st.st_size);
+	if (ret_open)
+		*ret_open = open;
 	return 0;
 }
 
@@ -150,7 +163,7 @@ static int parse_pem(const uint8_t *pem, size_t n, const char *path, struct trib
 	return wrap(pkey, ret, err);
 }
 
-int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err)
+static int load(const char *path, struct trib_key **ret, bool *ret_open, struct trib_err *err)
 {
 	TRIB_AUTO(trib_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
@@ -160,7 +173,7 @@ int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err)
 			err->code = TRIB_E_NOT_FOUND;
 		return -1;
 	}
-	if (check_file(fd, path, err))
+	if (check_file(fd, path, ret_open, err))
 		return -1;
 	uint8_t pem[KEY_FILE_MAX];
 	size_t n = 0;
@@ -177,6 +190,10 @@ int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err)
 	OPENSSL_cleanse(pem, sizeof(pem));
 	return rc;
 }
+
+int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err) { return load(path, ret, NULL, err); }
+
+int trib_key_load_carried(const char *path, struct trib_key **ret, bool *ret_open, struct trib_err *err) { return load(path, ret, ret_open, err); }
 
 int trib_key_check(const struct trib_key *k, struct trib_err *err)
 {

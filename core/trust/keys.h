@@ -14,6 +14,9 @@ int trib_key_make(enum trib_key_kind kind, struct trib_key **ret, struct trib_er
 int trib_key_save(const struct trib_key *k, const char *path, struct trib_err *err) TRIB_MUST_CHECK;
 /* Refuses a file that group or others may read (TRIB_E_CERT). */
 int trib_key_load(const char *path, struct trib_key **ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* A key that is carried on a stick: as trib_key_load, but where the file system has no access rights (FAT, exFAT) its mode says nothing. Then *ret_open is true:
+ * whoever uses this computer may read it. */
+int trib_key_load_carried(const char *path, struct trib_key **ret, bool *ret_open, struct trib_err *err) TRIB_MUST_CHECK;
 /* That the private half is the one of the public half: a file holds both, and damage to one leaves the other. TRIB_E_CERT. */
 int trib_key_check(const struct trib_key *k, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_key_free(struct trib_key *k);

@@ -5,11 +5,34 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "core/trust/keys.h"
 #include "core/trust/ossl.h"
+
+/* A stick with FAT: one name a file, and modes that nobody can change. */
+static bool on_stick;
+
+int link(const char *from, const char *to)
+{
+	if (!on_stick)
+		return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+	errno = EPERM;
+	return -1;
+}
+
+int fstatfs(int fd, struct statfs *ret)
+{
+	int rc = (int)syscall(SYS_fstatfs, fd, ret);
+	if (on_stick)
+		ret->f_type = MSDOS_SUPER_MAGIC;
+	return rc;
+}
 
 static char dir[] = "/tmp/trib-keys-XXXXXX";
 
@@ -124,6 +147,32 @@ static void others_access_is_refused_by_name_of_the_remedy(void **state)
 	assert_int_equal(trib_key_load(path, &ok, &err), 0);
 }
 
+static void a_key_goes_to_a_stick_and_back(void **state)
+{
+	(void)state;
+	struct trib_err err;
+	TRIB_AUTO(trib_key) struct trib_key *k = NULL, *back = NULL, *again = NULL;
+	struct trib_key *none = NULL;
+	TRIB_AUTO(trib_mem) char *path = trib_path(dir, "stick.key");
+	TRIB_AUTO(trib_mem) char *tmp = trib_path(dir, "stick.key.tmp");
+	bool open = true;
+	assert_int_equal(trib_key_make(TRIB_KEY_P256, &k, &err), 0);
+	on_stick = true;
+	assert_int_equal(trib_key_save(k, path, &err), 0);
+	assert_false(trib_fs_exists(tmp));
+	assert_int_equal(trib_fs_create(path, trib_span_str("other"), 0600, &err), -1);
+	assert_non_null(strstr(err.msg, "exists already"));
+	assert_int_equal(trib_key_load_carried(path, &back, &open, &err), 0);
+	assert_false(open);
+	assert_int_equal(chmod(path, 0755), 0);
+	assert_int_equal(trib_key_load_carried(path, &again, &open, &err), 0);
+	assert_true(open);
+	assert_int_equal(trib_key_load(path, &none, &err), -1); /* the key of a program's folder */
+	on_stick = false;
+	assert_int_equal(trib_key_load_carried(path, &none, &open, &err), -1); /* here its mode can be mended */
+	assert_non_null(strstr(err.msg, "chmod 600"));
+}
+
 static void refuse(const char *name, const char *text, enum trib_code code)
 {
 	struct trib_err err;
@@ -201,6 +250,7 @@ int main(void)
 		cmocka_unit_test(an_existing_file_is_never_replaced),
 		cmocka_unit_test(a_leftover_temporary_file_does_not_expose_the_key),
 		cmocka_unit_test(others_access_is_refused_by_name_of_the_remedy),
+		cmocka_unit_test(a_key_goes_to_a_stick_and_back),
 		cmocka_unit_test(what_is_no_key_is_refused),
 		cmocka_unit_test(a_damaged_private_half_is_found),
 		cmocka_unit_test(a_p256_key_is_no_log_key),
