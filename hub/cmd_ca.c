@@ -5,12 +5,14 @@
  * by the one before (core/trust/cert.h, "roots"). */
 #include "core/base/clock.h"
 #include "hub/acts.h"
+#include "hub/ceremony.h"
 #include "hub/commands.h"
 #include "hub/rebuild.h"
 
 #define HUB_LEAF_LIFE (10 * 365 * 86400LL)
 #define BACKDATE 3600LL
 #define ISSUING_MAX 999
+#define NEW_ROOT "ca/root.crt.new"
 
 const struct trib_opt hub_opts_ca_issuing[] = {
 	{"root-key", 0, "FILE", N_("the root key, on its stick (default: ca/root.key, where init left it)")},
@@ -160,6 +162,20 @@ static int next_number(struct ceremony *c, struct trib_err *err)
 	return trib_fail(err, TRIB_E_LIMIT, "ca/old holds %d issuing certificates already", ISSUING_MAX);
 }
 
+/* An operator with two sticks may take the wrong one: the roots before are known. */
+static int check_root_key(struct ceremony *c, struct trib_err *err)
+{
+	struct trib_cert_id root;
+	struct trib_err ignored;
+	if (trib_cert_matches(c->hub->root, c->root_key, err) == 0)
+		return 0;
+	for (const struct trib_cert *r = trib_roots_older(c->hub->root); r; r = trib_roots_older(r))
+		if (trib_cert_matches(r, c->root_key, &ignored) == 0 && trib_cert_identity(c->hub->root, &root, &ignored) == 0)
+			return trib_fail(err, TRIB_E_CERT, _("it is the key of a root before; nothing was changed; the present root is \"%s\", whose key was written where --new-root-key said"),
+					 root.subject);
+	return -1;
+}
+
 static int begin(struct trib_cli *cli, struct ceremony *c)
 {
 	const char *file = trib_cli_opt(cli, "root-key");
@@ -169,7 +185,7 @@ static int begin(struct trib_cli *cli, struct ceremony *c)
 	if (!file && !trib_fs_exists(here))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("the root key is not in this folder: bring the stick and name its file with --root-key FILE"));
 	if (trib_hub_stopped(c->hub, &c->lock, &cli->err) || trib_hub_conf_load(c->hub->dir, &c->conf, &cli->err) ||
-	    (file ? load_carried(cli, file, &c->root_key) : trib_key_load(here, &c->root_key, &cli->err)) || trib_cert_matches(c->hub->root, c->root_key, &cli->err))
+	    (file ? load_carried(cli, file, &c->root_key) : trib_key_load(here, &c->root_key, &cli->err)) || check_root_key(c, &cli->err))
 		return trib_ctx(&cli->err, _("the root key"));
 	return load_key(c, "keys/hub-sign.key", &c->sign_key, &cli->err) || load_key(c, "keys/hub-tls.key", &c->tls_key, &cli->err) || next_number(c, &cli->err) ? -1 : 0;
 }
@@ -199,34 +215,20 @@ static int save_new(struct ceremony *c, const char *name, const struct trib_cert
 	return trib_roots_pem(cert, &pem, err) || trib_buf_check(&pem, "certificate", err) ? -1 : trib_fs_write(path, trib_buf_span(&pem), 0644, err);
 }
 
-/* All new files, beside the old ones; the old issuing certificate is kept for good. */
+/* All new files, beside the old ones; the old issuing certificate is kept for good. The new root is there already (new_root), or one of a renewal that was given up. */
 static int save(struct ceremony *c, struct trib_err *err)
 {
+	TRIB_AUTO(trib_mem) char *root = trib_hub_path(c->hub, NEW_ROOT);
 	TRIB_AUTO(trib_mem) char *dir = trib_hub_path(c->hub, "ca/old");
 	TRIB_AUTO(trib_mem) char *key = trib_hub_path(c->hub, "ca/issuing.key.new");
 	TRIB_AUTO(trib_mem) char *old = old_issuing(c, c->number - 1);
 	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX);
-	if (!dir || !key || !old)
+	if (!root || !dir || !key || !old)
 		return oom(err);
-	if (trib_fs_remove(key, err) || trib_key_save(c->issuing_key, key, err) || save_new(c, "ca/issuing.crt", c->issuing, err) ||
-	    save_new(c, "keys/hub-sign.crt", c->sign, err) || save_new(c, "keys/hub-tls.crt", c->tls, err) || (c->root && save_new(c, "ca/root.crt", c->root, err)))
+	if ((!c->root && trib_fs_remove(root, err)) || trib_fs_remove(key, err) || trib_key_save(c->issuing_key, key, err) || save_new(c, "ca/issuing.crt", c->issuing, err) ||
+	    save_new(c, "keys/hub-sign.crt", c->sign, err) || save_new(c, "keys/hub-tls.crt", c->tls, err))
 		return -1;
 	return trib_fs_mkdirs(dir, 0700, err) || trib_cert_pem(c->hub->issuing, &pem, err) || trib_fs_write(old, trib_buf_span(&pem), 0644, err) ? -1 : 0;
-}
-
-static int put_in_place(struct ceremony *c, struct trib_err *err)
-{
-	static const char *const names[] = {"ca/root.crt", "ca/issuing.key", "ca/issuing.crt", "keys/hub-sign.crt", "keys/hub-tls.crt"};
-	for (size_t i = c->root ? 0 : 1; i < TRIB_COUNT(names); i++) {
-		TRIB_AUTO(trib_mem) char *from = trib_pathf("%s/%s.new", c->hub->dir, names[i]);
-		TRIB_AUTO(trib_mem) char *to = trib_hub_path(c->hub, names[i]);
-		if (!from || !to)
-			return oom(err);
-		if (trib_fs_rename(from, to, err))
-			return trib_ctx(err, "putting %s in its place (run the command again)", to);
-		trib_crash_point("ca-file-in-place");
-	}
-	return 0;
 }
 
 static int announce(struct ceremony *c, struct trib_err *err)
@@ -244,65 +246,136 @@ static int announce(struct ceremony *c, struct trib_err *err)
 	return 0;
 }
 
-static int finish(struct trib_cli *cli, struct ceremony *c)
+static int say_new(struct trib_cli *cli, const struct trib_cert *root, unsigned number, char hex[TRIB_SHA256_HEX + 1])
 {
 	struct trib_cert_id id;
-	char hex[TRIB_SHA256_HEX + 1];
-	if (make(c, trib_now(), &cli->err) || save(c, &cli->err) || announce(c, &cli->err))
-		return trib_ctx(&cli->err, _("nothing was changed"));
-	trib_crash_point("ca-announced");
-	if (put_in_place(c, &cli->err) || trib_cert_identity(c->root ? c->root : c->hub->root, &id, &cli->err))
+	if (trib_cert_identity(root, &id, &cli->err))
 		return -1;
 	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
 	trib_json(cli, "ca_sha256", trib_json_text(hex));
-	trib_json(cli, "issuing_number", json_integer(c->number));
+	trib_json(cli, "issuing_number", json_integer(number));
 	return 0;
+}
+
+static int finish(struct trib_cli *cli, struct ceremony *c)
+{
+	if (make(c, trib_now(), &cli->err) || save(c, &cli->err) || announce(c, &cli->err))
+		return trib_ctx(&cli->err, _("nothing was changed"));
+	trib_crash_point("ca-announced");
+	return trib_ceremony_put(c->hub, &cli->err);
+}
+
+/* For --dry-run, which leaves it as it is. */
+static bool cut_off(struct trib_cli *cli)
+{
+	struct trib_err why;
+	bool pending;
+	if (!cli->dry_run || trib_ceremony_pending(trib_cli_hub(cli), &pending, &why) || !pending)
+		return false;
+	trib_say(cli, "%s\n", _("would put in place what a renewal announced that was cut off"));
+	return true;
 }
 
 int hub_cmd_ca_renew_issuing(struct trib_cli *cli)
 {
 	TRIB_AUTO(ceremony) struct ceremony c = {.hub = trib_cli_hub(cli), .lock = TRIB_LOCK_INIT};
-	if (begin(cli, &c))
-		return -1;
-	if (cli->dry_run) {
-		trib_say(cli, _("would make issuing certificate number %u\n"), c.number);
+	char hex[TRIB_SHA256_HEX + 1];
+	if (cut_off(cli))
 		return 0;
+	if (c.hub->renewed) {
+		if (next_number(&c, &cli->err))
+			return -1;
+		c.number--;
+	} else {
+		if (begin(cli, &c))
+			return -1;
+		if (cli->dry_run) {
+			trib_say(cli, _("would make issuing certificate number %u\n"), c.number);
+			return 0;
+		}
+		if (finish(cli, &c))
+			return -1;
 	}
-	if (finish(cli, &c))
+	if (say_new(cli, c.hub->root, c.number, hex))
 		return -1;
 	trib_say(cli, _("Issuing certificate number %u is in use. What was issued before stays good; offices get theirs under the new one when they renew.\n"), c.number);
+	return 0;
+}
+
+/* ---- a new root ---- */
+
+static int exists_already(const char *path, struct trib_err *err) { return trib_fail(err, TRIB_E_FAILED, _("%s exists already; a key is never replaced, it is left as it is"), path); }
+
+/* The run before was cut off before its announcement: the certificate that lies here says that the key on the stick is this city's. */
+static int root_again(struct trib_cli *cli, struct ceremony *c, const char *to)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(c->hub, NEW_ROOT);
+	struct trib_err why;
+	if (!path)
+		return oom(&cli->err);
+	if (!trib_fs_exists(path) || trib_roots_load(path, &c->root, &why) || load_carried(cli, to, &c->new_root_key) || trib_cert_matches(c->root, c->new_root_key, &why) ||
+	    trib_roots_older(c->root) == NULL || trib_roots_follow(c->hub->root, c->root, trib_now(), &why))
+		return exists_already(to, &cli->err);
+	return 0;
+}
+
+/* Its certificate is kept before its key, so that a run that is cut off knows its key again. */
+static int new_root(struct trib_cli *cli, struct ceremony *c, const char *to)
+{
+	TRIB_AUTO(trib_key) struct trib_key *back = NULL;
+	if (trib_fs_exists(to))
+		return root_again(cli, c, to);
+	if (trib_key_make(TRIB_KEY_P256, &c->new_root_key, &cli->err) ||
+	    trib_cert_make_next_root(c->new_root_key, c->conf.city, c->root_key, c->hub->root, trib_now(), &c->root, &cli->err) ||
+	    save_new(c, "ca/root.crt", c->root, &cli->err) || trib_key_save(c->new_root_key, to, &cli->err))
+		return -1;
+	trib_crash_point("ca-root-saved");
+	return load_carried(cli, to, &back) || trib_cert_matches(c->root, back, &cli->err) ? -1 : 0;
+}
+
+/* Is what is asked for there already: the key of --new-root-key the present root's, and that of --root-key, if it is given, one's before? */
+static bool is_done(struct trib_cli *cli, const struct trib_hub *hub, const char *to)
+{
+	const char *file = trib_cli_opt(cli, "root-key");
+	TRIB_AUTO(trib_key) struct trib_key *now = NULL, *before = NULL;
+	struct trib_err why;
+	bool open, found = !file && trib_roots_older(hub->root);
+	if (trib_key_load_carried(to, &now, &open, &why) || trib_cert_matches(hub->root, now, &why) || (file && trib_key_load_carried(file, &before, &open, &why)))
+		return false;
+	for (const struct trib_cert *r = trib_roots_older(hub->root); r && before && !found; r = trib_roots_older(r))
+		found = trib_cert_matches(r, before, &why) == 0;
+	return found;
+}
+
+static int say_root(struct trib_cli *cli, const struct trib_cert *root, unsigned number, const char *to)
+{
+	char hex[TRIB_SHA256_HEX + 1];
+	if (say_new(cli, root, number, hex))
+		return -1;
+	trib_say(cli, _("The city has a new root; its key is in %s alone.\nCA fingerprint (SHA-256): %s\nOffices take it over by themselves, for the root before certifies it. Tell auditors; print slips anew.\n"),
+		 to, hex);
 	return 0;
 }
 
 int hub_cmd_ca_renew_root(struct trib_cli *cli)
 {
 	TRIB_AUTO(ceremony) struct ceremony c = {.hub = trib_cli_hub(cli), .lock = TRIB_LOCK_INIT};
-	TRIB_AUTO(trib_key) struct trib_key *back = NULL;
 	const char *to = trib_cli_opt(cli, "new-root-key");
-	TRIB_AUTO(trib_mem) char *here = trib_hub_path(c.hub, "ca/root.key");
-	struct trib_cert_id id;
-	char hex[TRIB_SHA256_HEX + 1];
-	if (!here)
-		return oom(&cli->err);
 	if (!to)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--new-root-key FILE is needed: where the new root key is written, best on a stick"));
+	if (cut_off(cli))
+		return 0;
+	if (is_done(cli, c.hub, to))
+		return next_number(&c, &cli->err) ? -1 : say_root(cli, c.hub->root, c.number - 1, to);
+	if (c.hub->renewed)
+		return trib_fail(&cli->err, TRIB_E_INCOMPLETE, _("no new root was made, for a renewal that had been cut off was to be finished first; is it not what you asked for, run the command again"));
 	if (begin(cli, &c))
 		return -1;
 	if (cli->dry_run) {
 		trib_say(cli, _("would make a new root, its key in %s, and issuing certificate number %u\n"), to, c.number);
 		return 0;
 	}
-	if (trib_key_make(TRIB_KEY_P256, &c.new_root_key, &cli->err) ||
-	    trib_cert_make_next_root(c.new_root_key, c.conf.city, c.root_key, c.hub->root, trib_now(), &c.root, &cli->err) || trib_key_save(c.new_root_key, to, &cli->err) ||
-	    load_carried(cli, to, &back) || trib_cert_matches(c.root, back, &cli->err))
+	if (new_root(cli, &c, to))
 		return trib_ctx(&cli->err, _("nothing was changed"));
-	if (finish(cli, &c) || trib_cert_identity(c.root, &id, &cli->err))
-		return -1;
-	/* An old root key that init left here has no more use: it would only be one more thing to steal. */
-	if (trib_fs_remove(here, &cli->err))
-		return -1;
-	trib_hex(hex, id.sha256, TRIB_SHA256_LEN);
-	trib_say(cli, _("The city has a new root; its key is in %s alone.\nCA fingerprint (SHA-256): %s\nOffices take it over by themselves, for the root before certifies it. Tell auditors; print slips anew.\n"),
-		 to, hex);
-	return 0;
+	return finish(cli, &c) ? -1 : say_root(cli, c.root, c.number, to);
 }

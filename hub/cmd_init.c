@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/store/veil.h"
+#include "hub/ceremony.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
 #include "hub/tiles.h"
@@ -189,7 +190,7 @@ int hub_cmd_serve(struct trib_cli *cli)
 	/* The keeper takes it up; here it is only tried. */
 	if (trib_private_load(policy, &private, &cli->err))
 		return trib_ctx(&cli->err, _("the hub was not started, for it could not tell what is private; mend that file"));
-	if (trib_hub_conf_load(cli->state, &c, &cli->err))
+	if (trib_ceremony_whole(trib_cli_hub(cli), &cli->err) || trib_hub_conf_load(cli->state, &c, &cli->err))
 		return -1;
 	return trib_supervise(trib_cli_hub(cli), listen ? listen : c.listen, &cli->err);
 }

@@ -1,7 +1,7 @@
 /* hub.h: the hub's state folder and the entry points of its processes.
  *
  *   hub.conf         kv: city, origin, policy version, listen address, hosts (struct trib_hub_conf)
- *   ca/root.key root.crt issuing.key issuing.crt      keys/hub-sign.{key,crt} hub-tls.{key,crt} log.key
+ *   ca/root.key root.crt issuing.key issuing.crt      keys/hub-sign.{key,crt} hub-tls.{key,crt} log.key      *.new beside them: hub/ceremony.h
  *   hub.db           enduring: nodes, certificates, histories, log leaves and subtree hashes, held, refusals (hub/hubdb.h); written by the keeper,
  *                    and by administrative commands in the same way (BEGIN IMMEDIATE)
  *   enrol.db         slips, requests, issued certificates; written by enrol and by `node` commands
@@ -47,6 +47,7 @@ struct trib_hub {
 	char origin[TRIB_TITLE_MAX + 32]; /* CITY/EPOCH */
 	uint64_t policy_version;
 	struct trib_cert *root, *issuing, *sign_cert, *tls_cert;
+	bool renewed; /* this program found them announced and not in place, and finished it (hub/ceremony.h) */
 };
 /* Reads hub.conf and the four certificates; no private key, no database, so that it is safe to hold across fork. TRIB_E_NOT_INIT when
  * DIR is no hub's folder. Owned by trib_hub_close. */

@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/format/config.h"
 #include "core/store/repo.h"
+#include "hub/ceremony.h"
 #include "hub/commands.h"
 
 static const struct trib_cmd commands[] = {
@@ -46,6 +47,22 @@ static const struct trib_cmd commands[] = {
 
 static struct trib_hub hub;
 
+/* What cannot be finished keeps all out but the commands of the certificate authority, which mend it. */
+static int finish_ceremony(struct trib_cli *cli)
+{
+	bool done;
+	if (trib_ceremony_finish(&hub, &done, &cli->err))
+		return cli->err.code == TRIB_E_CERT && strncmp(cli->cmd->name, "ca ", 3) == 0 ? 0 : -1;
+	if (!done)
+		return 0;
+	trib_hub_close(&hub);
+	if (trib_hub_open(cli->state, &hub, &cli->err))
+		return -1;
+	hub.renewed = true;
+	trib_talk(cli, "%s\n", _("A renewal of the city's certificates had been cut off after the log announced it: it is finished now, and its certificates are in use (tributary-hub ca show)."));
+	return 0;
+}
+
 static int prepare(struct trib_cli *cli)
 {
 	trib_log_open("hub", cli->verbose ? TRIB_LOG_DEBUG : cli->quiet ? TRIB_LOG_ERROR : TRIB_LOG_INFO);
@@ -55,6 +72,7 @@ static int prepare(struct trib_cli *cli)
 		if (trib_hub_open(cli->state, &hub, &cli->err))
 			return -1;
 		cli->ctx = &hub;
+		return cli->dry_run ? 0 : finish_ceremony(cli);
 	}
 	return 0;
 }

@@ -35,17 +35,55 @@ refuses 2 "bring the stick" "without it there is no new issuing certificate" hub
 refuses 11 "stop the hub first" "nor beside a running hub" hub ca renew-issuing --root-key "$stick/root.key"
 hub_stop
 refuses 12 "does not belong" "nor with another key" hub ca renew-issuing --root-key "$dir/hub/ca/issuing.key"
-for at in ca-announced ca-file-in-place; do
-	TRIBUTARY_CRASH_AT=$at
-	export TRIBUTARY_CRASH_AT
-	hub ca renew-issuing --root-key "$stick/root.key" >"$dir/out" 2>&1
-	status=$?
-	unset TRIBUTARY_CRASH_AT
-	cut() { [ $status -ne 0 ]; }
-	ok "killed at $at" cut
+
+# The power goes at any step: the same command, run again, ends what was begun, and all in use belongs together.
+cp -a "$dir/hub" "$dir/hub.before"
+before() { rm -rf "$dir/hub" && cp -a "$dir/hub.before" "$dir/hub" && rm -f "$stick/root2.key"; }
+cut_off() { # cut_off AT COMMAND...
+	at=$1
+	shift
+	(TRIBUTARY_CRASH_AT=$at; export TRIBUTARY_CRASH_AT; hub "$@" >"$dir/cut" 2>&1)
+	same $? 137
+}
+whole() {
+	same "$(find "$dir/hub" -name '*.new')" "" && same "$(openssl pkey -in "$dir/hub/ca/issuing.key" -pubout)" "$(openssl x509 -in "$dir/hub/ca/issuing.crt" -noout -pubkey)" || return 1
+	for crt in hub-sign hub-tls; do
+		openssl verify -CAfile "$dir/hub/ca/root.crt" -no-CApath -no-CAstore -untrusted "$dir/hub/ca/issuing.crt" "$dir/hub/keys/$crt.crt" || return 1
+	done
+}
+roots_of_hub() { same "$(hub ca show | grep -c '^root')" "$1"; }
+for at in ca-announced ca-file-in-place:1 ca-file-in-place:2 ca-file-in-place:3; do
+	before
+	ok "renew-issuing is cut off at $at" cut_off $at ca renew-issuing --root-key "$stick/root.key"
+	ok "run again it ends" hub ca renew-issuing --root-key "$stick/root.key"
+	ok "with number 2, whole" eval 'whole && issuer "$dir/hub/keys/hub-tls.crt" "issuing CA 2"'
 done
-ok "run again, there is a new issuing certificate" hub ca renew-issuing --root-key "$stick/root.key"
-ok "the hub listens" hub_start
+set -- ca renew-root --root-key "$stick/root.key" --new-root-key "$stick/root2.key"
+for at in ca-root-saved ca-announced ca-file-in-place:1 ca-file-in-place:2 ca-file-in-place:3 ca-file-in-place:4 ca-file-in-place:5; do
+	before
+	ok "renew-root is cut off at $at" cut_off $at "$@"
+	ok "run again it ends" hub "$@"
+	ok "with one new root, whole" eval 'whole && roots_of_hub 2'
+done
+ok "once more it says that it is done" hub "$@"
+ok "and does nothing" roots_of_hub 2
+refuses 12 "a root before" "the old key makes no third root" hub ca renew-root --root-key "$stick/root.key" --new-root-key "$stick/root3.key"
+before
+ok "renew-root is cut off" cut_off ca-file-in-place "$@"
+refuses 3 "run the command again" "the key that nobody asked for is not made" hub ca renew-root --root-key "$stick/root2.key" --new-root-key "$stick/root3.key"
+ok "what was announced is whole" whole
+before
+ok "renew-issuing is cut off" cut_off ca-file-in-place ca renew-issuing --root-key "$stick/root.key"
+rm "$dir/hub/ca/issuing.crt.new"
+refuses 12 "renew-issuing --root-key" "with a file lost the hub does not start, and says how it is mended" hub serve
+ok "which mends it" hub ca renew-issuing --root-key "$stick/root.key"
+ok "it is whole" whole
+
+before
+ok "renew-issuing is cut off" cut_off ca-file-in-place:2 ca renew-issuing --root-key "$stick/root.key"
+ok "the hub's start finishes it" hub_start
+said() { grep -q "it is finished now" "$dir/serve.log" && whole; }
+ok "and says so" said
 ok "A goes on" night $a n1
 ok "the audit proves the city" hub audit
 ok "A renews" agent $a cert renew
