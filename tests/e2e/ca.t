@@ -85,6 +85,7 @@ ok "the hub's start finishes it" hub_start
 said() { grep -q "it is finished now" "$dir/serve.log" && whole; }
 ok "and says so" said
 ok "A goes on" night $a n1
+ok "there is an auditor" hub user add li --role auditor --out "$dir/li"
 ok "the audit proves the city" hub audit
 ok "A renews" agent $a cert renew
 ok "under the new one" issuer "$dir/$a/state/keys/tls.crt" "issuing CA [2-9]"
@@ -104,6 +105,9 @@ refuses 2 "new-root-key" "a new root needs a place for its key" hub ca renew-roo
 refuses 1 "nothing was changed" "which is not over another file" hub ca renew-root --root-key "$stick/root.key" --new-root-key "$stick/other"
 ok "a new root" hub ca renew-root --root-key "$stick/root.key" --new-root-key "$stick/root2.key"
 ok "the hub listens" hub_start
+asks() { curl -sS --cert "$dir/li/tls.crt" --key "$dir/li/tls.key" --cacert "$1" "$url/checkpoint"; }
+refuses 60 "certificate" "an auditor with the root of before" asks "$dir/li/root.crt"
+ok "with the new one" asks "$dir/hub/ca/root.crt"
 shows() { hub ca show | grep -q "root CA 2" && hub ca show | grep -q "root before"; }
 ok "it shows both" shows
 ok "A goes on" night $a n4
