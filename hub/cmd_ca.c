@@ -368,7 +368,7 @@ int hub_cmd_ca_renew_root(struct trib_cli *cli)
 	if (is_done(cli, c.hub, to))
 		return next_number(&c, &cli->err) ? -1 : say_root(cli, c.hub->root, c.number - 1, to);
 	if (c.hub->renewed)
-		return trib_fail(&cli->err, TRIB_E_INCOMPLETE, _("no new root was made, for a renewal that had been cut off was to be finished first; is it not what you asked for, run the command again"));
+		return trib_fail(&cli->err, TRIB_E_INCOMPLETE, _("no new root was made: a renewal that had been cut off was finished first; if that is not what you asked for, run the command again"));
 	if (begin(cli, &c))
 		return -1;
 	if (cli->dry_run) {

@@ -266,7 +266,7 @@ int hub_cmd_status(struct trib_cli *cli)
 	int64_t silent, never, stopped, braked, expected, fine, forked;
 	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
 		return -1;
-	if (frozen(cli, &db) || hub_say_witnesses(cli) || list_forked(cli, &db, &forked) ||
+	if (frozen(cli, &db) || hub_say_expiry(cli) || hub_say_witnesses(cli) || list_forked(cli, &db, &forked) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
 		       _("braked"), &braked) ||
 	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at < ?1 ORDER BY reported_at",

@@ -53,6 +53,8 @@ int hub_own_certs(const struct trib_hub_conf *c, const struct trib_key *sign, co
 		  const struct trib_cert *issuing, int64_t now, struct trib_cert **ret_sign, struct trib_cert **ret_tls, struct trib_err *err) TRIB_MUST_CHECK;
 /* What `status` and `witness list` say of the outside witnesses (cmd_witnesses.c); sets the exit status when one has been silent for too long. */
 int hub_say_witnesses(struct trib_cli *cli);
+/* What `status` says of the hub's own certificates that end within 60 days, or have ended (expiry.c). */
+int hub_say_expiry(struct trib_cli *cli);
 /* The nightly lists (cmd_night.c). */
 int hub_log_nights(struct trib_cli *cli, long long most);
 /* Opens hub.db (read-only) and the history of --node and --app (cmd_log.c). */

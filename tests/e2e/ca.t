@@ -139,4 +139,10 @@ ok "stock git reads" clone 2
 ok "the audit proves the city" hub audit
 hub_stop
 ok "rebuild gives the same city" hub rebuild
+in_years() { (TRIBUTARY_CLOCK_OFFSET=$(($1 * 86400)); export TRIBUTARY_CLOCK_OFFSET; hub status); }
+named() { in_years $1 | grep -c "Certificate \"hub, [signngTLS]*\" .*renew-issuing"; }
+ok "status says nothing of certificates 61 days before they end" same "$(named 3589)" 0
+ok "and names both of the hub 59 days before" same "$(named 3591)" 2
+ok "and when they ended" same "$(in_years 3660 | grep -c "of this hub ended")" 2
+ok "and the issuing one and the root in their time" same "$(in_years $((29 * 365 + 340)) | grep -c "Certificate.*ca renew-")" 4
 finish
