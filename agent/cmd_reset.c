@@ -22,6 +22,7 @@ const struct trib_opt agent_opts_reset[] = {
 struct against {
 	bool asked;   /* the hub, just now */
 	bool forked;  /* it stands at a commit of another folder */
+	bool heir;    /* it stands at the last commit of the machine before this one */
 	bool problem; /* it merges nothing after that commit */
 	bool nothing; /* it has merged none at all */
 	uint8_t oid[TRIB_OID_LEN];
@@ -47,11 +48,11 @@ static int say_rows(struct trib_cli *cli, const struct trib_part *p, uint64_t *n
 	return row;
 }
 
-/* A return to an old state would take away what the city has from the other folder: rows lost against that count as on any night. */
+/* A return to an old state, or a new machine's small one, would take away what the city has: rows lost against that count as on any night. */
 static int brake(struct trib_cli *cli, sqlite3 *was, struct trib_capture *c, struct against *a)
 {
 	TRIB_AUTO(trib_tally) struct trib_tally t = {0};
-	if (!a->forked)
+	if (!a->forked && !a->heir)
 		return 0;
 	if (trib_tally_parts(trib_cli_state(cli), c, &t, &cli->err) || trib_brake(was, c, &t, &cli->err))
 		return -1;
@@ -106,16 +107,17 @@ static int find_against(struct trib_cli *cli, struct against *a)
 	struct trib_pulled p = {0};
 	struct trib_err why;
 	if (s->node.enrolled) {
-		a->asked = trib_link_stand(s, &stand, &why) == 0 && (stand.forked || trib_link_pull(s, &p, &why) == 0);
+		a->asked = trib_link_stand(s, &stand, &why) == 0 && (stand.forked || stand.heir || trib_link_pull(s, &p, &why) == 0);
 		if (!a->asked)
 			trib_talk(cli, _("the hub was not asked where it stands: %s\n"), why.msg);
 	}
 	a->forked = a->asked && stand.forked;
+	a->heir = a->asked && stand.heir;
 	if (!a->asked && s->node.enrolled && trib_link_progress(s, &p, &cli->err))
 		return -1;
 	if (a->forked && s->private_tip.exists)
 		return trib_fail(&cli->err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);
-	if (a->forked) {
+	if (a->forked || a->heir) {
 		a->seq = stand.seq;
 		memcpy(a->oid, stand.oid, TRIB_OID_LEN);
 		return 0;
@@ -136,12 +138,15 @@ static void say_against(struct trib_cli *cli, const struct against *a, json_t *l
 		;
 	else if (a->forked)
 		trib_say(cli, _("%llu rows differ between #%llu, where the hub stands by another folder of this office, and the database\n"), n, seq);
+	else if (a->heir)
+		trib_say(cli, _("%llu rows differ between #%llu, the last commit of the machine before this one, and the database\n"), n, seq);
 	else if (a->problem)
 		trib_say(cli, _("%llu rows differ between #%llu, the last commit that the city took in, and the database\n"), n, seq);
 	else
 		trib_say(cli, n ? _("%llu rows differ between the history and the database\n") : _("the history replays to exactly this database (%llu rows differ)\n"), n);
 	trib_json(cli, "hub_asked", json_boolean(a->asked));
 	trib_json(cli, "forked", json_boolean(a->forked));
+	trib_json(cli, "new_machine", json_boolean(a->heir));
 	trib_json(cli, "out_of_step", json_boolean(a->problem));
 	trib_json(cli, "compared_with", a->unread ? json_null() : json_integer((json_int_t)seq));
 	trib_json(cli, "differs", a->unread ? json_null() : json_integer((json_int_t)n));
@@ -161,7 +166,7 @@ static int name_differences(struct trib_cli *cli, struct against *a)
 	if (trib_fs_remove(path, &cli->err) || trib_held_load(s, false, &r, &cli->err))
 		return -1;
 	struct trib_history h = trib_own_history(s, &r);
-	if (a->forked) {
+	if (a->forked || a->heir) {
 		h.ref = TRIB_REF_OTHER;
 		h.private_repo = NULL;
 	}
@@ -191,6 +196,18 @@ static int make(struct trib_cli *cli, const struct against *a, struct trib_captu
 	return 0;
 }
 
+/* What a new machine's first push does by itself, but where a person has looked. All that was committed here follows. */
+static int succeed(struct trib_cli *cli, const struct against *a, bool accept)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	if (trib_repo_ref_set(s->repo, TRIB_REF_BEFORE, a->oid, &cli->err) || trib_outbox_succeed(s, a->oid, accept, &cli->err))
+		return -1;
+	trib_say(cli, _("this folder goes on after #%llu with a reset, and stands at #%llu. The city merges what differs when it is pushed: tributary-agent push\n"),
+		 (unsigned long long)a->seq, (unsigned long long)s->tip.seq);
+	trib_json(cli, "seq", json_integer((json_int_t)s->tip.seq));
+	return 0;
+}
+
 int agent_cmd_reset(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
@@ -210,6 +227,8 @@ int agent_cmd_reset(struct trib_cli *cli)
 		trib_say(cli, "%s\n", _("would make a reset: all rows of the database once more"));
 		return 0;
 	}
+	if (a.heir)
+		return succeed(cli, &a, accept);
 	if (trib_capture_afresh(s, &c, &cli->err) || make(cli, &a, &c, &done))
 		return -1;
 	trib_say(cli, _("reset #%llu: %llu rows. The city merges what differs when it is pushed: tributary-agent push\n"), (unsigned long long)done.last_seq,

@@ -7,6 +7,7 @@
 #include "agent/oldlog.h"
 #include "agent/outbox.h"
 #include "agent/receipts.h"
+#include "agent/record.h"
 #include "agent/settings.h"
 #include "agent/stream.h"
 #include "core/base/clock.h"
@@ -291,7 +292,10 @@ static int succeed(struct link *l, const struct hub_refs *refs, struct trib_err 
 		return -1;
 	if (memcmp(got, refs->main, TRIB_OID_LEN) != 0)
 		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub's history moved meanwhile; the next run tries again");
-	return trib_outbox_succeed(l->s, got, err);
+	int rc = trib_outbox_succeed(l->s, got, false, err);
+	if (rc && err->code == TRIB_E_BRAKE)
+		trib_record_failure(l->s, err);
+	return rc;
 }
 
 /* Before anything is sent: does the hub still know what it told us? A hub that forgot would take our commits into another log (D7.6). */
@@ -387,6 +391,7 @@ static int fetch_other(struct link *l, const struct hub_refs *refs, struct trib_
 	if (trib_commit_read(l->s->repo, got, &c, err) || trib_manifest_parse(trib_buf_span(&c.manifest), &m, err))
 		return trib_ctx(err, "the hub's history");
 	out->forked = m.incarnation >= l->s->node.incarnation;
+	out->heir = !out->forked;
 	out->seq = m.seq;
 	memcpy(out->oid, got, sizeof(out->oid));
 	return 0;
@@ -436,7 +441,7 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 	if (link_open(s, quiet, &l, err))
 		return -1;
 	int rc = push(&l, &out, err);
-	if (rc && err->code == TRIB_E_FORK)
+	if (rc && (err->code == TRIB_E_FORK || err->code == TRIB_E_BRAKE))
 		tell_fork(&l, err);
 	link_close(&l);
 	if (rc || trib_link_pull(s, &pulled, err))

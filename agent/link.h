@@ -29,9 +29,9 @@ int trib_link_push(struct trib_state *s, bool quiet, struct trib_pushed *ret, st
 struct trib_pulled { uint64_t held_seq, merged_seq; uint64_t new_receipts; uint64_t checkpoint_size; char problem[256]; /* out-of-step word, "" */
 		      int64_t fresh_at; /* when a checkpoint came that is newer than all before; 0: never */
 		      char new_epoch[TRIB_TITLE_MAX + 32]; /* the log went on under this origin in this run, "" */ };
-/* Where the hub stands beside this folder: with `forked` at a commit that this folder never made, fetched under TRIB_REF_OTHER. What a new machine of the office
- * finds is no fork: its first push goes on from there. */
-struct trib_stand { bool forked; uint8_t oid[TRIB_OID_LEN]; uint64_t seq; };
+/* Where the hub stands beside this folder, fetched under TRIB_REF_OTHER: with `forked` at a commit that this folder never made; with `heir` at the last one of the
+ * machine that this one replaces, which is no fork: its first push goes on from there. */
+struct trib_stand { bool forked, heir; uint8_t oid[TRIB_OID_LEN]; uint64_t seq; };
 int trib_link_stand(struct trib_state *s, struct trib_stand *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Fetches refs/heads/down, judges its chain, keeps receipts and the checkpoint (never a smaller one: TRIB_E_VERIFY). */
 int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -38,8 +38,9 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 /* The last commit of the machine that this one replaced, once its history was fetched. */
 #define TRIB_REF_BEFORE "refs/tributary/before"
 /* A new machine of an office: puts all commits of this folder, of which none may have a receipt, after `oid`, the last one of the machine before;
- * its history is in the repository already, under TRIB_REF_BEFORE. The first group becomes a reset (D6.3): all rows of this machine's database. */
-int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+ * its history is in the repository already, under TRIB_REF_BEFORE. The first group becomes a reset (D6.3): all rows of this machine's database. TRIB_E_BRAKE
+ * when the city would lose so many rows by it that a person should look first, unless `accept_loss`; nothing was changed then. */
+int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], bool accept_loss, struct trib_err *err) TRIB_MUST_CHECK;
 /* What was ever offered to the hub ends here: it is never made anew by squashing, with or without a receipt. Set before commits leave this folder. */
 #define TRIB_REF_PUSH "refs/tributary/push"
 /* Captures of `watch` carry this text. A row of them that was never offered becomes one commit (squash.c). `hub_tip`: where the hub says that it stands,

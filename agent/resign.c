@@ -5,7 +5,6 @@
  * one, and in `own` at most names too many. Running again after a crash is right in both cases. */
 #include "agent/anew.h"
 #include "agent/capture/baseline.h"
-#include "agent/private.h"
 
 #define OWN_MAX (64 * TRIB_MIB)
 #define MAIN_REF "refs/heads/main"
@@ -284,34 +283,4 @@ int trib_outbox_resign(struct trib_state *s, size_t *ret_n, struct trib_err *err
 		return -1;
 	*ret_n = a.n - a.from;
 	return 0;
-}
-
-/* What the machine before kept to itself, this one does too, from the first commit that it sends: trib_outbox_take_apart takes it out of those made here before. */
-static int keep_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
-{
-	TRIB_AUTO(trib_private_list) struct trib_private_list l = {0};
-	return trib_private_of_commit(s, oid, &l, err) || trib_private_keep_names(s, &l, err) ? trib_ctx(err, "what is private in the history of the machine before") : 0;
-}
-
-int trib_outbox_succeed(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
-{
-	TRIB_AUTO(trib_anew) struct trib_anew a = {.s = s};
-	TRIB_AUTO(trib_held_list) struct trib_held_list r = {0};
-	TRIB_AUTO(trib_tip) struct trib_tip before = {0};
-	if (trib_state_keys(s, err) || trib_anew_load(&a, err) || trib_held_load(s, false, &r, err))
-		return -1;
-	if (a.base || r.n)
-		return trib_fail(err, TRIB_E_FORK, "this folder has receipts of its own: it is no new machine");
-	struct trib_history h = trib_own_history(s, &r);
-	h.ref = TRIB_REF_BEFORE;
-	if (trib_history_walk(&h, oid, &before, NULL, NULL, err))
-		return trib_ctx(err, "the history of the machine before");
-	if (before.incarnation >= s->node.incarnation)
-		return trib_fail(err, TRIB_E_FORK, "the hub's history is not of a machine before this one");
-	if (keep_private(s, oid, err) || trib_maker_init(&a.k, s, &before, err))
-		return -1;
-	for (size_t i = 0; i < a.n; i++)
-		if (trib_anew_make_one(&a, i, true, err))
-			return trib_ctx(err, "following the machine before (nothing was changed)");
-	return trib_anew_finish_after(&a, oid, err);
 }

@@ -250,7 +250,7 @@ static int frozen(struct trib_cli *cli, struct trib_hubdb *db)
 static int list_forked(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_n)
 {
 	if (list_nodes(cli, db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND " SQL_FORKED " ORDER BY n.node",
-		       _("Forked (an old copy of the office's folder, or a second machine, is stopped; its rows are safe there):"), "forked", _("forked"), ret_n))
+		       _("Forked (an old copy of the office's folder, a second machine, or a new one that lacks rows, is stopped; nothing is lost):"), "forked", _("forked"), ret_n))
 		return -1;
 	if (!*ret_n)
 		return 0;

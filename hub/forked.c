@@ -1,4 +1,5 @@
-/* forked.c: an office says that its folder does not go on from where the hub stands (D5.6): it is an old copy, or a second machine works as this office.
+/* forked.c: an office says that its folder does not go on from where the hub stands (D5.6): it is an old copy, a second machine works as this office, or a new
+ * machine's database would take most of the office's rows from the city, and a person must look first (D4.9).
  *
  * Such a folder is stopped and sends nothing, and its other self may report as ever: without this the hub would know of nothing. The body is the raw commit
  * that the folder stands at; it goes on record as a refusal, with its hash in the log, and `status` names the office. Only the office's own certificate
@@ -33,7 +34,7 @@ static int judge(struct trib_worker *w, const struct trib_route *r, struct trib_
 		return -1;
 	if (memcmp(oid, ours, sizeof(oid)) == 0 || (c.has_parent && memcmp(c.parent, ours, sizeof(ours)) == 0))
 		return trib_fail(err, TRIB_E_CHAIN, "that commit goes on from the hub's last one, so nothing forked; push it");
-	return trib_fail(err, TRIB_E_FORK, "a folder of this office does not go on from the hub's last commit: it is an old copy, or a second machine works as this office");
+	return trib_fail(err, TRIB_E_FORK, "a folder of this office does not go on from the hub's last commit: it is an old copy, a second machine works as this office, or a new one lacks rows that the city has");
 }
 
 int trib_forked_serve(struct trib_worker *w, const struct trib_route *r, struct trib_err *err)

@@ -36,6 +36,36 @@ ok "the next night is as any other" agent new sync
 ok "in the city too" eventually 2 community "SELECT count(*) FROM demand WHERE _node = '$a'"
 ok "the new machine checks the whole history" agent new check --read-data
 ok "the audit proves the city" hub audit
+
+# A database that was not brought back from the lost disk is no reason to empty the city.
+many() { sql $b "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 300) INSERT INTO demand SELECT 'k' || i, 'x', 'reported', i FROM k; CREATE TABLE diary(line TEXT); INSERT INTO diary SELECT id FROM demand" && agent $b sync; }
+ok "B has 302 rows, and a diary" many
+mkdir "$dir/bare" && cp "$dir/$b/office.db" "$dir/bare/office.db" && sql bare "DELETE FROM demand WHERE id <> 'd1'"
+bare() { agent bare init "$dir/bare/office.db" --node $b --app community --name 南京路社区 --private diary && hub node replace $b --app community --url "$url" --slip "$dir/bare/slip" --approve && agent bare enrol --slip "$dir/bare/slip"; }
+ok "B's new machine has one of them, and keeps the diary to itself" bare
+refuses 16 "Nothing was changed: demand would lose 301 rows; the city knows of it now" "it takes nothing from the city" agent bare sync
+refuses 16 "^Forked" "the operator's first screen names it" hub status
+in_city() { same "$(city community "SELECT count(*) FROM demand WHERE _node='$b'")" "$1"; }
+ok "the city has all" in_city 302
+told() { agent bare status | grep -q "last failure.*demand would lose 301 rows"; }
+ok "the office sees why" told
+refuses 16 "braked: table demand would lose 301 rows" "a reset says so, too" agent bare reset --dry-run
+refuses 16 "301 rows differ between #2, the last commit of the machine before" "and names the rows" agent bare reset
+refuses 16 "demand would lose 301 rows" "asked again it says the same" agent bare push
+back() { hub restore --node $b --app community --at latest --to "$dir/back.db" && cp "$dir/back.db" "$dir/bare/office.db" && agent bare sync; }
+ok "with the database that the city restores it goes on" back
+well() { hub status >"$dir/said" && ! grep -qi forked "$dir/said"; }
+ok "and is named no more" soon well
+ok "the city has all" in_city 302
+private() { city community "SELECT count(*) FROM diary WHERE _node='$b'" >"$dir/said" 2>&1; ! grep -qx '[1-9][0-9]*' "$dir/said"; }
+ok "but the diary, which left it" soon private
+bare2() { rm -rf "$dir/bare/state" && sql bare "DELETE FROM demand WHERE id <> 'd1'" && bare; }
+ok "another one with one row" bare2
+ok "a person decides" agent bare reset --accept-loss
+ok "it syncs" agent bare sync
+ok "they are gone from the city" eventually 1 community "SELECT count(*) FROM demand WHERE _node = '$b'"
+ok "and in its history for ever" agent bare check --read-data
+ok "the audit proves the city" hub audit
 linear() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) = max(seq) FROM held WHERE node = '$a'")" 1; }
 ok "one chain, no number twice" linear
 finish
