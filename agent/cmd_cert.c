@@ -88,9 +88,9 @@ int agent_cmd_cert_rotate(struct trib_cli *cli)
 	trib_crash_point("rotate-committed");
 	if (trib_state_take_turn(s, &cli->err) || trib_state_keys(s, &cli->err) || json_cert(cli, s->sign_cert))
 		return -1;
-	trib_json(cli, "seq", json_integer((json_int_t)made.last_seq));
+	trib_json(cli, "seq", json_integer((json_int_t)made.first_seq));
 	if (trib_link_push(s, true, &pushed, &cli->err))
 		return trib_ctx(&cli->err, _("the new signing key is in use; the hub hears of it at the next run"));
-	trib_say(cli, _("Commit #%llu hands over to a new signing key; the hub holds it. The old key is removed.\n"), (unsigned long long)made.last_seq);
+	trib_say(cli, _("Commit #%llu hands over to a new signing key; the hub holds it. The old key is removed.\n"), (unsigned long long)made.first_seq);
 	return 0;
 }

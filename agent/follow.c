@@ -23,6 +23,18 @@ static int offered(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct
 	return rc;
 }
 
+/* A hand-over that this copy does not know: its key signs nothing more there. */
+static int check_key(struct trib_state *s, const struct trib_tip *other, struct trib_err *err)
+{
+	uint8_t spki[TRIB_SHA256_LEN];
+	if (trib_cert_spki_sha256(s->sign_cert, spki, err))
+		return -1;
+	if (memcmp(spki, other->signer_spki, sizeof(spki)) == 0 || (other->has_next && memcmp(spki, other->next_spki, sizeof(spki)) == 0))
+		return 0;
+	return trib_fail(err, TRIB_E_FORK, "the signing key was changed (cert rotate) after this copy of the folder was made, so it can sign nothing more; nothing was changed; ask the city for a "
+			 "replacement slip (tributary-hub node replace)");
+}
+
 /* Does that history keep to itself what this folder would show? */
 static int has_more_private(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], bool *ret, struct trib_err *err)
 {
@@ -51,7 +63,7 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 		return trib_ctx(err, "the history that the hub holds (nothing was changed)");
 	if (other.incarnation != s->node.incarnation)
 		return trib_fail(err, TRIB_E_FORK, "the hub's history is of another machine of this office; nothing was changed; ask the city for a replacement slip (tributary-hub node replace)");
-	if (has_more_private(s, oid, &more, err) || (!more && trib_maker_init(&a.k, s, &other, err)))
+	if (check_key(s, &other, err) || has_more_private(s, oid, &more, err) || (!more && trib_maker_init(&a.k, s, &other, err)))
 		return -1;
 	if (more)
 		return trib_fail(err, TRIB_E_FORK, TRIB_FOLLOW_PRIVATE);

@@ -549,7 +549,7 @@ static int repeat_lines(struct trib_manifest *m, const struct trib_manifest *las
 }
 
 /* `next`: signer.pem of the key that may sign next; NULL for a plain report. */
-static int make_report(struct trib_maker *k, const struct trib_capture *braked, const struct trib_buf *next, struct trib_manifest *m, struct trib_err *err)
+static int fill_report(struct trib_maker *k, const struct trib_capture *braked, const struct trib_buf *next, struct trib_manifest *m, struct trib_err *err)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit last = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest was = {0};
@@ -573,26 +573,46 @@ static int make_report(struct trib_maker *k, const struct trib_capture *braked, 
 	return rc;
 }
 
-static int put_report(struct trib_state *s, const struct trib_capture *braked, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err)
+static int make_report(struct trib_maker *k, const struct trib_capture *braked, const struct trib_buf *next, struct trib_err *err)
 {
-	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
-	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
+	return fill_report(k, braked, next, &m, err);
+}
+
+static int start_report(struct trib_maker *k, struct trib_state *s, struct trib_err *err)
+{
 	if (!s->tip.exists)
 		return trib_fail(err, TRIB_E_NOT_INIT, "there is no commit yet that a report could follow; try: tributary-agent commit");
-	if (trib_maker_init(&k, s, &s->tip, err) || make_report(&k, braked, next, &m, err) || trib_maker_finish(&k, &none, err))
+	return trib_maker_init(k, s, &s->tip, err);
+}
+
+int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
+	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
+	if (start_report(&k, s, err) || make_report(&k, braked, NULL, err) || trib_maker_finish(&k, &none, err))
 		return -1;
 	*ret = (struct trib_committed){.ncommits = 1, .first_seq = s->tip.seq, .last_seq = s->tip.seq};
 	memcpy(ret->oid, s->tip.oid, sizeof(ret->oid));
 	return 0;
 }
 
-int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err)
-{
-	return put_report(s, braked, NULL, ret, err);
-}
-
+/* The old key may sign until the new one has: with the report, that time is over as soon as the hub holds both. */
 int trib_outbox_rotate(struct trib_state *s, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err)
 {
-	return put_report(s, NULL, next, ret, err);
+	TRIB_AUTO(trib_maker) struct trib_maker k = {0};
+	TRIB_AUTO(trib_delta) struct trib_delta none = {0};
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL;
+	if (start_report(&k, s, err) || make_report(&k, NULL, next, err) || trib_state_next_keys(s, &key, &cert, err))
+		return -1;
+	k.key = key;
+	k.cert = cert;
+	trib_buf_reset(&k.signer);
+	trib_buf_put_span(&k.signer, trib_buf_span(next));
+	if (trib_buf_check(&k.signer, "signer.pem", err) || make_report(&k, NULL, NULL, err) || trib_maker_finish(&k, &none, err))
+		return -1;
+	*ret = (struct trib_committed){.ncommits = 2, .first_seq = s->tip.seq - 1, .last_seq = s->tip.seq};
+	memcpy(ret->oid, s->tip.oid, sizeof(ret->oid));
+	return 0;
 }

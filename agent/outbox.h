@@ -30,7 +30,8 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 		       struct trib_err *err) TRIB_MUST_CHECK;
 /* A commit without rows: the daily report (D5.7), with `braked` lines when the capture had some (may be NULL). */
 int trib_outbox_report(struct trib_state *s, const struct trib_capture *braked, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The commit by which the present signing key hands over to another (D5.4); `next` has the form of signer.pem. Then trib_state_take_turn. */
+/* The commit by which the present signing key hands over to keys/sign.next.key (D5.4), and a report that the new key signs, under one commit point; `next` has
+ * the form of signer.pem. Then trib_state_take_turn. ret->first_seq is the hand-over's. */
 #define TRIB_ROTATE_WORDS "the signing key changes"
 int trib_outbox_rotate(struct trib_state *s, const struct trib_buf *next, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes every commit without receipt anew on top of the last receipted one, with the current certificate, city, incarnation and policy (D5.6); captured-at kept. */

@@ -409,6 +409,19 @@ static int move_if_there(struct trib_state *s, const char *from_name, const char
 	return trib_fs_exists(from) ? trib_fs_rename(from, to, err) : 0;
 }
 
+int trib_state_next_keys(struct trib_state *s, struct trib_key **ret_key, struct trib_cert **ret_cert, struct trib_err *err)
+{
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_cert) struct trib_cert *cert = NULL, *issuing = NULL;
+	if (load_key(s, "keys/sign.next.key", &key, err) || load_leaf(s, "keys/sign.next.crt", &cert, &issuing, err) || trib_cert_matches(cert, key, err))
+		return trib_ctx(err, "the new signing key");
+	*ret_key = key;
+	*ret_cert = cert;
+	key = NULL;
+	cert = NULL;
+	return 0;
+}
+
 /* The key first: as long as sign.next.crt is there, a cut-off turn is finished at the next start. */
 int trib_state_take_turn(struct trib_state *s, struct trib_err *err)
 {
@@ -418,11 +431,12 @@ int trib_state_take_turn(struct trib_state *s, struct trib_err *err)
 	uint8_t spki[TRIB_SHA256_LEN];
 	if (!crt || !csr)
 		return oom(err);
-	if (!s->tip.exists || !s->tip.has_next || !trib_fs_exists(crt))
+	if (!s->tip.exists || !trib_fs_exists(crt))
 		return 0;
 	if (load_leaf(s, "keys/sign.next.crt", &next, &issuing, err) || trib_cert_spki_sha256(next, spki, err))
 		return -1;
-	if (memcmp(spki, s->tip.next_spki, sizeof(spki)) != 0)
+	/* It signed the last commit already, or (a folder of an older program) is only named by it. */
+	if (memcmp(spki, s->tip.signer_spki, sizeof(spki)) != 0 && (!s->tip.has_next || memcmp(spki, s->tip.next_spki, sizeof(spki)) != 0))
 		return 0;
 	if (move_if_there(s, "keys/sign.next.key", "keys/sign.key", err))
 		return -1;

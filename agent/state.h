@@ -71,7 +71,9 @@ int trib_state_keys(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_learn_roots(struct trib_state *s, const struct trib_cert *offered, bool *ret_new, struct trib_err *err) TRIB_MUST_CHECK;
 /* Forgets the loaded keys and certificates, so that the next trib_state_keys reads the files. */
 void trib_state_forget_keys(struct trib_state *s);
-/* When the last commit hands over to keys/sign.next.key: that is the signing key from now on. trib_state_open for writing does it too. */
+/* keys/sign.next.key and its certificate, which the caller frees. */
+int trib_state_next_keys(struct trib_state *s, struct trib_key **ret_key, struct trib_cert **ret_cert, struct trib_err *err) TRIB_MUST_CHECK;
+/* When the last commit is signed by keys/sign.next.key, or hands over to it: that is the signing key from now on. trib_state_open for writing does it too. */
 int trib_state_take_turn(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_save_node(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_save_tip(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;

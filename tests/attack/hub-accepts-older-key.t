@@ -31,6 +31,6 @@ ok "by stock tools, too" gives_bundle
 ok "as they say" stock_steps
 key_of "$dir/first" sign
 ok "the hub takes in a commit signed by the key that A gave up" accepts "" honest
-found 5 "signed with another key than #4, without a rotate commit or a new incarnation between \[certificate\]" "the audit names it"
-convicted "$a/community #5: signed by another key than the commit before, which did not hand over to it" "and so do stock tools"
+found 6 "signed with another key than #5, without a rotate commit or a new incarnation between \[certificate\]" "the audit names it"
+convicted "$a/community #6: signed by another key than the commit before, which did not hand over to it" "and so do stock tools"
 finish

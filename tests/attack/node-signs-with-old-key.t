@@ -26,11 +26,17 @@ replace() {
 
 cp -a "$dir/$a/state" "$dir/first"
 ok "A changes its signing key" agent $a cert rotate
-sql $a "INSERT INTO demand VALUES('k1','新钥','reported',1)"
-ok "and signs a night with the new one" agent $a sync
+# At once, before A's next night.
 ok "a thief of the first key signs after that" signs "$dir/$a/state" "$dir/first" honest
 tries "a key that was rotated away" "$dir/thief" 12 "certificate"
 ok "the refusal is on record" on_record certificate
+# He goes by the manual, with a copy of the whole folder: the way of an office whose backup was put back.
+by_hand() { rm -rf "$dir/thief" && cp -a "$dir/first" "$dir/thief" && "$bin/tributary-agent" --state "$dir/thief" "$@"; }
+before="$(tip $a) $(kept)"
+refuses 16 "signing key was changed .* after this copy.*node replace" "nor does a reset help him" by_hand reset
+ok "nothing stays" same "$(tip $a) $(kept)" "$before"
+sql $a "INSERT INTO demand VALUES('k1','新钥','reported',1)"
+ok "A signs a night with the new key" agent $a sync
 
 # The machine makes a night, and is replaced before the night is sent.
 cp -a "$dir/$a/state" "$dir/sent"
