@@ -78,6 +78,17 @@ for at in next-certificate objects-written group-judged rotate-committed signing
 	esac
 	ok "with another key than before" changed "$was" "$(key_of)"
 done
+# Something fails when the commit point is passed, a full disk, say: the key has changed, and the same command finishes it and changes no other.
+was=$(key_of)
+seq_was=$(agent $a log | wc -l)
+mkdir -p "$dir/$a/state/repo.git/refs/heads/main.lock/x"
+refuses 11 "the new signing key takes over" "a change that is cut off behind its commit point says so" agent $a cert rotate
+rm -rf "$dir/$a/state/repo.git/refs/heads/main.lock"
+refuses 0 "Commit #$((seq_was + 1)) hands over" "the same command finishes it" agent $a cert rotate
+ok "with another key than before" changed "$was" "$(key_of)"
+once() { same "$(agent $a log | wc -l)" $((seq_was + 2)); }
+ok "and makes no second one" once
+ok "nothing of the change is left behind" left
 ok "the office's own check" agent $a check
 ok "the audit proves the city" hub audit
 hub_stop
