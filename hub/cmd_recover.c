@@ -42,7 +42,7 @@ static void say(struct trib_cli *cli, const struct trib_recovered *r)
 	trib_json(cli, "histories", json_integer((json_int_t)r->histories));
 	trib_say(cli, _("The log goes on as %s behind the %llu leaves of this copy, which ends at %s; opened by %s.\n"), r->origin, (unsigned long long)r->leaves, when, r->admin.subject);
 	trib_say(cli, _("At their next sync the offices of %llu histories see the new epoch and send again what this copy lacks.\n"), (unsigned long long)r->histories);
-	trib_say(cli, _("What administrators did after %s is lost: repeat enrolments and, before anything else, revocations.\nNext: tributary-hub rebuild, tributary-hub serve; when the offices have synced: tributary-hub recover --check\n"), when);
+	trib_say(cli, _("What administrators did since this copy was made is lost: repeat enrolments and, before anything else, revocations. Its last entry is of %s; if it was served since it was put back, it was made before that.\nNext: tributary-hub rebuild, tributary-hub serve; when the offices have synced: tributary-hub recover --check\n"), when);
 }
 
 /* ---- --check ---- */
@@ -74,7 +74,7 @@ static int say_history(void *ctx, const struct trib_oldlog_history *h, struct tr
 
 static int say_finding(void *ctx, const struct trib_oldlog_finding *f, struct trib_err *err)
 {
-	static const char *const kinds[] = {[TRIB_OLDLOG_MISSING] = "missing", [TRIB_OLDLOG_OTHER] = "other-commit", [TRIB_OLDLOG_TWO_LOGS] = "two-logs", [TRIB_OLDLOG_BAD_FILE] = "bad-file"};
+	static const char *const kinds[] = {[TRIB_OLDLOG_MISSING] = "missing", [TRIB_OLDLOG_OTHER] = "other-commit", [TRIB_OLDLOG_BAD_FILE] = "bad-file"};
 	struct list *l = ctx;
 	char hex[TRIB_OID_HEX + 1];
 	(void)err;
@@ -86,8 +86,6 @@ static int say_finding(void *ctx, const struct trib_oldlog_finding *f, struct tr
 	else if (shown && f->what == TRIB_OLDLOG_OTHER)
 		trib_say(l->cli, _("  %s/%s #%llu (%.12s) is missing: its history has another commit of this number; a receipt of leaf %llu proves that the hub held it\n"), f->node, f->app,
 			 (unsigned long long)f->seq, hex, (unsigned long long)f->index);
-	else if (shown && f->what == TRIB_OLDLOG_TWO_LOGS)
-		trib_say(l->cli, _("  epoch %llu, %llu: %s (%s/%s)\n"), (unsigned long long)f->epoch, (unsigned long long)f->index, f->text, f->node, f->app);
 	else if (shown)
 		trib_say(l->cli, _("  proves nothing: %s\n"), f->text);
 	json_array_append_new(l->json, json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "kind", kinds[f->what], "node", f->node, "app", f->app, "epoch", (json_int_t)f->epoch, "index",
@@ -127,6 +125,16 @@ static int say_old_epoch(void *ctx, const struct trib_oldlog_epoch *e, struct tr
 	return 0;
 }
 
+static int say_fork(void *ctx, const struct trib_oldlog_fork *f, struct trib_err *err)
+{
+	struct list *l = ctx;
+	(void)err;
+	trib_say(l->cli, _("Epoch %llu was shown in two versions, which differ at leaf %llu or before. A copy does that when it is served before recover, or recovered twice under one number; what either version held is asked for below. If neither was done, the hub showed two logs: tell the auditors.\n"),
+		 (unsigned long long)f->epoch, (unsigned long long)f->index);
+	json_array_append_new(l->json, json_pack("{s:I, s:I, s:s, s:s}", "epoch", (json_int_t)f->epoch, "index", (json_int_t)f->index, "node", f->node, "app", f->app));
+	return 0;
+}
+
 static void more(struct trib_cli *cli, size_t n)
 {
 	if (n > SHOWN)
@@ -163,13 +171,14 @@ static int check(struct trib_cli *cli)
 	const struct trib_oldlog_totals *t = trib_oldlog_totals(o);
 	if (!t->opened)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("the log of this hub was never cut off: there is nothing to compare; try: tributary-hub audit"));
-	struct list epochs = {.cli = cli, .o = o, .json = json_array()}, nodes = {.cli = cli, .json = json_array()}, found = {.cli = cli, .json = json_array()};
-	int rc = trib_oldlog_epochs(o, say_old_epoch, &epochs, &cli->err) || trib_oldlog_histories(o, say_history, &nodes, &cli->err) ? -1 : 0;
+	struct list epochs = {.cli = cli, .o = o, .json = json_array()}, forks = {.cli = cli, .json = json_array()}, nodes = {.cli = cli, .json = json_array()}, found = {.cli = cli, .json = json_array()};
+	int rc = trib_oldlog_epochs(o, say_old_epoch, &epochs, &cli->err) || trib_oldlog_forks(o, say_fork, &forks, &cli->err) || trib_oldlog_histories(o, say_history, &nodes, &cli->err) ? -1 : 0;
 	more(cli, nodes.n);
 	if (!rc)
 		rc = trib_oldlog_findings(o, say_finding, &found, &cli->err);
 	more(cli, found.n);
 	trib_json(cli, "epochs", epochs.json);
+	trib_json(cli, "forks", forks.json);
 	trib_json(cli, "histories", nodes.json);
 	trib_json(cli, "findings", found.json);
 	if (!rc)

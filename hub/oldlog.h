@@ -34,7 +34,7 @@ enum trib_oldlog_state {
 struct trib_oldlog_history {
 	const char *node, *app;
 	enum trib_oldlog_state state;
-	uint64_t receipts; /* of leaves that this copy had lost */
+	uint64_t receipts; /* of leaves that this log lost, or has otherwise */
 	uint64_t commits;  /* of them: `held` */
 	uint64_t missing;  /* of those: not in the history again */
 	uint64_t omitted;  /* receipts files that it could not bring */
@@ -42,7 +42,6 @@ struct trib_oldlog_history {
 enum trib_oldlog_what {
 	TRIB_OLDLOG_MISSING,  /* seq, oid: received once, and not in the history again */
 	TRIB_OLDLOG_OTHER,    /* seq, oid: the history has another commit of this number */
-	TRIB_OLDLOG_TWO_LOGS, /* epoch, index: the old hub promised two different things, or other ones than this copy */
 	TRIB_OLDLOG_BAD_FILE, /* text: a kept file that proves nothing */
 };
 struct trib_oldlog_finding {
@@ -54,18 +53,22 @@ struct trib_oldlog_finding {
 };
 /* What this copy lost of one epoch, as far as any office saw it: the leaves FROM..UPTO-1. */
 struct trib_oldlog_epoch { uint64_t epoch, from, upto, proven; };
+/* An epoch of which two versions were shown, this log's own or not: `index` is the first leaf known to differ, node and app say who brought it. An old copy that
+ * was served before `recover` does that, and one that was recovered twice under one number; else the hub showed two logs. */
+struct trib_oldlog_fork { uint64_t epoch, index; const char *node, *app; };
 struct trib_oldlog_totals {
 	bool opened; /* false: no epoch was ever opened; all else is zero */
 	uint64_t waiting, complete, lacking, unknown; /* histories */
-	uint64_t commits, missing, findings;
+	uint64_t commits, missing, findings, forks;
 };
 struct trib_oldlog; /* one check, done. It reads hub.db, the histories' commits and every kept file, and trusts none of these files. */
 int trib_oldlog_check(struct trib_hubdb *h, struct trib_oldlog **ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_oldlog_free(struct trib_oldlog *o);
 static inline void trib_oldlog_cleanup(struct trib_oldlog **o) { trib_oldlog_free(*o); }
 const struct trib_oldlog_totals *trib_oldlog_totals(const struct trib_oldlog *o);
-/* Epochs; histories by node and app; findings; runs of lost leaves (FIRST..LAST) that no receipt proves. A callback that fails ends the walk. */
+/* Epochs; forks; histories by node and app; findings; runs of lost leaves (FIRST..LAST) that no receipt proves. A callback that fails ends the walk. */
 int trib_oldlog_epochs(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_epoch *e, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_oldlog_forks(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_fork *f, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_oldlog_histories(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_history *h, struct trib_err *err), void *ctx,
 			  struct trib_err *err) TRIB_MUST_CHECK;
 int trib_oldlog_findings(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_finding *f, struct trib_err *err), void *ctx, struct trib_err *err) TRIB_MUST_CHECK;

@@ -8,9 +8,11 @@
 #include "hub/oldlog.h"
 #include "hub/restore.h"
 
-/* e: epochs that this log opened, `idx` the leaf that did, `at` its time. c: checkpoints. f: leaves that the copy lost, each once for an office. h: histories. x: findings. */
+/* e: epochs that this log opened, `idx` the leaf that did, `at` its time. c: checkpoints, `lost`: not a state of this log. f: leaves that this log lost or has otherwise.
+ * k: of each epoch that was shown in two versions the first leaf known to differ. h: histories. x: findings. */
 static const char own_schema[] = "CREATE TABLE e(n INTEGER PRIMARY KEY, idx INTEGER, at INTEGER) STRICT;"
-				 "CREATE TABLE c(epoch INTEGER, size INTEGER, root BLOB, node TEXT, app TEXT, PRIMARY KEY(epoch, size, root)) STRICT;"
+				 "CREATE TABLE c(epoch INTEGER, size INTEGER, root BLOB, node TEXT, app TEXT, lost INTEGER, PRIMARY KEY(epoch, size, root)) STRICT;"
+				 "CREATE TABLE k(epoch INTEGER PRIMARY KEY, idx INTEGER, node TEXT, app TEXT) STRICT;"
 				 "CREATE TABLE f(epoch INTEGER, idx INTEGER, hash BLOB, node TEXT, app TEXT, held INTEGER, seq INTEGER, oid BLOB, raw BLOB, "
 				 "PRIMARY KEY(epoch, idx, hash)) STRICT;"
 				 "CREATE TABLE h(node TEXT, app TEXT, expected INTEGER, enrolled INTEGER, reported INTEGER DEFAULT 0, omitted INTEGER DEFAULT 0, "
@@ -129,30 +131,43 @@ static int load_histories(struct trib_oldlog *o, struct trib_err *err)
 
 /* ---- the files ---- */
 
-static int two_logs(struct trib_oldlog *o, uint64_t epoch, uint64_t index, const char *node, const char *app, const char *text, struct trib_err *err)
+/* A copy that is served before `recover` goes on otherwise than the log that was lost; so does one that is recovered twice under one number. Which commits
+ * that cost is asked of the histories, so this alone is no finding. */
+static int fork_at(struct trib_oldlog *o, uint64_t epoch, uint64_t index, const char *node, const char *app, struct trib_err *err)
 {
-	struct trib_oldlog_finding f = {.what = TRIB_OLDLOG_TWO_LOGS, .node = node, .app = app, .epoch = epoch, .index = index, .text = text};
-	return find(o, &f, err);
+	return trib_audit_exec(o->own, err,
+			       "INSERT INTO k VALUES(?,?,?,?) ON CONFLICT(epoch) DO UPDATE SET idx = excluded.idx, node = excluded.node, app = excluded.app "
+			       "WHERE excluded.idx < idx", "iiss", (int64_t)epoch, (int64_t)index, node, app);
 }
 
 static int fact_checkpoint(struct trib_oldlog *o, const struct trib_old_fact *f, int64_t from, struct trib_err *err)
 {
 	uint8_t root[TRIB_SHA256_LEN];
 	const struct trib_checkpoint *cp = f->checkpoint;
-	if (cp->size <= (uint64_t)from) {
+	bool lost = cp->size > (uint64_t)from;
+	if (!lost) {
 		if (trib_log_root(o->h, cp->size, root, err))
 			return -1;
-		if (memcmp(root, cp->root, sizeof(root)) != 0)
-			return two_logs(o, f->epoch, cp->size, o->file->node, o->file->app, "a checkpoint of so many leaves that this log never had", err);
+		lost = memcmp(root, cp->root, sizeof(root)) != 0;
+		if (lost && fork_at(o, f->epoch, cp->size - 1, o->file->node, o->file->app, err))
+			return -1;
 	}
-	return trib_audit_exec(o->own, err, "INSERT OR IGNORE INTO c VALUES(?,?,?,?,?)", "iibss", (int64_t)f->epoch, (int64_t)cp->size, trib_span(cp->root, sizeof(cp->root)),
-			       o->file->node, o->file->app);
+	return trib_audit_exec(o->own, err, "INSERT OR IGNORE INTO c VALUES(?,?,?,?,?,?)", "iibssi", (int64_t)f->epoch, (int64_t)cp->size, trib_span(cp->root, sizeof(cp->root)),
+			       o->file->node, o->file->app, (int64_t)lost);
+}
+
+/* 1: this log has the leaf as the receipt says, 0 it has another in its place. */
+static int is_own(struct trib_oldlog *o, const struct trib_old_fact *f, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(TRIB_LEAF_MAX);
+	if (trib_log_leaf(o->h, f->index, &own, err))
+		return -1;
+	return trib_span_eq(trib_buf_span(&own), f->bytes);
 }
 
 static int fact(void *ctx, const struct trib_old_fact *f, struct trib_err *err)
 {
 	struct trib_oldlog *o = ctx;
-	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(TRIB_LEAF_MAX);
 	uint8_t hash[TRIB_SHA256_LEN];
 	int64_t from;
 	if (lost_from(o, f->epoch, &from, err))
@@ -160,9 +175,11 @@ static int fact(void *ctx, const struct trib_old_fact *f, struct trib_err *err)
 	if (!f->leaf)
 		return fact_checkpoint(o, f, from, err);
 	if (f->index < (uint64_t)from) {
-		if (trib_log_leaf(o->h, f->index, &own, err))
+		int own = is_own(o, f, err);
+		if (own)
+			return own < 0 ? -1 : 0;
+		if (fork_at(o, f->epoch, f->index, o->file->node, o->file->app, err))
 			return -1;
-		return trib_span_eq(trib_buf_span(&own), f->bytes) ? 0 : two_logs(o, f->epoch, f->index, o->file->node, o->file->app, "a leaf that this log has otherwise", err);
 	}
 	bool held = f->leaf->kind == TRIB_LEAF_HELD;
 	trib_merkle_leaf(hash, f->bytes);
@@ -255,24 +272,23 @@ static int load_files(struct trib_oldlog *o, struct trib_err *err)
 
 /* ---- what follows ---- */
 
+/* Receipts may also contradict each other beyond the leaves that this log has. */
 static int compare_offices(struct trib_oldlog *o, struct trib_err *err)
 {
-	static const char *const sql[] = {"SELECT epoch, idx, max(node), max(app) FROM f GROUP BY epoch, idx HAVING count(*) > 1",
-					  "SELECT epoch, size, max(node), max(app) FROM c GROUP BY epoch, size HAVING count(*) > 1"};
-	static const char *const text[] = {"two offices hold receipts for two different leaves of this number: the hub showed two logs",
-					   "two offices hold two checkpoints of this size: the hub showed two logs"};
-	for (size_t i = 0; i < TRIB_COUNT(sql); i++) {
-		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-		int row;
-		if (trib_db_prepare(o->own, sql[i], &st, err))
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int row;
+	int64_t n;
+	if (trib_db_prepare(o->own,
+			    "SELECT epoch, idx, max(node), max(app) FROM f GROUP BY epoch, idx HAVING count(*) > 1 UNION ALL "
+			    "SELECT epoch, size - 1, max(node), max(app) FROM c GROUP BY epoch, size HAVING count(*) > 1", &st, err))
+		return -1;
+	while ((row = trib_db_step(o->own, st, err)) > 0)
+		if (fork_at(o, (uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1), (const char *)sqlite3_column_text(st, 2),
+			    (const char *)sqlite3_column_text(st, 3), err))
 			return -1;
-		while ((row = trib_db_step(o->own, st, err)) > 0)
-			if (two_logs(o, (uint64_t)sqlite3_column_int64(st, 0), (uint64_t)sqlite3_column_int64(st, 1), (const char *)sqlite3_column_text(st, 2),
-				     (const char *)sqlite3_column_text(st, 3), text[i], err))
-				return -1;
-		if (row < 0)
-			return -1;
-	}
+	if (row < 0 || trib_db_int(o->own, "SELECT count(*) FROM k", 0, &n, err))
+		return -1;
+	o->totals.forks = (uint64_t)n;
 	return 0;
 }
 
@@ -379,13 +395,29 @@ int trib_oldlog_epochs(struct trib_oldlog *o, int (*each)(void *ctx, const struc
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	int row;
-	if (trib_db_prepare(o->own, "SELECT epoch, max(size), (SELECT min(idx) FROM e WHERE n > epoch), (SELECT count(DISTINCT idx) FROM f WHERE f.epoch = c.epoch) FROM c GROUP BY epoch",
+	if (trib_db_prepare(o->own, "SELECT epoch, max(size), (SELECT min(idx) FROM (SELECT idx FROM e WHERE n > c.epoch UNION ALL SELECT idx FROM k WHERE k.epoch = c.epoch)), "
+			    "(SELECT count(DISTINCT idx) FROM f WHERE f.epoch = c.epoch) FROM c WHERE lost GROUP BY epoch",
 			    &st, err))
 		return -1;
 	while ((row = trib_db_step(o->own, st, err)) > 0) {
 		struct trib_oldlog_epoch e = {.epoch = (uint64_t)sqlite3_column_int64(st, 0), .from = (uint64_t)sqlite3_column_int64(st, 2),
 					      .upto = (uint64_t)sqlite3_column_int64(st, 1), .proven = (uint64_t)sqlite3_column_int64(st, 3)};
 		if (e.upto > e.from && each(ctx, &e, err))
+			return -1;
+	}
+	return row;
+}
+
+int trib_oldlog_forks(struct trib_oldlog *o, int (*each)(void *ctx, const struct trib_oldlog_fork *f, struct trib_err *err), void *ctx, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int row;
+	if (trib_db_prepare(o->own, "SELECT epoch, idx, node, app FROM k ORDER BY epoch", &st, err))
+		return -1;
+	while ((row = trib_db_step(o->own, st, err)) > 0) {
+		struct trib_oldlog_fork f = {.epoch = (uint64_t)sqlite3_column_int64(st, 0), .index = (uint64_t)sqlite3_column_int64(st, 1),
+					     .node = (const char *)sqlite3_column_text(st, 2), .app = (const char *)sqlite3_column_text(st, 3)};
+		if (each(ctx, &f, err))
 			return -1;
 	}
 	return row;
