@@ -89,46 +89,6 @@ static int city_size(const struct trib_hub *hub, uint64_t *ret, struct trib_err 
 	return 0;
 }
 
-/* A witness may have cosigned more than the offices were told: leaves of administrators, the nightly list. Then the published checkpoint counts. */
-static int upto_cosigned(struct bundle *b, uint64_t size, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(b->hub, "log/checkpoint");
-	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
-	struct trib_witness_peer all[TRIB_WITNESSES_MAX];
-	struct trib_checkpoint cp;
-	uint64_t most = 0;
-	size_t n;
-	if (!path)
-		return oom(err);
-	if (trib_witnesses_load(b->hub->dir, all, &n, err))
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		most = all[i].size > most ? all[i].size : most;
-	if (most <= b->cp.size || trib_fs_read(path, &note, err) || trib_checkpoint_parse(trib_buf_span(&note), &cp, err) || cp.size < most || cp.size > size)
-		return 0;
-	trib_buf_reset(&b->note);
-	trib_buf_put_span(&b->note, trib_buf_span(&note));
-	return trib_buf_check(&b->note, "checkpoint", err) ? -1 : trib_checkpoint_parse(trib_buf_span(&b->note), &b->cp, err);
-}
-
-/* The checkpoint file, or when it is lost the published one; b->cp.size is 0 when it is no checkpoint. */
-static int read_note(struct bundle *b, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *own = trib_hub_path(b->hub, "checkpoint");
-	TRIB_AUTO(trib_mem) char *published = trib_hub_path(b->hub, "log/checkpoint");
-	const char *path = own && trib_fs_exists(own) ? own : published;
-	struct trib_err no;
-	trib_buf_reset(&b->note);
-	b->cp = (struct trib_checkpoint){0};
-	if (!own || !published)
-		return oom(err);
-	if (trib_fs_read(path, &b->note, &no))
-		trib_buf_reset(&b->note);
-	else if (trib_checkpoint_parse(trib_buf_span(&b->note), &b->cp, &no))
-		b->cp = (struct trib_checkpoint){0};
-	return 0;
-}
-
 enum moment { NOT_YET, COVERED, SENT }; /* the checkpoint covers all that communities and city history were told; and receipts are not behind either */
 
 /* Which moment it is, or -1. A damaged city history counts as none: what is wrong with it, the README's commands say. */
@@ -142,12 +102,12 @@ static int snapshot(struct bundle *b, struct trib_err *err)
 	if (city_size(b->hub, &city, &no))
 		city = 0;
 	if (trib_hubdb_open(b->hub, false, &b->db, err) || trib_db_exec(b->db.db, "BEGIN", err) ||
-	    trib_db_int(b->db.db, "SELECT coalesce(max(down_size), 0) FROM history", 0, &told, err) || trib_log_size(&b->db, &size, err) || read_note(b, err))
+	    trib_db_int(b->db.db, "SELECT coalesce(max(down_size), 0) FROM history", 0, &told, err) || trib_log_size(&b->db, &size, err))
 		return -1;
 	b->upto = INT64_MAX;
-	if (!b->cp.size || b->cp.size > size)
-		return NOT_YET;
-	if (upto_cosigned(b, size, &no))
+	b->cp = (struct trib_checkpoint){0};
+	/* The newest that anybody may have been shown: an auditor who kept it must find no older log. One of more leaves than the snapshot has was signed just now. */
+	if (trib_tiles_newest_note(b->hub, &b->note, &b->cp, &no) || !b->cp.size || b->cp.size > size)
 		return NOT_YET;
 	b->upto = (int64_t)b->cp.size;
 	if (b->cp.size < (uint64_t)told || b->cp.size < city)

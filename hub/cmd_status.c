@@ -291,12 +291,18 @@ int hub_cmd_status(struct trib_cli *cli)
 
 int hub_cmd_checkpoint_show(struct trib_cli *cli)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(trib_cli_hub(cli), "checkpoint");
+	struct trib_hub *hub = trib_cli_hub(cli);
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "keys/log.key");
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
 	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint cp;
+	uint8_t pub[32];
 	if (!path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_read(path, &note, &cli->err))
+	if (trib_key_load(path, &key, &cli->err) || trib_key_ed25519_public(key, pub, &cli->err))
 		return -1;
+	if (trib_tiles_newest_note(hub, &note, &cp, &cli->err) || trib_checkpoint_verify_upto(trib_buf_span(&note), hub->origin, pub, &cp, &cli->err))
+		return trib_ctx(&cli->err, "%s", _("there is no signed checkpoint of this log to show; stop the hub, then: tributary-hub rebuild"));
 	trib_say(cli, "%s", trib_buf_str(&note));
 	trib_json(cli, "checkpoint", trib_json_text(trib_buf_str(&note)));
 	return 0;

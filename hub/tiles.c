@@ -280,6 +280,36 @@ int trib_tiles_shown(struct trib_hubdb *h, int64_t *ret, struct trib_err *err)
 	return 1;
 }
 
+static int read_note(const struct trib_hub *hub, const char *name, struct trib_buf *note, struct trib_checkpoint *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, name);
+	if (!path)
+		return oom(err);
+	if (trib_fs_read(path, note, err)) {
+		trib_buf_reset(note);
+		return -1;
+	}
+	return trib_checkpoint_parse(trib_buf_span(note), ret, err) ? trib_ctx(err, "%s", path) : 0;
+}
+
+int trib_tiles_newest_note(const struct trib_hub *hub, struct trib_buf *note, struct trib_checkpoint *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf published = TRIB_BUF(TRIB_NOTE_MAX);
+	struct trib_checkpoint own, other;
+	struct trib_err why;
+	trib_buf_reset(note);
+	int rc = read_note(hub, "checkpoint", note, &own, err);
+	if (read_note(hub, "log/checkpoint", &published, &other, &why) == 0 && (rc || other.size > own.size)) {
+		trib_buf_reset(note);
+		trib_buf_put_span(note, trib_buf_span(&published));
+		rc = trib_buf_check(note, "checkpoint", err) ? -1 : trib_checkpoint_parse(trib_buf_span(note), &own, err);
+	}
+	if (rc)
+		return -1;
+	*ret = own;
+	return 0;
+}
+
 /* ---- texts named by their hash ---- */
 
 static char *named_file(const char *hub_dir, const uint8_t sha256[TRIB_SHA256_LEN])

@@ -21,6 +21,9 @@ int trib_tiles_publish(struct trib_hubdb *h, const struct trib_key *log_key, str
 /* When the newest leaf that the published checkpoint covers was made: a hub at work makes at least one a day, the nightly list. 1; 0: there is none to be
  * read; -1. */
 int trib_tiles_shown(struct trib_hubdb *h, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* The newest that the log has signed: receipts make DIR/checkpoint, the published one also covers what administrators did and nightly lists. Only the form is read.
+ * *ret points into `note`. When neither is a checkpoint: -1, err tells of DIR/checkpoint, and `note` holds its bytes, as far as they can be read. */
+int trib_tiles_newest_note(const struct trib_hub *hub, struct trib_buf *note, struct trib_checkpoint *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* All of it again from hub.db; `named` stays. */
 int trib_tiles_remake(struct trib_hubdb *h, const struct trib_key *log_key, struct trib_err *err) TRIB_MUST_CHECK;
 /* The bytes that a tile should have, from hub.db. */

@@ -29,6 +29,14 @@ ok "B goes on" agent $b sync
 ok "is merged" eventually 1 community "SELECT count(*) FROM demand WHERE id='d5'"
 at_rest
 ok "the province cosigns what there is" hub witness ask
+# No receipt is due for it: the published checkpoint alone covers it, and an auditor keeps that one.
+ok "an administrator's act" hub user add zhao --role auditor --out "$dir/zhao"
+at_rest
+cp "$dir/hub/log/checkpoint" "$dir/kept"
+larger() { [ "$(sed -n 2p "$dir/kept")" -gt "$(sed -n 2p "$dir/hub/checkpoint")" ]; }
+ok "is published, and in no receipt" larger
+shown() { same "$(hub checkpoint show | head -n 3)" "$(head -n 3 "$dir/kept")"; }
+ok "checkpoint show shows it, too" shown
 ok "the audit writes the bundle" hub audit --bundle "$dir/b"
 refuses 2 "exists" "and not over another" hub audit --bundle "$dir/b"
 # A folder with links to the programs that the README names, and to no other: as on a machine that has only the packages it names.
@@ -61,10 +69,10 @@ none_of_ours() { # no program in the bundle, none of ours called, no path to one
 		[ -z "$(find "$dir/path" -name 'tributary*')" ]
 }
 proven() { stock >"$dir/proof"; rc=$?; cat "$dir/proof"; [ $rc -eq 0 ] && [ "$(tail -n 1 "$dir/proof")" = PROVEN ]; }
-cp "$dir/$a/state/checkpoint" "$dir/b/older-checkpoint"
+cp "$dir/kept" "$dir/b/older-checkpoint"
 ok "its README names the tools" named_tools
 ok "which every Debian has, or the packages that it names" from_packages
-ok "its README's commands prove it, with a checkpoint that a community kept" proven
+ok "its README's commands prove it, with the published checkpoint that was kept" proven
 ok "without a program of ours" none_of_ours
 cosigned() { grep -qF "7. province.example/w cosigned" "$dir/proof" && grep -qF "if this is its key: $province" "$dir/proof"; }
 ok "the province's cosignature is among it, proven by openssl" cosigned
