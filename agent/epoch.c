@@ -87,14 +87,20 @@ static int keep_evidence(struct trib_state *s, const struct trib_down_tip *kept,
 	return trib_fs_read(from, &note, err) || trib_fs_write(to, trib_buf_span(&note), 0600, err) ? -1 : 0;
 }
 
-/* Of the hub, not of the office: what is safe, and who must act. */
-static int refuse(const struct fork *f, struct trib_err *err)
+/* Of the hub, not of the office: what is safe, and who must act. A copy that was recovered before does not know the number of its epoch any more; the office does. */
+static int refuse(const struct fork *f, const char *origin, struct trib_err *err)
 {
+	char epoch[40] = "";
+	size_t prefix;
+	uint64_t n;
+	if (trib_origin_split(origin, &prefix, &n) && n > 1)
+		(void)snprintf(epoch, sizeof(epoch), " --epoch %llu", (unsigned long long)n + 1);
 	return trib_fail(err, TRIB_E_VERIFY,
 			 f->same == f->nfresh ? "the hub's down chain does not continue what this office holds: it ends before, so the hub is an old copy; nothing was sent, all is safe "
-						"here; the city must run: tributary-hub recover" :
+						"here; the city must run: tributary-hub recover%s" :
 						"the hub's down chain does not continue what this office holds: it shows another log than before (split view), or is an old copy that went on; "
-						"nothing was sent, all is safe here; call the city, which must run: tributary-hub recover");
+						"nothing was sent, all is safe here; call the city, which must run: tributary-hub recover%s",
+			 epoch);
 }
 
 int trib_down_switch(struct trib_state *s, const struct trib_down_tip *kept, const uint8_t fetched[TRIB_OID_LEN], struct trib_pulled *ret, struct trib_err *err)
@@ -107,16 +113,16 @@ int trib_down_switch(struct trib_state *s, const struct trib_down_tip *kept, con
 		return -1;
 	end = base;
 	if (f.same == f.nfresh)
-		return refuse(&f, err);
+		return refuse(&f, kept->origin, err);
 	if (follow(s, &f, &end, NULL, err)) {
 		if (err->code == TRIB_E_NOMEM || err->code == TRIB_E_IO || err->code == TRIB_E_NO_SPACE)
 			return -1;
 		struct trib_err why = *err;
-		(void)refuse(&f, err);
+		(void)refuse(&f, kept->origin, err);
 		return trib_ctx(err, "%.300s", why.msg);
 	}
 	if (!trib_origin_follows(kept->origin, end.origin, &steps) || steps == 0)
-		return refuse(&f, err);
+		return refuse(&f, kept->origin, err);
 	if (keep_evidence(s, kept, err) || follow(s, &f, &base, &p, err))
 		return trib_ctx(err, "following the log to %s", end.origin);
 	trib_crash_point("epoch-kept");

@@ -243,7 +243,7 @@ static int judge_epoch(struct trib_state *s, const struct trib_leaf *leaf, uint6
 	uint64_t steps;
 	if (trib_epoch_verify(leaf, s->root, &admin, err))
 		return -1;
-	if (leaf->number != index || memcmp(leaf->sha256, s->node.log_key, sizeof(leaf->sha256)) != 0 || !trib_origin_follows(origin, leaf->origin, &steps) || steps != 1)
+	if (leaf->number != index || memcmp(leaf->sha256, s->node.log_key, sizeof(leaf->sha256)) != 0 || !trib_origin_follows(origin, leaf->origin, &steps) || steps == 0)
 		return trib_fail(err, TRIB_E_VERIFY, "it opens %s, which does not follow %s", leaf->origin, origin);
 	memcpy(origin, leaf->origin, sizeof(leaf->origin));
 	return 0;

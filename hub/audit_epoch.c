@@ -17,7 +17,7 @@ int trib_audit_epoch(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		return trib_audit_find(a, &w, err, "leaf %llu opens an epoch behind another log than this one", (unsigned long long)idx);
 	if (trib_epoch_verify(l, a->hub->root, &admin, &why))
 		return trib_audit_find(a, &w, err, "leaf %llu: %s", (unsigned long long)idx, why.msg);
-	if (!trib_origin_follows(a->origin, l->origin, &steps) || steps != 1 || memcmp(l->sha256, a->log_pub, sizeof(l->sha256)) != 0)
+	if (!trib_origin_follows(a->origin, l->origin, &steps) || steps == 0 || memcmp(l->sha256, a->log_pub, sizeof(l->sha256)) != 0)
 		return trib_audit_find(a, &w, err, "leaf %llu opens %s, which does not follow %s under the same key", (unsigned long long)idx, l->origin, a->origin);
 	memcpy(a->origin, l->origin, sizeof(a->origin));
 	return trib_audit_exec(a->own, err, "INSERT INTO ep(idx, origin) VALUES(?,?)", "is", (int64_t)idx, l->origin);

@@ -7,6 +7,7 @@
 
 const struct trib_opt hub_opts_recover[] = {
 	{"admin-key", 0, "FILE", N_("an administrator's sign.key; its sign.crt is beside it (tributary-hub user add)")},
+	{"epoch", 0, "N", N_("with --admin-key: the number of the new epoch; for a copy that was recovered before, one that no office and no witness has seen")},
 	{"check", 0, NULL, N_("prove by the offices' receipts of the old log that all it held is here again, or name what is missing")},
 	{"receipts", 0, "FILE", N_("take an office's old receipts by hand: old-receipts of its state folder, or one file of its receipts/")},
 	{0},
@@ -42,6 +43,7 @@ static void say(struct trib_cli *cli, const struct trib_recovered *r)
 	trib_json(cli, "histories", json_integer((json_int_t)r->histories));
 	trib_say(cli, _("The log goes on as %s behind the %llu leaves of this copy, which ends at %s; opened by %s.\n"), r->origin, (unsigned long long)r->leaves, when, r->admin.subject);
 	trib_say(cli, _("At their next sync the offices of %llu histories see the new epoch and send again what this copy lacks.\n"), (unsigned long long)r->histories);
+	trib_say(cli, "%s", _("An office that still refuses names a higher number, for this copy was recovered before: tributary-hub recover --epoch N.\n"));
 	trib_say(cli, _("What administrators did since this copy was made is lost: repeat enrolments and, before anything else, revocations. Its last entry is of %s; if it was served since it was put back, it was made before that.\nNext: tributary-hub rebuild, tributary-hub serve; when the offices have synced: tributary-hub recover --check\n"), when);
 }
 
@@ -200,17 +202,29 @@ static int take_receipts(struct trib_cli *cli, const char *file)
 	return 0;
 }
 
+static int take_number(struct trib_cli *cli, uint64_t *ret)
+{
+	const char *text = trib_cli_opt(cli, "epoch");
+	uint64_t n = 0;
+	size_t digits = text ? strspn(text, "0123456789") : 0;
+	if (text && (!digits || text[digits] || digits > 18 || !(n = strtoull(text, NULL, 10))))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--%s takes a number"), "epoch");
+	*ret = n;
+	return 0;
+}
+
 static int open_epoch(struct trib_cli *cli, const char *file)
 {
 	__attribute__((cleanup(trib_lock_cleanup))) struct trib_lock lock = TRIB_LOCK_INIT;
 	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
 	struct trib_cert *certs[2] = {0};
 	struct trib_recovered r;
-	int rc = trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err) || load_admin(cli, file, &key, certs) ? -1 : 0;
+	uint64_t epoch = 0;
+	int rc = take_number(cli, &epoch) || trib_hub_stopped(trib_cli_hub(cli), &lock, &cli->err) || load_admin(cli, file, &key, certs) ? -1 : 0;
 	if (!rc && cli->dry_run)
 		trib_say(cli, _("would open the epoch after %s\n"), trib_cli_hub(cli)->origin);
 	else if (!rc)
-		rc = trib_recover(trib_cli_hub(cli), key, certs[0], certs[1], trib_now(), &r, &cli->err);
+		rc = trib_recover(trib_cli_hub(cli), key, certs[0], certs[1], trib_now(), epoch, &r, &cli->err);
 	trib_cert_free(certs[0]);
 	trib_cert_free(certs[1]);
 	if (!rc && !cli->dry_run)
@@ -224,6 +238,8 @@ int hub_cmd_recover(struct trib_cli *cli)
 	bool only_check = trib_cli_flag(cli, "check");
 	if ((key != NULL) + (receipts != NULL) + only_check > 1)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("one of --admin-key, --check and --receipts at a time"));
+	if (!key && trib_cli_opt(cli, "epoch"))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--epoch goes with --admin-key"));
 	if (only_check)
 		return check(cli);
 	if (receipts)

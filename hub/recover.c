@@ -1,7 +1,10 @@
 #include "hub/recover.h"
 
+#include <dirent.h>
+
 #include "hub/audit.h"
 #include "hub/tiles.h"
+#include "hub/witnesses.h"
 
 /* Newest epoch leaf: its origin and index; the first leaf's when there is none. */
 static int log_origin(struct trib_hubdb *h, char *ret, size_t size, struct trib_err *err)
@@ -48,21 +51,94 @@ static int check_note(struct trib_hubdb *h, const char *name, struct trib_err *e
 int trib_hub_not_older(struct trib_hubdb *h, struct trib_err *err)
 {
 	char origin[TRIB_TITLE_MAX + 32];
+	uint64_t steps;
 	if (log_origin(h, origin, sizeof(origin), err))
 		return -1;
-	if (strcmp(origin, h->hub->origin) != 0)
+	bool same = strcmp(origin, h->hub->origin) == 0;
+	if (!same && trib_origin_follows(origin, h->hub->origin, &steps))
+		return trib_fail(err, TRIB_E_VERIFY, "hub.conf says %s, hub.db is of %s: hub.db is an older copy; nothing was signed; try: tributary-hub recover", h->hub->origin, origin);
+	if (!same)
 		return trib_fail(err, TRIB_E_VERIFY, "the log goes on as %s, hub.conf says %s: recovering was cut off; run it again: tributary-hub recover", origin, h->hub->origin);
 	return check_note(h, "checkpoint", err) || check_note(h, "log/checkpoint", err) ? -1 : 0;
 }
 
-static int next_origin(const struct trib_hub *hub, const char *origin, char *ret, size_t size, struct trib_err *err)
+/* ---- the number of the next epoch ---- */
+
+static void saw(const char *origin, const char *its, uint64_t *steps)
+{
+	uint64_t n;
+	if (trib_origin_follows(origin, its, &n) && n > *steps)
+		*steps = n;
+}
+
+static int saw_note(const struct trib_hub *hub, const char *origin, const char *name, uint64_t *steps, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, name);
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	char its[TRIB_TITLE_MAX + 32];
+	struct trib_err no;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_fs_read(path, &note, &no) == 0 && trib_note_origin(trib_buf_span(&note), its, sizeof(its), &no) == 0)
+		saw(origin, its, steps);
+	return 0;
+}
+
+/* Receipts are kept under the number of the epoch in which they came. */
+static int saw_receipts(const struct trib_hub *hub, uint64_t epoch, uint64_t *steps, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "old-receipts");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	DIR *d = opendir(path);
+	for (const struct dirent *e; d && (e = readdir(d));) {
+		uint64_t n = strtoull(e->d_name, NULL, 10);
+		if (n > epoch && n < INT64_MAX && n - epoch > *steps)
+			*steps = n - epoch;
+	}
+	if (d)
+		closedir(d);
+	return 0;
+}
+
+/* How far beyond `origin` this log is known to have been: an epoch that is opened a second time under one number locks out whoever saw the first. */
+static int known_steps(const struct trib_hub *hub, const char *origin, uint64_t epoch, uint64_t *ret, struct trib_err *err)
+{
+	struct trib_witness_peer all[TRIB_WITNESSES_MAX];
+	struct trib_err no;
+	size_t n = 0;
+	uint64_t steps = 0;
+	saw(origin, hub->origin, &steps);
+	if (saw_note(hub, origin, "checkpoint", &steps, err) || saw_note(hub, origin, "log/checkpoint", &steps, err) || saw_receipts(hub, epoch, &steps, err))
+		return -1;
+	if (trib_witnesses_load(hub->dir, all, &n, &no))
+		n = 0;
+	for (size_t i = 0; i < n; i++) {
+		char name[64];
+		(void)snprintf(name, sizeof(name), "witness/%s/cosigned", all[i].id);
+		if (saw_note(hub, origin, name, &steps, err))
+			return -1;
+	}
+	*ret = steps;
+	return 0;
+}
+
+/* Behind `origin`: number `want`, or when that is 0 the one after all that are known here. */
+static int next_origin(const struct trib_hub *hub, const char *origin, uint64_t want, char *ret, size_t size, struct trib_err *err)
 {
 	size_t prefix;
-	uint64_t epoch;
+	uint64_t epoch, steps;
 	if (!trib_origin_split(origin, &prefix, &epoch))
 		return trib_fail(err, TRIB_E_FORMAT, "the log's origin %s does not end in the number of its epoch", origin);
-	return trib_hub_origin(hub->city, epoch + 1, ret, size, err);
+	if (known_steps(hub, origin, epoch, &steps, err))
+		return -1;
+	if (want && want <= epoch + steps)
+		return trib_fail(err, TRIB_E_USAGE, "epoch %llu of this log is known already; nothing was changed; the next is %llu", (unsigned long long)(epoch + steps),
+				 (unsigned long long)(epoch + steps + 1));
+	return trib_hub_origin(hub->city, want ? want : epoch + steps + 1, ret, size, err);
 }
+
+/* ---- opening it ---- */
 
 static int last_time(struct trib_hubdb *h, uint64_t size, int64_t *ret, struct trib_err *err)
 {
@@ -76,7 +152,7 @@ static int last_time(struct trib_hubdb *h, uint64_t size, int64_t *ret, struct t
 
 /* The leaf, and that every history is due it; an office that has sent nothing yet gets it with its first receipt. */
 static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing,
-		     int64_t now, struct trib_recovered *r, struct trib_err *err)
+		     int64_t now, uint64_t want, struct trib_recovered *r, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_LEAF_MAX);
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *due = NULL;
@@ -84,7 +160,7 @@ static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const
 	char old[TRIB_TITLE_MAX + 32];
 	uint64_t index;
 	int64_t n;
-	if (log_origin(h, old, sizeof(old), err) || next_origin(h->hub, old, r->origin, sizeof(r->origin), err) || trib_log_size(h, &r->leaves, err))
+	if (log_origin(h, old, sizeof(old), err) || next_origin(h->hub, old, want, r->origin, sizeof(r->origin), err) || trib_log_size(h, &r->leaves, err))
 		return -1;
 	if (r->leaves == 0)
 		return trib_fail(err, TRIB_E_VERIFY, "the log is empty; nothing was changed; bring hub.db back from a backup");
@@ -104,17 +180,14 @@ static int put_epoch(struct trib_hubdb *h, const struct trib_key *log_key, const
 	return 0;
 }
 
-/* hub.conf and the opened hub take the origin that the log says. */
-static int take_origin(struct trib_hub *hub, const char *origin, struct trib_err *err)
+/* The last step: as long as hub.conf has the old origin, `serve` signs nothing, and `recover` knows that it was cut off. */
+static int save_origin(const struct trib_hub *hub, struct trib_err *err)
 {
 	struct trib_hub_conf conf;
 	if (trib_hub_conf_load(hub->dir, &conf, err))
 		return -1;
-	(void)snprintf(conf.origin, sizeof(conf.origin), "%s", origin);
-	if (trib_hub_conf_save(hub->dir, &conf, err))
-		return -1;
-	memcpy(hub->origin, conf.origin, sizeof(hub->origin));
-	return 0;
+	memcpy(conf.origin, hub->origin, sizeof(conf.origin));
+	return trib_hub_conf_save(hub->dir, &conf, err);
 }
 
 /* What the lost state left beside the copy: an audit of leaves that the log no longer has. */
@@ -134,11 +207,11 @@ static int resume(struct trib_hubdb *h, struct trib_recovered *r, struct trib_er
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_LEAF_MAX);
 	struct trib_leaf leaf;
 	TRIB_AUTO(trib_buf) struct trib_buf at = TRIB_BUF(TRIB_LEAF_MAX);
-	uint64_t index = 0;
+	uint64_t index = 0, steps;
 	int64_t n;
 	if (log_origin(h, r->origin, sizeof(r->origin), err) || trib_hubdb_meta(h, "epoch-leaf", &at, err))
 		return -1;
-	if (strcmp(r->origin, h->hub->origin) == 0)
+	if (!trib_origin_follows(h->hub->origin, r->origin, &steps) || steps == 0)
 		return 0;
 	if (at.len == sizeof(index))
 		memcpy(&index, at.p, sizeof(index));
@@ -151,7 +224,7 @@ static int resume(struct trib_hubdb *h, struct trib_recovered *r, struct trib_er
 }
 
 int trib_recover(struct trib_hub *hub, const struct trib_key *key, const struct trib_cert *cert, const struct trib_cert *issuing, int64_t now,
-		 struct trib_recovered *ret, struct trib_err *err)
+		 uint64_t epoch, struct trib_recovered *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "keys/log.key");
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb h = {0};
@@ -169,14 +242,14 @@ int trib_recover(struct trib_hub *hub, const struct trib_key *key, const struct 
 	if (!done) {
 		if (trib_hubdb_begin(&h, err))
 			return -1;
-		if (put_epoch(&h, log_key, key, cert, issuing, now, &r, err) || trib_hubdb_commit(&h, err)) {
+		if (put_epoch(&h, log_key, key, cert, issuing, now, epoch, &r, err) || trib_hubdb_commit(&h, err)) {
 			trib_hubdb_rollback(&h);
 			return -1;
 		}
 	}
 	trib_crash_point("epoch-opened");
-	if (take_origin(hub, r.origin, err) || drop_later(hub, r.leaves, err) || trib_log_checkpoint(&h, log_key, &note, &size, err) ||
-	    trib_tiles_remake(&h, log_key, err))
+	memcpy(hub->origin, r.origin, sizeof(hub->origin));
+	if (drop_later(hub, r.leaves, err) || trib_log_checkpoint(&h, log_key, &note, &size, err) || trib_tiles_remake(&h, log_key, err) || save_origin(hub, err))
 		return trib_ctx(err, "the new epoch is in the log; run recover again to end it");
 	*ret = r;
 	return 0;

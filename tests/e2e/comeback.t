@@ -119,6 +119,7 @@ rm -rf "$dir/backup" && cp -a "$dir/hub" "$dir/backup"
 ok "the hub goes on" hub_start
 cp -a "$dir/$a/state" "$dir/$a/before"
 cp "$dir/$a/office.db" "$dir/$a/before.db"
+cp -a "$dir/$d" "$dir/$d-before"
 ok "two more nights" night n5 $a $b $c
 ok "and one" night n6 $a $b $c
 cp "$dir/$a/state/receipts/7" "$dir/receipt-of-7"
@@ -142,4 +143,24 @@ git -C "$dir/$a/late/repo.git" bundle create -q "$dir/late.bundle" main
 hub_stop
 ok "a copy of its history is found, too" says "Taken" hub ingest "$dir/late.bundle"
 ok "and completes it" says "^Complete" hub recover --check
+
+# The same backup once more, and this time it is served before anybody recovers it
+lose
+ok "the backup is served" hub_start
+rm -rf "${dir:?}/$d" && mv "$dir/$d-before" "$dir/$d"
+ok "an office that knows no more pushes into it" night n7 $d
+refuses 15 "recover --epoch 4" "one that saw the third epoch names the number that is free" agent $b sync
+hub_stop
+refuses 2 "known already" "not one that is used" hub recover --admin-key "$dir/admin/sign.key" --epoch 2
+ok "the fourth is opened" hub recover --admin-key "$dir/admin/sign.key" --epoch 4
+ok "and derived" hub rebuild
+ok "the hub starts" hub_start
+rm -rf "${dir:?}/$a/state" && cp -a "$dir/$a/late" "$dir/$a/state"
+everybody() { agent $a sync && agent $b sync && agent $c sync && agent $d sync; }
+ok "everybody follows" everybody
+ok "nothing is missing" says "^Complete" hub recover --check
+forked() { same "$(field '[f["epoch"] for f in d["forks"]], d["verdict"], d["missing"]')" "([2, 3], 'complete', 0)"; }
+ok "that two versions of the lost epochs were shown is told" forked
+ok "status is well again" says "all that the offices' receipts prove is here again" hub status
+ok "the audit proves it" hub audit
 finish

@@ -58,6 +58,9 @@ ok "and nothing has changed" unchanged
 cut_off() { TRIBUTARY_CRASH_AT=epoch-opened hub recover --admin-key "$dir/admin/sign.key"; [ $? -eq 137 ]; }
 ok "recovering is killed in the middle" cut_off
 refuses 1 "" "serve will not sign then" timeout 60 "$bin/tributary-hub" --state "$dir/hub" serve --listen 127.0.0.1:0
+mv "$dir/hub/log" "$dir/log" && : >"$dir/hub/log"
+refuses 1 "run recover again" "it fails behind that" hub recover --admin-key "$dir/admin/sign.key"
+rm "$dir/hub/log" && mv "$dir/log" "$dir/hub/log"
 ok "and goes on when it is called again" hub recover --admin-key "$dir/admin/sign.key"
 ok "the checkpoint is of the second epoch" same "$(note_says "$dir/hub/checkpoint" | sed 's,.*/,,')" 2
 ok "so is the published one" same "$(note_says "$dir/hub/log/checkpoint" | sed 's,.*/,,')" 2
