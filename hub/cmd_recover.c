@@ -41,8 +41,12 @@ static void say(struct trib_cli *cli, const struct trib_recovered *r)
 	trib_json(cli, "last_leaf", trib_json_text(last));
 	trib_json(cli, "administrator", trib_json_text(r->admin.subject));
 	trib_json(cli, "histories", json_integer((json_int_t)r->histories));
+	trib_json(cli, "city_commits_set_aside", json_integer((json_int_t)r->city_commits));
 	trib_say(cli, _("The log goes on as %s behind the %llu leaves of this copy, which ends at %s; opened by %s.\n"), r->origin, (unsigned long long)r->leaves, when, r->admin.subject);
 	trib_say(cli, _("At their next sync the offices of %llu histories see the new epoch and send again what this copy lacks.\n"), (unsigned long long)r->histories);
+	if (r->city_commits)
+		trib_say(cli, _("The city history was newer than hub.db: its last %llu commits are no longer part of it; they stay in city.git as %s.\n"), (unsigned long long)r->city_commits,
+			 r->city_ref);
 	trib_say(cli, "%s", _("An office that still refuses names a higher number, for this copy was recovered before: tributary-hub recover --epoch N.\n"));
 	trib_say(cli, _("What administrators did since this copy was made is lost: repeat enrolments and, before anything else, revocations. Its last entry is of %s; if it was served since it was put back, it was made before that.\nNext: tributary-hub rebuild, tributary-hub serve; when the offices have synced: tributary-hub recover --check\n"), when);
 }
@@ -173,8 +177,12 @@ static int check(struct trib_cli *cli)
 	const struct trib_oldlog_totals *t = trib_oldlog_totals(o);
 	if (!t->opened)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("the log of this hub was never cut off: there is nothing to compare; try: tributary-hub audit"));
-	struct list epochs = {.cli = cli, .o = o, .json = json_array()}, forks = {.cli = cli, .json = json_array()}, nodes = {.cli = cli, .json = json_array()}, found = {.cli = cli, .json = json_array()};
-	int rc = trib_oldlog_epochs(o, say_old_epoch, &epochs, &cli->err) || trib_oldlog_forks(o, say_fork, &forks, &cli->err) || trib_oldlog_histories(o, say_history, &nodes, &cli->err) ? -1 : 0;
+	struct list epochs = {.cli = cli, .o = o, .json = json_array()}, forks = {.cli = cli, .json = json_array()};
+	struct list nodes = {.cli = cli, .json = json_array()}, found = {.cli = cli, .json = json_array()};
+	int rc = trib_oldlog_epochs(o, say_old_epoch, &epochs, &cli->err) ||
+				 trib_oldlog_forks(o, say_fork, &forks, &cli->err) || trib_oldlog_histories(o, say_history, &nodes, &cli->err)
+			 ? -1
+			 : 0;
 	more(cli, nodes.n);
 	if (!rc)
 		rc = trib_oldlog_findings(o, say_finding, &found, &cli->err);

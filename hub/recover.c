@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 
+#include "core/format/down.h"
+#include "core/store/repo.h"
 #include "hub/audit.h"
 #include "hub/tiles.h"
 #include "hub/witnesses.h"
@@ -201,6 +203,57 @@ static int drop_later(const struct trib_hub *hub, uint64_t size, struct trib_err
 	return trib_audited_load(hub, &old, &why) == 0 && old.size > size ? trib_fs_remove(path, err) : 0;
 }
 
+/* 1: the city commit is of the log as this copy has it, 0 of a later or another one, -1. */
+static int city_fits(struct trib_hubdb *h, struct trib_repo *repo, const uint8_t oid[TRIB_OID_LEN], uint64_t leaves, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	struct trib_city_manifest m;
+	uint8_t root[TRIB_SHA256_LEN];
+	if (trib_commit_read(repo, oid, &c, err) || trib_city_manifest_parse(trib_buf_span(&c.manifest), &m, err))
+		return -1;
+	if (m.log_size > leaves)
+		return 0;
+	if (trib_log_root(h, m.log_size, root, err))
+		return -1;
+	return memcmp(root, m.log_root, sizeof(root)) == 0;
+}
+
+/* A city history that is newer than hub.db names leaves that this log does not have; it could never be proven again. It goes on behind the last commit that
+ * fits; what came after keeps a ref. One that cannot be read is left as it is: the audit names it. */
+static int set_city_back(struct trib_hubdb *h, struct trib_recovered *r, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h->hub, "city.git");
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	uint8_t tip[TRIB_OID_LEN], at[TRIB_OID_LEN], before[TRIB_OID_LEN];
+	struct trib_err no;
+	uint64_t n = 0;
+	size_t prefix;
+	uint64_t epoch;
+	int fits;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!trib_fs_exists(path) || trib_repo_open(path, false, &repo, &no) || trib_repo_ref(repo, "refs/heads/main", tip, &no) || !trib_origin_split(r->origin, &prefix, &epoch))
+		return 0;
+	memcpy(at, tip, sizeof(at));
+	while ((fits = city_fits(h, repo, at, r->leaves, &no)) == 0) {
+		n++;
+		int more = trib_repo_parent(repo, at, before, &no);
+		if (more <= 0) {
+			fits = more;
+			break;
+		}
+		memcpy(at, before, sizeof(at));
+	}
+	if (fits < 0 || n == 0)
+		return 0;
+	(void)snprintf(r->city_ref, sizeof(r->city_ref), "refs/tributary/before-%llu", (unsigned long long)epoch);
+	r->city_commits = n;
+	return trib_repo_ref_set(repo, r->city_ref, tip, err) ||
+			       trib_repo_ref_cas(repo, "refs/heads/main", tip, fits ? at : NULL, err)
+		       ? trib_ctx(err, "setting the city history back")
+		       : 0;
+}
+
 /* 1: the leaf is there already, only what follows it was cut off. */
 static int resume(struct trib_hubdb *h, struct trib_recovered *r, struct trib_err *err)
 {
@@ -249,7 +302,8 @@ int trib_recover(struct trib_hub *hub, const struct trib_key *key, const struct 
 	}
 	trib_crash_point("epoch-opened");
 	memcpy(hub->origin, r.origin, sizeof(hub->origin));
-	if (drop_later(hub, r.leaves, err) || trib_log_checkpoint(&h, log_key, &note, &size, err) || trib_tiles_remake(&h, log_key, err) || save_origin(hub, err))
+	if (drop_later(hub, r.leaves, err) || set_city_back(&h, &r, err) || trib_log_checkpoint(&h, log_key, &note, &size, err) ||
+	    trib_tiles_remake(&h, log_key, err) || save_origin(hub, err))
 		return trib_ctx(err, "the new epoch is in the log; run recover again to end it");
 	*ret = r;
 	return 0;

@@ -10,6 +10,8 @@ struct trib_recovered {
 	uint64_t leaves;                  /* of the copy: the log goes on behind them */
 	int64_t last;                     /* time of the copy's last leaf */
 	uint64_t histories;               /* that hear of it at their next sync */
+	uint64_t city_commits;            /* of a city history that was newer than hub.db: kept under city_ref, no longer part of it */
+	char city_ref[64];
 	struct trib_cert_id admin;
 };
 /* The hub must be stopped. `key` and `cert` (leaf and issuing) of an administrator that hub.db may or may not know. `epoch`: the new one's number, 0 for the next

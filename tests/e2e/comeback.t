@@ -163,4 +163,24 @@ forked() { same "$(field '[f["epoch"] for f in d["forks"]], d["verdict"], d["mis
 ok "that two versions of the lost epochs were shown is told" forked
 ok "status is well again" says "all that the offices' receipts prove is here again" hub status
 ok "the audit proves it" hub audit
+
+# hub.db alone comes back from an older copy: city history and histories are newer than it
+at_rest
+hub_stop
+ok "a copy of hub.db" sqlite3 "$dir/hub/hub.db" ".backup '$dir/hub.db'"
+ok "the hub goes on" hub_start
+ok "a night" night n8 $b $c
+at_rest
+hub_stop
+rm -f "$dir"/hub/hub.db* && cp "$dir/hub.db" "$dir/hub/hub.db" && chmod 600 "$dir/hub/hub.db"
+newest=$(git -C "$dir/hub/city.git" rev-parse main)
+ok "the city history is set back" says "was newer than hub.db" hub recover --admin-key "$dir/admin/sign.key"
+aside() { same "$(git -C "$dir/hub/city.git" rev-parse refs/tributary/before-5)" "$newest" && git -C "$dir/hub/city.git" merge-base --is-ancestor main "$newest"; }
+ok "and nothing of it is lost" aside
+ok "the city is derived again" hub rebuild
+ok "the hub starts" hub_start
+ok "the offices follow" everybody
+at_rest
+ok "nothing is missing" says "^Complete" hub recover --check
+ok "the audit proves it" hub audit
 finish
