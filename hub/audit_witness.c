@@ -94,6 +94,8 @@ int trib_audit_by_witness(struct trib_audit *a, const struct trib_vkey *key, int
 	if (!p || !p->time)
 		return trib_audit_find(a, &w, err, "the witness %s has not cosigned this log", key->name);
 	trib_time_city(when, p->time);
+	if (trib_cosig_ahead(p->time, now))
+		return trib_audit_find(a, &w, err, "the newest cosignature of the witness %s is of %s, a time still to come: nobody outside knows what became of the log", key->name, when);
 	if (trib_stale(p->time, now))
 		return trib_audit_find(a, &w, err, "the witness %s has cosigned nothing since %s: nobody outside knows what became of the log then", key->name, when);
 	return 0;

@@ -35,7 +35,8 @@ static void say_one(struct trib_cli *cli, const struct trib_witness_peer *p, jso
 		trib_say(cli, _("  failing since %s: %s\n"), since, p->why);
 	if (stale) {
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
-		trib_say(cli, _("  UNWITNESSED: nothing cosigned since %s; offices that pin it raise the alarm; %s\n"), at, next_of(p));
+		trib_say(cli, trib_cosig_ahead(p->time, now) ? _("  UNWITNESSED: the newest cosignature is of %s, a time still to come, so it says nothing of today; offices that pin it raise the alarm; %s\n") :
+			      _("  UNWITNESSED: nothing cosigned since %s; offices that pin it raise the alarm; %s\n"), at, next_of(p));
 	} else if (p->failing || !p->time) {
 		trib_say(cli, "  %s\n", next_of(p));
 	}

@@ -184,7 +184,10 @@ int64_t trib_witnesses_stamp(const char *hub_dir)
 	return sum;
 }
 
-bool trib_witness_stale(const struct trib_witness_peer *p, int64_t now) { return trib_stale(p->time > p->added ? p->time : p->added, now); }
+bool trib_cosig_ahead(int64_t at, int64_t now) { return at > now + TRIB_COSIG_AHEAD_S; }
+bool trib_cosig_stale(int64_t at, int64_t now) { return trib_cosig_ahead(at, now) || trib_stale(at, now); }
+
+bool trib_witness_stale(const struct trib_witness_peer *p, int64_t now) { return trib_cosig_stale(p->time, now) && trib_cosig_stale(p->added, now); }
 
 /* ---- writing ---- */
 

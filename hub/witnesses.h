@@ -52,6 +52,9 @@ int trib_witnesses_ask(const char *hub_dir, const char *origin, bool force, size
 /* The process that `serve` starts every TRIB_WITNESS_ROUND_MS. */
 #define TRIB_WITNESS_ROUND_MS 120000
 int trib_witnesses_main(const struct trib_hub *h);
+/* A time that is still to come says nothing of today: as good as none. */
+bool trib_cosig_ahead(int64_t at, int64_t now);
+bool trib_cosig_stale(int64_t at, int64_t now);
 /* How old a cosignature may be before somebody must know: whoever pins the witness raises the alarm then. */
 bool trib_witness_stale(const struct trib_witness_peer *p, int64_t now);
 

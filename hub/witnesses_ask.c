@@ -75,6 +75,7 @@ static int take_cosignature(const struct round *r, struct trib_witness_peer *p, 
 	TRIB_AUTO(trib_buf) struct trib_buf all = TRIB_BUF(TRIB_NOTE_MAX), kept = TRIB_BUF(TRIB_NOTE_MAX);
 	TRIB_AUTO(trib_mem) char *path = trib_pathf("%s/witness/%s/cosigned", r->hub_dir, p->id);
 	struct trib_checkpoint cp;
+	char when[17];
 	int64_t at;
 	if (!path)
 		return oom(err);
@@ -86,6 +87,9 @@ static int take_cosignature(const struct round *r, struct trib_witness_peer *p, 
 	int got = trib_cosig_verify(&cp, &p->key, &at, err);
 	if (got <= 0)
 		return got < 0 ? trib_ctx(err, "a false answer") : trib_fail(err, TRIB_E_SIGNATURE, "its answer has no cosignature of the key %s that is configured here", p->key.name);
+	trib_time_city(when, at);
+	if (trib_cosig_ahead(at, trib_now()))
+		return trib_fail(err, TRIB_E_VERIFY, "its cosignature is of %s, a time still to come: is its clock wrong, or this hub's? It was not taken", when);
 	trib_buf_put_span(&kept, trib_buf_span(&r->note));
 	for (size_t i = 0; i < cp.ncosigs; i++)
 		if (cp.cosigs[i].time == (uint64_t)at && trib_span_is(cp.cosigs[i].key_name, p->key.name) && memcmp(cp.cosigs[i].key_id, p->key.id, 4) == 0) {
@@ -233,7 +237,8 @@ static bool is_due(const struct round *r, const struct trib_witness_peer *p, int
 {
 	if (p->failing && now - p->asked < RETRY_S && now >= p->asked)
 		return false;
-	return p->time == 0 || r->cp.size != p->size || memcmp(r->cp.root, p->root, sizeof(p->root)) != 0 || now - p->time > REFRESH_S || p->failing;
+	return p->time == 0 || r->cp.size != p->size || memcmp(r->cp.root, p->root, sizeof(p->root)) != 0 || now - p->time > REFRESH_S || trib_cosig_ahead(p->time, now) ||
+	       p->failing;
 }
 
 /* What must be read before the process is shut in. */

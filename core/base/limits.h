@@ -21,6 +21,9 @@
 /* A log that shows no newer checkpoint for longer is frozen, or the hub is not at work: both sides say so (D7.5). A hub at work shows one a day, the
  * nightly list; half a day more is for one that was off for a morning. */
 #define TRIB_FRESH_S (36 * 3600)
+/* So far ahead of ours may a witness's clock be: two machines that are set by a time server differ by seconds. A time further off would look fresh until that
+ * day, however long the witness has been silent. */
+#define TRIB_COSIG_AHEAD_S 300
 
 /* Changesets (D5.1). A part aims at 4 MiB compressed; one row may be as large as a row may be. */
 #define TRIB_PART_GZ_TARGET (4 * TRIB_MIB)

@@ -60,5 +60,16 @@ ok "and once more" frozen_word
 ok "14 hours later" later 99
 night n7
 refuses 15 "the witness province.example/w has not seen to this day" "a fresh word about an old log is no better" agent $a sync
+
+# A cosignature of a time still to come would be fresh until that day.
+TRIBUTARY_CLOCK_OFFSET=$((99 * 3600 + 1800))
+ok "the province's clock is half an hour ahead" province_start
+TRIBUTARY_CLOCK_OFFSET=$((99 * 3600))
+refuses 3 "a time still to come" "what it cosigns is not taken" hub witness ask
+TRIBUTARY_CLOCK_OFFSET=$((99 * 3600 + 1800))
+ok "a hub whose clock is wrong as well takes it" hub witness ask
+TRIBUTARY_CLOCK_OFFSET=$((99 * 3600))
+refuses 15 "UNWITNESSED.*still to come" "when its clock is right, it counts for nothing" hub status
+refuses 15 "a time still to come" "nor for the auditor" hub audit --witness "$province"
 unset TRIBUTARY_CLOCK_OFFSET
 finish

@@ -11,6 +11,7 @@
 #include "core/trust/merkle.h"
 #include "core/trust/receipt.h"
 #include "hub/witness.h"
+#include "hub/witnesses.h"
 
 #define ORIGIN "zunyi/1"
 #define NOW 1764097200
@@ -295,9 +296,26 @@ static void a_damaged_record_cosigns_nothing(void **state)
 	assert_int_equal(err.code, TRIB_E_USAGE);
 }
 
+static void a_time_to_come_is_as_good_as_none(void **state)
+{
+	(void)state;
+	const int64_t now = 1800000000;
+	struct trib_witness_peer p = {.added = now - TRIB_FRESH_S - 1, .time = now + TRIB_COSIG_AHEAD_S};
+	assert_false(trib_cosig_ahead(p.time, now));
+	assert_false(trib_witness_stale(&p, now));
+	p.time++;
+	assert_true(trib_cosig_ahead(p.time, now));
+	assert_true(trib_witness_stale(&p, now));
+	p.added = now - 1; /* it has not been asked for long */
+	assert_false(trib_witness_stale(&p, now));
+	assert_false(trib_cosig_stale(now - TRIB_FRESH_S, now));
+	assert_true(trib_cosig_stale(now - TRIB_FRESH_S - 1, now));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_time_to_come_is_as_good_as_none),
 		cmocka_unit_test_setup_teardown(growth_is_cosigned, fresh, done),
 		cmocka_unit_test_setup_teardown(the_empty_log_is_a_log, fresh, done),
 		cmocka_unit_test_setup_teardown(a_fork_is_refused_and_kept, fresh, done),
