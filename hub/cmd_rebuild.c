@@ -39,6 +39,9 @@ int hub_cmd_rebuild(struct trib_cli *cli)
 	trib_json(cli, "city_digest", trib_json_text(hex));
 	trib_json(cli, "replaced", json_boolean(r.findings == 0));
 	trib_say(cli, _("hub.db: %llu hashes and %llu held rows were not right and are now.\n"), (unsigned long long)r.subtrees, (unsigned long long)r.flags);
+	trib_json(cli, "signed_anew", json_boolean(r.signed_anew));
+	if (r.signed_anew)
+		trib_say(cli, "%s\n", _("The signed checkpoint was lost or damaged; the published one agrees with hub.db, and it is signed anew."));
 	if (r.findings) {
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
 		trib_say(cli, _("The city databases were left as they are: %llu findings, the first: %s\nNext: tributary-hub audit\n"), (unsigned long long)r.findings, r.damage);

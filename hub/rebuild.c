@@ -9,6 +9,7 @@
 #include "core/trust/hash.h"
 #include "hub/audit.h"
 #include "hub/night.h"
+#include "hub/policy.h"
 
 int trib_hub_stopped(const struct trib_hub *hub, struct trib_lock *ret, struct trib_err *err)
 {
@@ -185,17 +186,39 @@ static int one_leaf(struct caches *k, uint64_t idx, struct trib_span bytes, uint
 	return leaf.kind == TRIB_LEAF_MERGED || leaf.kind == TRIB_LEAF_OUT_OF_STEP ? verdict(h, &leaf, err) : 0;
 }
 
-/* The log must still be the one that was signed, else its caches are no use. */
-static int check_note(struct trib_hubdb *h, uint64_t size, const uint8_t pub[32], struct trib_err *err)
+/* Its size and root. */
+static int read_note(const struct trib_hub *hub, const char *name, const uint8_t pub[32], struct trib_checkpoint *ret, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h->hub, "checkpoint");
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, name);
 	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
 	struct trib_checkpoint cp;
-	uint8_t root[TRIB_SHA256_LEN];
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), h->hub->origin, pub, &cp, err))
-		return trib_ctx(err, "the signed checkpoint");
+	if (trib_fs_read(path, &note, err) || trib_checkpoint_verify(trib_buf_span(&note), hub->origin, pub, &cp, err))
+		return -1;
+	ret->size = cp.size;
+	memcpy(ret->root, cp.root, sizeof(cp.root));
+	return 0;
+}
+
+/* Lost, or no checkpoint any more. One that somebody else signed is another matter: it is not written over. */
+static bool is_damage(enum trib_code code) { return code == TRIB_E_NOT_FOUND || code == TRIB_E_FORMAT || code == TRIB_E_LIMIT; }
+
+/* The log must still be the one that was signed, else its caches are no use. */
+static int check_note(struct trib_hubdb *h, uint64_t size, const uint8_t pub[32], bool *ret_lost, struct trib_err *err)
+{
+	struct trib_checkpoint cp = {0};
+	uint8_t root[TRIB_SHA256_LEN];
+	struct trib_err no;
+	*ret_lost = false;
+	if (read_note(h->hub, "checkpoint", pub, &cp, err)) {
+		if (!is_damage(err->code))
+			return trib_ctx(err, "the signed checkpoint");
+		if (read_note(h->hub, "log/checkpoint", pub, &cp, &no))
+			return trib_ctx(err, "neither the signed checkpoint nor the published one can be read, so nothing says that hub.db is the newest; nothing was changed; if it is, "
+					     "tributary-hub serve signs them anew; if it is an older copy: tributary-hub recover");
+		*ret_lost = true;
+	}
 	if (cp.size > size)
 		return trib_fail(err, TRIB_E_VERIFY, "the log has %llu leaves, its signed checkpoint names %llu; nothing was changed; try: tributary-hub recover",
 				 (unsigned long long)size, (unsigned long long)cp.size);
@@ -226,7 +249,7 @@ static int caches(struct trib_hubdb *h, struct trib_rebuilt *ret, struct trib_er
 			return -1;
 		next++;
 	}
-	if (row < 0 || check_note(h, next, pub, err) || trib_db_int(h->db, "SELECT count(*) FROM (SELECT * FROM subtree EXCEPT SELECT * FROM was_sub)", 0, &n[0], err) ||
+	if (row < 0 || check_note(h, next, pub, &ret->signed_anew, err) || trib_db_int(h->db, "SELECT count(*) FROM (SELECT * FROM subtree EXCEPT SELECT * FROM was_sub)", 0, &n[0], err) ||
 	    trib_db_int(h->db, "SELECT count(*) FROM (SELECT * FROM held EXCEPT SELECT * FROM was_held)", 0, &n[1], err))
 		return -1;
 	ret->leaves = next;
@@ -244,7 +267,20 @@ static int rebuild_caches(const struct trib_hub *hub, struct trib_rebuilt *ret, 
 		trib_hubdb_rollback(&h);
 		return trib_ctx(err, "rebuilding the caches of hub.db");
 	}
-	return 0;
+	return trib_policy_mend(&h, err);
+}
+
+/* What the audit of the derived city asks for. */
+static int sign_anew(const struct trib_hub *hub, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "keys/log.key");
+	TRIB_AUTO(trib_key) struct trib_key *key = NULL;
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb h = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);
+	uint64_t size;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	return trib_key_load(path, &key, err) || trib_hubdb_open(hub, true, &h, err) || trib_log_checkpoint(&h, key, &note, &size, err) ? -1 : 0;
 }
 
 /* ---- the city files ---- */
@@ -305,7 +341,8 @@ int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *re
 	*ret = (struct trib_rebuilt){0};
 	if (!fresh)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) || trib_audit_derive(hub, fresh, &(struct trib_audit_how){.quiet = quiet}, &a, err))
+	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) ||
+	    (ret->signed_anew && sign_anew(hub, err)) || trib_audit_derive(hub, fresh, &(struct trib_audit_how){.quiet = quiet}, &a, err))
 		return -1;
 	trib_audit_totals(a, &t);
 	ret->commits = t.commits;

@@ -34,7 +34,8 @@ static int get_subtree(void *ctx, unsigned level, uint64_t index, uint8_t ret[TR
 	if (tile.width < at + n)
 		return trib_fail(err, TRIB_E_NOT_FOUND, "the published log has no subtree %u/%llu", level, (unsigned long long)index);
 	if (trib_tiles_read(t->hub_dir, &tile, &b, err))
-		return -1;
+		return err->code == TRIB_E_NOT_FOUND ? trib_fail(err, TRIB_E_NOT_FOUND, "a file of the published log is missing (tile %u/%llu); stop the hub, then: tributary-hub rebuild",
+							       tile.level, (unsigned long long)tile.n) : -1;
 	memcpy(h, b.p + at * TRIB_SHA256_LEN, (size_t)n * TRIB_SHA256_LEN);
 	for (; n > 1; n /= 2)
 		for (unsigned i = 0; i < n / 2; i++)

@@ -85,6 +85,28 @@ ok "rebuilding" hub rebuild
 ok "keeps what is published" before
 rm -rf "$dir/hub/log/tile" "$dir/hub/log/checkpoint"
 ok "rebuilding after the files are gone" hub rebuild
+# The signed checkpoint itself
+cp "$dir/hub/checkpoint" "$dir/signed"
+shown() { same "$(hub checkpoint show | sed -n 2p)" "$(sed -n 2p "$dir/hub/log/checkpoint")"; }
+mends() { # mends NAME: it is signed anew, and all is proven
+	ok "$1: rebuild signs it anew" hub rebuild
+	ok "$1: and all is proven" hub audit
+}
+rm "$dir/hub/checkpoint"
+refuses 15 "the signed checkpoint" "the checkpoint is lost: the audit says so" hub audit
+mends "lost"
+head -c 40 "$dir/signed" >"$dir/hub/checkpoint"
+mends "cut"
+echo xyz >"$dir/hub/checkpoint"
+ok "garbled: the published one is shown" shown
+echo xyz >"$dir/hub/log/checkpoint"
+refuses 15 "tributary-hub rebuild" "both are: there is nothing to show" hub checkpoint show
+refuses 15 "tributary-hub recover" "and nothing to rebuild by" hub rebuild
+cp "$dir/signed" "$dir/hub/checkpoint"
+ok "an older one is good enough" hub rebuild
+rm "$dir/hub/log/named/$(sha256sum "$dir/hub/policy.conf" | cut -c 1-64)"
+ok "the policy's text is lost" hub rebuild
+ok "rebuild writes it again" hub audit
 prefix() { # the leaves of before are a beginning of those of now
 	python3 - "$dir/log" "$dir/hub/log" <<'END'
 import glob, sys

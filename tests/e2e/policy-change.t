@@ -59,6 +59,9 @@ before="$(tip $a)"
 ok "the next request of a kept connection is judged by the new policy" kept_alive
 ok "nothing was taken" same "$(tip $a)" "$before"
 ok "the new policy is logged" is_logged
+sha=$(sha256sum "$policy" | cut -c 1-64)
+rm "$dir/hub/log/named/$sha"
+ok "its text is lost, and the hub writes it again" soon test -f "$dir/hub/log/named/$sha"
 ok "A does what it is told" agent $a config set private demand.title
 ok "and is heard" agent $a sync
 ok "all is proven" proven_at_rest
