@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "core/base/log.h"
 #include "core/store/repo.h"
@@ -39,6 +40,7 @@ static int move(const struct trib_hub *hub, int64_t pid, const char *name, struc
 			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 		if (trib_fs_rename(from, to[i], err))
 			return trib_ctx(err, "publishing the pack");
+		(void)fchmodat(AT_FDCWD, to[i], 0444, AT_SYMLINK_NOFOLLOW); /* as git has its packs; a worker cannot set modes */
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/sockios.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -29,6 +30,12 @@
 #define LL_NET_BIND 1ull
 #define LL_SCOPE_ALL 3ull /* abstract UNIX sockets, signals to processes outside */
 #define LL_FS_V1 ((1ull << 13) - 1)
+
+/* The same on all architectures, under which the filter names them by number. */
+#define CALL_FCHMODAT2 452
+#define CALL_SETXATTRAT 463
+#define CALL_REMOVEXATTRAT 466
+#define CALL_FILE_SETATTR 469
 
 /* A pack may be inflated to delta-free objects in quarantine; its index comes on top. */
 #define FILE_MAX (TRIB_PACK_INFLATED_MAX + 64 * TRIB_MIB)
@@ -146,6 +153,14 @@ static const int DENIED[] = {
 	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(clone), SCMP_SYS(clone3),
 	SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(kill), SCMP_SYS(tkill),
 	SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kcmp),
+	SCMP_SYS(rt_sigqueueinfo), SCMP_SYS(rt_tgsigqueueinfo), SCMP_SYS(setpriority), SCMP_SYS(ioprio_set),
+	SCMP_SYS(sched_setaffinity), SCMP_SYS(sched_setattr), SCMP_SYS(sched_setparam), SCMP_SYS(sched_setscheduler),
+	SCMP_SYS(migrate_pages), SCMP_SYS(move_pages), SCMP_SYS(process_madvise),
+	/* no change of a file that it may not write: of these Landlock knows nothing, of truncate() before its third version */
+	SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(lchown), SCMP_SYS(fchownat), SCMP_SYS(truncate), SCMP_SYS(truncate64),
+	SCMP_SYS(utime), SCMP_SYS(utimes), SCMP_SYS(futimesat), SCMP_SYS(utimensat), SCMP_SYS(utimensat_time64),
+	SCMP_SYS(setxattr), SCMP_SYS(lsetxattr), SCMP_SYS(fsetxattr), SCMP_SYS(removexattr), SCMP_SYS(lremovexattr),
+	SCMP_SYS(fremovexattr), CALL_SETXATTRAT, CALL_REMOVEXATTRAT, CALL_FILE_SETATTR,
 	/* nobody connects to it */
 	SCMP_SYS(socketpair), SCMP_SYS(bind), SCMP_SYS(listen), SCMP_SYS(accept), SCMP_SYS(accept4),
 	/* no change of identity, roots or mounts */
@@ -164,15 +179,39 @@ static const int DENIED[] = {
 
 static const int DENIED_NET[] = {SCMP_SYS(socket), SCMP_SYS(connect)};
 
-static int deny(scmp_filter_ctx f, const int *calls, size_t n)
+/* A mode by path could open a key to all. They answer that it was done, and do nothing: libgit2 and our own writers set the mode of each file
+ * they make, and those of a quarantine are made for their owner alone. */
+static const int MODES[] = {SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), CALL_FCHMODAT2};
+
+static int answer(scmp_filter_ctx f, unsigned error, const int *calls, size_t n)
 {
 	int r = 0;
 	for (size_t i = 0; i < n && r == 0; i++) {
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(error), calls[i], 0);
 		/* Calls that this architecture does not have. */
 		if (r == -EDOM || r == -EINVAL)
 			r = 0;
 	}
+	return r;
+}
+
+/* Calls that a worker needs for itself, and that reach others by an argument. Numbers of processes and commands are 32 bits to the kernel. */
+static int deny_others(scmp_filter_ctx f)
+{
+	const struct { int call; struct scmp_arg_cmp when; } rules[] = {
+		/* abort() signals itself; limits are lowered before each request. */
+		{SCMP_SYS(tgkill), {.arg = 0, .op = SCMP_CMP_NE, .datum_a = (scmp_datum_t)getpid()}},
+		{SCMP_SYS(prlimit64), {.arg = 0, .op = SCMP_CMP_NE, .datum_a = 0}},
+		/* A descriptor with another owner signals that one whenever something comes, with SIGKILL if it was told so. */
+		{SCMP_SYS(fcntl), {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = F_SETOWN}},
+		{SCMP_SYS(fcntl), {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = F_SETOWN_EX}},
+		{SCMP_SYS(fcntl), {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = F_SETSIG}},
+		{SCMP_SYS(ioctl), {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = FIOSETOWN}},
+		{SCMP_SYS(ioctl), {.arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX, .datum_b = SIOCSPGRP}},
+	};
+	int r = 0;
+	for (size_t i = 0; i < TRIB_COUNT(rules) && r == 0; i++)
+		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), rules[i].call, 1, rules[i].when);
 	return r;
 }
 
@@ -181,12 +220,13 @@ static int enter_seccomp(const struct trib_sandbox *s, struct trib_sandbox_state
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
 	if (!f)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	int r = deny(f, DENIED, TRIB_COUNT(DENIED));
+	int r = answer(f, EPERM, DENIED, TRIB_COUNT(DENIED));
 	if (r == 0 && !s->network)
-		r = deny(f, DENIED_NET, TRIB_COUNT(DENIED_NET));
-	/* abort() signals itself; nobody else may be. */
+		r = answer(f, EPERM, DENIED_NET, TRIB_COUNT(DENIED_NET));
 	if (r == 0)
-		r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, ((struct scmp_arg_cmp){.arg = 0, .op = SCMP_CMP_NE, .datum_a = (scmp_datum_t)getpid()}));
+		r = answer(f, 0, MODES, TRIB_COUNT(MODES));
+	if (r == 0)
+		r = deny_others(f);
 	if (r == 0)
 		r = seccomp_load(f);
 	seccomp_release(f);

@@ -7,14 +7,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 #include "core/base/fs.h"
 #include "hub/sandbox.h"
@@ -121,7 +125,7 @@ static int try_files(const struct place *p, const struct trib_sandbox_state *st)
 	if (mkdir(path, 0700))
 		return 6;
 	(void)snprintf(path, sizeof(path), "%s/pack/a", p->own);
-	if (open_errno(path, O_WRONLY | O_CREAT) != 0 || truncate(path, 10))
+	if (open_errno(path, O_WRONLY | O_CREAT) != 0 || open_errno(path, O_WRONLY | O_TRUNC) != 0)
 		return 7;
 	char to[256];
 	(void)snprintf(to, sizeof(to), "%s/a", p->own);
@@ -194,6 +198,91 @@ static void calls_that_reach_outside_are_refused(void **state)
 	if (r == SKIPPED)
 		skip();
 	assert_int_equal(r, 0);
+}
+
+/* Of another process, which waits as long as the test does. */
+static pid_t victim;
+
+static int try_victim(const struct place *p, const struct trib_sandbox_state *st)
+{
+	(void)p;
+	struct rlimit r = {.rlim_cur = 0, .rlim_max = 0}, own = {0};
+	siginfo_t info = {.si_code = SI_QUEUE};
+	struct f_owner_ex owner = {.type = F_OWNER_PID, .pid = victim};
+	int pid = victim, fds[2];
+	if (!st->seccomp)
+		return SKIPPED;
+	if (prlimit(victim, RLIMIT_CPU, &r, NULL) == 0 || errno != EPERM)
+		return 1;
+	if (prlimit(0, RLIMIT_CPU, NULL, &own) || getrlimit(RLIMIT_CPU, &own))
+		return 2; /* its own it lowers before each request */
+	if (syscall(SYS_rt_sigqueueinfo, victim, SIGKILL, &info) == 0 || errno != EPERM)
+		return 3;
+	if (syscall(SYS_rt_tgsigqueueinfo, victim, victim, SIGKILL, &info) == 0 || errno != EPERM)
+		return 4;
+	if (syscall(SYS_tgkill, victim, victim, SIGKILL) == 0 || errno != EPERM || syscall(SYS_tkill, victim, SIGKILL) == 0 || errno != EPERM)
+		return 5;
+	if (setpriority(PRIO_PROCESS, (id_t)victim, 19) == 0 || errno != EPERM)
+		return 6;
+	/* A byte in the pipe would send the signal. */
+	if (pipe(fds) || fcntl(fds[0], F_SETFL, O_NONBLOCK))
+		return 7;
+	if (fcntl(fds[0], F_SETOWN, victim) == 0 || errno != EPERM || fcntl(fds[0], F_SETOWN_EX, &owner) == 0 || errno != EPERM)
+		return 8;
+	if (fcntl(fds[0], F_SETSIG, SIGKILL) == 0 || errno != EPERM || ioctl(fds[0], FIOSETOWN, &pid) == 0 || errno != EPERM)
+		return 9;
+	return 0;
+}
+
+static void other_processes_are_out_of_reach(void **state)
+{
+	int status;
+	victim = fork();
+	assert_true(victim >= 0);
+	if (victim == 0)
+		for (;;)
+			pause();
+	int r = sandboxed(*state, try_victim);
+	assert_int_equal(waitpid(victim, &status, WNOHANG), 0);
+	assert_int_equal(kill(victim, SIGKILL), 0);
+	assert_int_equal(waitpid(victim, &status, 0), victim);
+	if (r == SKIPPED)
+		skip();
+	assert_int_equal(r, 0);
+}
+
+/* A key that all may read is a key that the hub does not start with. */
+static int try_modes(const struct place *p, const struct trib_sandbox_state *st)
+{
+	struct timespec now[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
+	if (!st->seccomp)
+		return SKIPPED;
+	/* libgit2 and our own writers set the mode of each file they make, and end when they cannot. */
+	int fd = open(p->file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fchmod(fd, 0666) || chmod(p->secret, 0666) || fchmodat(AT_FDCWD, p->secret, 0666, 0) || close(fd))
+		return 1;
+	if (chown(p->secret, getuid(), getgid()) == 0 || errno != EPERM || lchown(p->secret, getuid(), getgid()) == 0 || errno != EPERM)
+		return 2;
+	if (setxattr(p->secret, "user.a", "b", 1, 0) == 0 || errno != EPERM || removexattr(p->secret, "user.a") == 0 || errno != EPERM)
+		return 3;
+	if (utimensat(AT_FDCWD, p->secret, now, 0) == 0 || errno != EPERM)
+		return 4;
+	return truncate(p->secret, 0) == 0 || errno != EPERM ? 5 : 0;
+}
+
+static void files_outside_keep_their_modes_owners_and_times(void **state)
+{
+	const struct place *p = *state;
+	struct stat st;
+	int r = sandboxed(p, try_modes);
+	if (r == SKIPPED)
+		skip();
+	assert_int_equal(r, 0);
+	assert_int_equal(stat(p->secret, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_size, strlen("secret"));
+	assert_int_equal(stat(p->file, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
 }
 
 static int try_abort(const struct place *p, const struct trib_sandbox_state *st)
@@ -271,6 +360,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_are_limited_to_histories_and_own_quarantine, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(a_process_with_network_goes_out_and_lets_nobody_in, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(calls_that_reach_outside_are_refused, make_place, drop_place),
+		cmocka_unit_test_setup_teardown(other_processes_are_out_of_reach, make_place, drop_place),
+		cmocka_unit_test_setup_teardown(files_outside_keep_their_modes_owners_and_times, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(a_worker_can_still_abort, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(memory_has_an_end, make_place, drop_place),
 		cmocka_unit_test_setup_teardown(rights_cannot_come_back, make_place, drop_place),
