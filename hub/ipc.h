@@ -43,7 +43,7 @@ struct trib_ipc_hello { uint8_t has_cert; /* no bool: any byte may come */ uint8
 struct trib_ipc_who {
 	bool known;                 /* a valid, unrevoked certificate of this city */
 	bool expired;
-	bool busy;                  /* known, but its certificate has TRIB_CERT_CONNS_MAX connections already: then `known` is false */
+	bool busy;                  /* known, but its office or person has TRIB_PEER_CONNS_MAX connections already: then `known` is false */
 	uint32_t role;              /* enum trib_role */
 	uint64_t incarnation;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];

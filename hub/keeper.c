@@ -33,6 +33,7 @@ struct conn {
 	uint64_t incarnation;
 	enum trib_role role;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
+	char person[TRIB_TITLE_MAX + 1]; /* not of an office, whose name may change */
 };
 
 struct keeper {
@@ -91,14 +92,17 @@ static int bind_peer(struct conn *c, const struct trib_ipc_hello *hello, struct 
 	return 0;
 }
 
-/* Connections that a certificate has besides `c`. One whose worker is gone does not count, though its end has not been read yet. */
-static size_t others_of(const struct keeper *k, const struct conn *c)
+/* Connections besides `c` of the same office or person, with whichever certificates: an office has a new one whenever it asks. One whose worker
+ * is gone does not count, though its end has not been read yet. */
+static size_t others_of(const struct keeper *k, const struct conn *c, const struct trib_peer *peer)
 {
+	const char *person = peer->role == TRIB_ROLE_NODE ? "" : peer->name;
 	size_t n = 0;
 	for (size_t i = 0; i < k->nconns; i++) {
 		const struct conn *o = &k->conns[i];
 		struct pollfd p = {.fd = o->line.fd};
-		if (o != c && o->known && memcmp(o->cert, c->cert, sizeof(c->cert)) == 0 && poll(&p, 1, 0) == 0)
+		bool same = o->role == peer->role && strcmp(o->node, peer->node) == 0 && strcmp(o->app, peer->app) == 0 && strcmp(o->person, person) == 0;
+		if (o != c && o->known && same && poll(&p, 1, 0) == 0)
 			n++;
 	}
 	return n;
@@ -127,10 +131,10 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		(void)snprintf(who.reason, sizeof(who.reason), "this certificate was revoked; ask the city for a new one");
 	} else if (!peer.current) {
 		(void)snprintf(who.reason, sizeof(who.reason), "this machine was replaced by a newer one of the same office");
-	} else if (others_of(k, c) >= TRIB_CERT_CONNS_MAX) {
+	} else if (others_of(k, c, &peer) >= TRIB_PEER_CONNS_MAX) {
 		who.busy = true;
-		(void)snprintf(who.reason, sizeof(who.reason), "this certificate has %d connections already; nothing is lost, try again when one has ended",
-			       TRIB_CERT_CONNS_MAX);
+		(void)snprintf(who.reason, sizeof(who.reason), "this %s has %d connections already; nothing is lost, try again when one has ended",
+			       peer.role == TRIB_ROLE_NODE ? "office" : "person", TRIB_PEER_CONNS_MAX);
 	} else if (peer.role == TRIB_ROLE_NODE && k->policy.why.code != TRIB_OK) {
 		who.busy = true;
 		(void)snprintf(who.reason, sizeof(who.reason), "the city's policy file cannot be read just now; nothing is lost, sync again when the city has mended it");
@@ -144,6 +148,7 @@ static int on_hello(struct keeper *k, struct conn *c, struct trib_err *err)
 		memcpy(who.name, peer.name, sizeof(who.name));
 		memcpy(c->node, peer.node, sizeof(c->node));
 		memcpy(c->app, peer.app, sizeof(c->app));
+		(void)snprintf(c->person, sizeof(c->person), "%s", peer.role == TRIB_ROLE_NODE ? "" : peer.name);
 		if (peer.role == TRIB_ROLE_NODE && seen(k, peer.node, peer.app, err))
 			return -1;
 	}

@@ -92,7 +92,7 @@
 #define TRIB_ADDRESS_STRANGERS_MAX 16           /* of one address: a whole town may stand behind one, yet handshakes take milliseconds */
 #define TRIB_STRANGER_GRACE_MS 2000             /* so long a stranger stays when others wait: a handshake over the poorest line met, and room */
 #define TRIB_STRANGER_MS (TRIB_HANDSHAKE_MS + TRIB_HEAD_MS + TRIB_ANON_MS) /* a whole connection of a stranger: one enrolment */
-#define TRIB_CERT_CONNS_MAX 8                   /* connections of one certificate at once: an office needs one, two after a line broke */
+#define TRIB_PEER_CONNS_MAX 8                   /* connections of one office or person at once, over all its certificates: one is needed, two after a line broke */
 #define TRIB_WAITING_MAX 256                    /* accepted connections that wait for a worker; more wait in the kernel's queue */
 #define TRIB_ADDRESS_WAITING_MAX 64             /* of one address, once that queue is full: the newest above it is closed for others */
 #define TRIB_WAITING_MS 30000                   /* then the peer has given up too */

@@ -41,7 +41,7 @@ ok "a pack without the commit it names" refused unknown-tip .
 raw() { # raw TEXT BODY-FILE...: an HTTP request that ends in a clear refusal
 	want=$1
 	shift
-	soon swept || return 1 # a certificate has so many connections, and a worker ends after its last word
+	soon swept || return 1 # an office has so many connections, and a worker ends after its last word
 	peer -o "$dir/answer" -w '%{http_code}\n' "$@" >"$dir/code"
 	cat "$dir/code" "$dir/answer"
 	same "$(cat "$dir/code")" "$want"

@@ -146,18 +146,23 @@ static int another(struct fixture *f, int64_t pid)
 	return w[1];
 }
 
-static void a_certificate_has_few_connections(void **state)
+#define PERSON "INSERT INTO person(sha256, name, role, usage, not_after) "
+
+/* An office has a new certificate whenever it asks, a person may have several: all count together. */
+static void an_office_has_few_connections(void **state)
 {
 	struct fixture *f = *state;
 	struct trib_ipc_who who;
-	int worker[TRIB_CERT_CONNS_MAX + 1];
+	int worker[TRIB_PEER_CONNS_MAX + 1];
+	mkhub_sql(f->hub.db.db, "INSERT INTO cert SELECT CAST(replace(hex(zeroblob(16)), '0', 'B') AS BLOB), node, app, usage, incarnation, not_after, revoked_at, serial, issuer "
+				"FROM cert WHERE node = '" MK_NODE "' AND usage = 'tls'");
 	start_keeper(f);
 	close(f->worker);
-	for (int i = 0; i <= TRIB_CERT_CONNS_MAX; i++) {
+	for (int i = 0; i <= TRIB_PEER_CONNS_MAX; i++) {
 		f->worker = worker[i] = another(f, 2 + i);
-		assert_true(hello(f, 0, &who));
-		assert_int_equal(who.known, i < TRIB_CERT_CONNS_MAX);
-		assert_int_equal(who.busy, i == TRIB_CERT_CONNS_MAX);
+		assert_true(hello(f, i % 2 * ('B' - 0x40), &who));
+		assert_int_equal(who.known, i < TRIB_PEER_CONNS_MAX);
+		assert_int_equal(who.busy, i == TRIB_PEER_CONNS_MAX);
 	}
 	assert_non_null(strstr(who.reason, "try again"));
 	f->worker = another(f, 100); /* another office is not meant */
@@ -165,11 +170,29 @@ static void a_certificate_has_few_connections(void **state)
 	assert_true(who.known);
 	close(f->worker);
 	close(worker[0]);
-	f->worker = worker[TRIB_CERT_CONNS_MAX];
+	f->worker = worker[TRIB_PEER_CONNS_MAX];
 	assert_true(hello(f, 0, &who)); /* one has ended: there is room */
 	assert_true(who.known);
-	for (int i = 1; i < TRIB_CERT_CONNS_MAX; i++)
+	for (int i = 1; i < TRIB_PEER_CONNS_MAX; i++)
 		close(worker[i]);
+}
+
+static void a_person_has_few_connections(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	mkhub_sql(f->hub.db.db, PERSON "SELECT CAST(replace(hex(zeroblob(16)), '0', substr('BCD', k, 1)) AS BLOB), CASE k WHEN 3 THEN 'Wang' ELSE 'Li' END, 'auditor', 'tls', 4000000000 "
+				"FROM (SELECT 1 AS k UNION ALL SELECT 2 UNION ALL SELECT 3)");
+	start_keeper(f);
+	for (int i = 0; i <= TRIB_PEER_CONNS_MAX; i++) {
+		f->worker = another(f, 2 + i);
+		assert_true(hello(f, i % 2 ? 'B' - 0x40 : 'C' - 0x40, &who));
+		assert_int_equal(who.known, i < TRIB_PEER_CONNS_MAX);
+	}
+	assert_true(who.busy);
+	f->worker = another(f, 100);
+	assert_true(hello(f, 'D' - 0x40, &who)); /* another one is not meant */
+	assert_true(who.known);
 }
 
 static void nobody_waits_for_a_worker_that_stops_in_its_word(void **state)
@@ -461,7 +484,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_worker_is_bound_to_its_first_word, start, stop),
 		cmocka_unit_test_setup_teardown(revocation_acts_at_the_next_word, start, stop),
-		cmocka_unit_test_setup_teardown(a_certificate_has_few_connections, start, stop),
+		cmocka_unit_test_setup_teardown(an_office_has_few_connections, start, stop),
+		cmocka_unit_test_setup_teardown(a_person_has_few_connections, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_stops_in_its_word, start, stop),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_worker_that_does_not_listen, start, stop),
 		cmocka_unit_test_setup_teardown(a_worker_publishes_from_its_own_quarantine_alone, start, stop),
