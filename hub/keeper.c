@@ -43,8 +43,8 @@ struct keeper {
 	int control_fd, merger_fd, enrol_fd;
 	struct conn conns[TRIB_LINES_MAX];
 	size_t nconns, turn;
-	bool packs_left;  /* of a push that failed, something could not be removed from its history */
-	bool refs_behind; /* a ref could not be set: hub.db is right, the repository is behind */
+	bool packs_left; /* of a push that failed, something could not be removed from its history */
+	struct trib_keeper_refs refs;
 	struct trib_keeper_policy policy;
 	struct trib_keeper_log log;
 	struct trib_keeper_fold fold;
@@ -165,40 +165,6 @@ static int own_history(const struct conn *c, const char *node, size_t node_size,
 	return 0;
 }
 
-/* Refs follow hub.db (D8.4): what a crash or a full disk left behind is set again. */
-static int redo_refs(struct keeper *k, struct trib_err *err)
-{
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(k->db.db, "SELECT node, app, oid, down_oid FROM history", &st, err))
-		return -1;
-	int row;
-	while ((row = trib_db_step(k->db.db, st, err)) > 0) {
-		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
-		TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(k->db.hub, node, app);
-		TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
-		uint8_t now[TRIB_OID_LEN];
-		if (!path || !trib_fs_exists(path)) {
-			trib_log(TRIB_LOG_ERROR, "the repository of %s/%s is missing; try: tributary-hub audit, then tributary-hub ingest", node, app);
-			continue;
-		}
-		if (trib_repo_open(path, true, &repo, err)) { /* one damaged repository does not keep the hub from serving the others */
-			trib_log(TRIB_LOG_ERROR, "%s; try: tributary-hub audit, then tributary-hub ingest", err->msg);
-			continue;
-		}
-		static const char *const refs[] = {"refs/heads/main", "refs/heads/down"};
-		for (int i = 0; i < 2; i++) {
-			const void *want = sqlite3_column_blob(st, 2 + i);
-			if (!want || (trib_repo_ref(repo, refs[i], now, err) == 0 && memcmp(now, want, TRIB_OID_LEN) == 0))
-				continue;
-			if (trib_repo_ref_set(repo, refs[i], want, err) == 0)
-				continue;
-			k->refs_behind = true;
-			trib_log(TRIB_LOG_ERROR, "setting %s of %s/%s again: %s; try: tributary-hub audit", refs[i], node, app, err->msg);
-		}
-	}
-	return row;
-}
-
 /* Packs of pushes that a crash cut off, those of first pushes too. */
 static int sweep_packs(struct keeper *k, struct trib_err *err)
 {
@@ -220,11 +186,8 @@ static int on_state(struct keeper *k, struct conn *c, struct trib_err *err)
 	struct trib_ipc_history h;
 	if (take(&k->in, 0, &h, sizeof(h), err) || own_history(c, h.node, sizeof(h.node), h.app, sizeof(h.app), err))
 		return -1;
-	if (k->refs_behind) {
-		k->refs_behind = false;
-		if (redo_refs(k, err))
-			return -1;
-	}
+	if (trib_keeper_refs_now(&k->db, &k->refs, h.node, h.app, err))
+		return -1;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(k->db.db, "SELECT tip FROM history WHERE node = ? AND app = ?", &st, err))
 		return -1;
@@ -432,12 +395,12 @@ static int on_publish(struct keeper *k, struct conn *c, struct trib_err *err)
 	struct trib_err later;
 	trib_repo_refresh(repo);
 	if (trib_repo_ref_set(repo, "refs/heads/main", p.new_tip, &later)) {
-		k->refs_behind = true;
+		trib_keeper_refs_behind(&k->refs, p.node, p.app);
 		trib_log(TRIB_LOG_ERROR, "setting refs/heads/main of %s/%s: %s", p.node, p.app, later.msg);
 	}
 	trib_crash_point("ref-published");
 	if (trib_chain_down(&k->db, &k->signer, p.node, p.app, &later)) {
-		k->refs_behind = true;
+		trib_keeper_refs_behind(&k->refs, p.node, p.app);
 		trib_log(TRIB_LOG_ERROR, "%s", later.msg);
 	}
 	wake_merger(k);
@@ -575,7 +538,7 @@ static int send_due(struct keeper *k, struct trib_err *err)
 		sqlite3_reset(st);
 		struct trib_err later;
 		if (send_history(k, node, app, &later)) {
-			k->refs_behind = true;
+			trib_keeper_refs_behind(&k->refs, node, app);
 			trib_log(TRIB_LOG_ERROR, "%s; its receipts wait, those of others go on", later.msg);
 		}
 	}
@@ -721,7 +684,8 @@ static int loop(struct keeper *k)
 {
 	for (;;) {
 		struct pollfd p[3 + TRIB_LINES_MAX];
-		int wait = trib_keeper_log_turn(&k->db, &k->signer, &k->log);
+		int wait = trib_keeper_log_turn(&k->db, &k->signer, &k->log), refs = trib_keeper_refs_turn(&k->db, &k->refs);
+		wait = MIN(wait, refs);
 		wait = MIN(MIN(wait, drop_excess(k)), MIN(trib_keeper_fold_ms(&k->fold), trib_keeper_policy_turn(&k->db, &k->policy)));
 		size_t n = k->nconns;
 		p[0] = (struct pollfd){.fd = k->control_fd, .events = POLLIN};
@@ -764,7 +728,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
 	if (trib_repo_lib_init(&err) || has_db(h, &err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) ||
 	    trib_policy_in_force(&k.db, &k.policy.now, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
-	    trib_key_ed25519_public(k.signer.log_key, k.log_key, &err) || sweep_packs(&k, &err) || redo_refs(&k, &err) || send_due(&k, &err)) {
+	    trib_key_ed25519_public(k.signer.log_key, k.log_key, &err) || sweep_packs(&k, &err) || trib_keeper_refs_start(&k.db, &k.refs, &err) || send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);
 		return trib_exit_status(err.code);
 	}
@@ -772,6 +736,7 @@ int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, in
 	trib_keeper_fold_again(&k.fold);
 	int status = loop(&k);
 	(void)trib_keeper_log_turn(&k.db, &k.signer, &k.log);
+	free(k.refs.behind);
 	trib_hub_signer_release(&k.signer);
 	trib_hubdb_close(&k.db);
 	return status;

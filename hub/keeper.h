@@ -41,6 +41,20 @@ void trib_keeper_policy_look(struct trib_hubdb *h, struct trib_keeper_policy *k)
 /* The same by the clock, when no office asks. How many milliseconds the keeper may wait at most. */
 int trib_keeper_policy_turn(struct trib_hubdb *h, struct trib_keeper_policy *k);
 
+/* Histories of which a ref could not be set: hub.db is right, and the repository is behind (keeper_refs.c). Zeroed: none. */
+struct trib_keeper_refs {
+	struct trib_ipc_history *behind;
+	size_t n, next; /* `next` is the one whose turn it is */
+	int64_t at;     /* monotonic: not tried again before */
+};
+/* Looks at every history, once: when the hub starts. */
+int trib_keeper_refs_start(struct trib_hubdb *h, struct trib_keeper_refs *r, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_keeper_refs_behind(struct trib_keeper_refs *r, const char *node, const char *app);
+/* Before an office pushes: its own history, if that is behind. */
+int trib_keeper_refs_now(struct trib_hubdb *h, struct trib_keeper_refs *r, const char *node, const char *app, struct trib_err *err) TRIB_MUST_CHECK;
+/* The others, by the clock and one at a time. How many milliseconds the keeper may wait at most. */
+int trib_keeper_refs_turn(struct trib_hubdb *h, struct trib_keeper_refs *r);
+
 /* Housekeeping in the histories, one at a time, whenever nothing came for a while (keeper_fold.c). */
 #define TRIB_FOLD_IDLE_MS 250
 struct trib_keeper_fold {

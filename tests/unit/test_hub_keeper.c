@@ -414,6 +414,52 @@ static void a_crash_leaves_no_pack_that_nothing_names(void **state)
 	assert_true(has_file(f, PACKS "pack-ef.pack"));
 }
 
+#define REFS(node) "repos/" node "/" MK_APP ".git/refs/heads/"
+
+/* The merger tells that it took in all there is: receipts that are due go out. */
+static void merged(struct fixture *f)
+{
+	struct trib_ipc_merged m = {.upto = (uint64_t)number(f, "SELECT count(*) FROM leaf")};
+	int worker = f->worker;
+	struct trib_ipc_result r;
+	struct trib_buf in = TRIB_BUF(TRIB_MIB);
+	enum trib_ipc_type type;
+	struct trib_err err;
+	assert_int_equal(trib_ipc_recv(f->merger, 10000, &type, &in, &err), 1); /* it was woken at start */
+	assert_int_equal(type, TRIB_IPC_WAKE);
+	trib_buf_release(&in);
+	f->worker = f->merger;
+	assert_true(call(f, TRIB_IPC_MERGED, trib_span(&m, sizeof(m)), trib_span(NULL, 0), &r, sizeof(r)));
+	f->worker = worker;
+}
+
+/* With thousands of histories, looking at all of them again takes longer than others can wait. */
+static void a_history_that_is_behind_catches_up_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct trib_ipc_who who;
+	struct trib_ipc_history h = {.node = MK_NODE, .app = MK_APP};
+	mkhub_commit(&f->hub, 0, MKHUB_PERSON);
+	mkhub_commit(&f->hub, 1, MKHUB_PERSON);
+	start_keeper(f);
+	assert_true(hello(f, 0, &who));
+	assert_true(has_file(f, REFS(MK_NODE) "down") && has_file(f, REFS("N2") "down")); /* at start all */
+	drop_file(f, REFS(MK_NODE) "down");
+	drop_file(f, REFS("N2") "down"); /* nothing of this one fails: it is not to be looked at */
+	char *dir = mkhub_path(&f->hub, REFS(MK_NODE) "down");
+	assert_int_equal(mkdir(dir, 0700), 0);
+	put_file(f, REFS(MK_NODE) "down/in-the-way");
+	mkhub_sql(f->hub.db.db, "INSERT INTO due(idx, node, app) SELECT max(idx), node, app FROM held WHERE node = '" MK_NODE "'");
+	merged(f);
+	assert_int_equal(number(f, "SELECT count(*) FROM due"), 0); /* the receipt is made, its ref is behind */
+	drop_file(f, REFS(MK_NODE) "down/in-the-way");
+	assert_int_equal(rmdir(dir), 0);
+	free(dir);
+	assert_true(call(f, TRIB_IPC_STATE, trib_span(&h, sizeof(h)), trib_span(NULL, 0), NULL, 0));
+	assert_true(has_file(f, REFS(MK_NODE) "down"));
+	assert_false(has_file(f, REFS("N2") "down"));
+}
+
 static void a_storm_of_refusals_is_few_leaves(void **state)
 {
 	struct fixture *f = *state;
@@ -492,6 +538,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_push_that_fails_leaves_nothing, start, stop),
 		cmocka_unit_test_setup_teardown(a_crash_leaves_no_pack_that_nothing_names, start, stop),
 		cmocka_unit_test_setup_teardown(records_of_a_push_are_not_believed, start, stop),
+		cmocka_unit_test_setup_teardown(a_history_that_is_behind_catches_up_alone, start, stop),
 		cmocka_unit_test_setup_teardown(a_storm_of_refusals_is_few_leaves, start, stop),
 		cmocka_unit_test_setup_teardown(certificates_told_late_bring_no_machine_back, start, stop),
 		cmocka_unit_test_setup_teardown(a_fork_is_named_until_one_folder_is_left, start, stop),
