@@ -30,6 +30,9 @@ static void child_main(int fd, int (*fn)(void *, void *, struct trib_err *), voi
 	static struct report r;
 	struct trib_err ignored;
 	limit(RLIMIT_CPU, TRIB_WORKER_CPU_S);
+	/* The fetch counts what comes; this holds what libgit2 makes of it. Writing more then fails, as on a full disk. */
+	signal(SIGXFSZ, SIG_IGN);
+	limit(RLIMIT_FSIZE, TRIB_FETCH_WHOLE_MAX + 64 * TRIB_MIB);
 #ifndef __SANITIZE_ADDRESS__
 	limit(RLIMIT_AS, TRIB_WORKER_AS);
 #endif

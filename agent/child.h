@@ -1,7 +1,7 @@
 /* child.h: network work in a disposable process.
  *
  * What a hub sends reaches libgit2's parsers and its indexer, which can be made to loop for ever or to take gigabytes (docs/PROTOCOL.md).
- * So a transfer runs in a child with limits on CPU, memory and wall clock, writes only under private refs, and reports a fixed-size result;
+ * So a transfer runs in a child with limits on CPU, memory, size of files and wall clock, writes only under private refs, and reports a fixed-size result;
  * the parent judges what it brought with our own parsers before anything counts. */
 #ifndef TRIB_AGENT_CHILD_H
 #define TRIB_AGENT_CHILD_H

@@ -29,6 +29,7 @@ struct link {
 	char *repo_url;
 	struct trib_err net; /* the stream's own reason */
 	bool quiet;
+	uint64_t fetch_max; /* bytes that a fetch of receipts may bring */
 };
 
 static void link_close(struct link *l)
@@ -177,19 +178,43 @@ static int child_push(void *ctx, void *result, struct trib_err *err)
 	return 0;
 }
 
-static int fetch(struct link *l, char *spec, struct trib_err *err)
+struct fetching { const char *dir; uint64_t max, looked; struct trib_err why; };
+
+/* A hub that was taken over may send without end. libgit2 removes what it has of a transfer that is ended. */
+static int on_receive(const git_indexer_progress *p, void *data)
+{
+	struct fetching *f = data;
+	if (p->received_bytes > f->max)
+		return trib_fail(&f->why, TRIB_E_LIMIT, "it sends more than the %llu MiB that this can have; the transfer was ended, and nothing of it is kept; all is safe here; tell the city",
+				 (unsigned long long)(f->max / TRIB_MIB));
+	if (p->received_bytes < f->looked + TRIB_FETCH_FREE)
+		return 0;
+	f->looked = p->received_bytes;
+	if (trib_fs_floor(f->dir, TRIB_DISK_FLOOR, &f->why) == 0)
+		return 0;
+	return trib_ctx(&f->why, "the transfer was ended, and nothing of it is kept; free some space, then try again");
+}
+
+static int fetch(struct link *l, char *spec, uint64_t max, struct trib_err *err)
 {
 	git_remote *remote = NULL;
 	char *specs[] = {spec};
 	git_strarray list = {specs, 1};
 	git_fetch_options opts;
+	struct fetching f = {.dir = l->s->dir, .max = max, .why = {.code = TRIB_OK}};
 	if (git_fetch_options_init(&opts, GIT_FETCH_OPTIONS_VERSION) < 0)
 		return trib_fail(err, TRIB_E_GIT, "libgit2 has another version than this program");
 	opts.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
 	opts.update_fetchhead = 0;
+	opts.callbacks.transfer_progress = on_receive;
+	opts.callbacks.payload = &f;
 	if (open_remote(l, &remote, err))
 		return -1;
-	int rc = git_remote_fetch(remote, &list, &opts, NULL) < 0 ? git_reason(l, "fetching from the hub", err) : 0;
+	int rc = 0;
+	if (git_remote_fetch(remote, &list, &opts, NULL) < 0) {
+		*err = f.why;
+		rc = f.why.code != TRIB_OK ? trib_ctx(err, "fetching from the hub") : git_reason(l, "fetching from the hub", err);
+	}
 	git_remote_free(remote);
 	return rc;
 }
@@ -197,22 +222,23 @@ static int fetch(struct link *l, char *spec, struct trib_err *err)
 static int child_fetch(void *ctx, void *result, struct trib_err *err)
 {
 	char spec[] = "+refs/heads/down:" DOWN_NEW;
+	struct link *l = ctx;
 	(void)result;
-	return fetch(ctx, spec, err);
+	return fetch(l, spec, l->fetch_max, err);
 }
 
 static int child_fetch_main(void *ctx, void *result, struct trib_err *err)
 {
 	char spec[] = "+refs/heads/main:" TRIB_REF_BEFORE;
 	(void)result;
-	return fetch(ctx, spec, err);
+	return fetch(ctx, spec, TRIB_FETCH_WHOLE_MAX, err);
 }
 
 static int child_fetch_other(void *ctx, void *result, struct trib_err *err)
 {
 	char spec[] = "+refs/heads/main:" TRIB_REF_OTHER;
 	(void)result;
-	return fetch(ctx, spec, err);
+	return fetch(ctx, spec, TRIB_FETCH_WHOLE_MAX, err);
 }
 
 /* ---- push ---- */
@@ -534,9 +560,11 @@ int trib_link_pull(struct trib_state *s, struct trib_pulled *ret, struct trib_er
 {
 	struct link l;
 	struct trib_pulled p;
+	struct trib_down_tip tip;
 	uint8_t none;
-	if (trib_link_progress(s, &p, err) || link_open(s, true, &l, err))
+	if (trib_link_progress(s, &p, err) || trib_down_tip_load(s, &tip, err) || link_open(s, true, &l, err))
 		return -1;
+	l.fetch_max = tip.exists ? TRIB_FETCH_MAX : TRIB_FETCH_WHOLE_MAX;
 	int rc = trib_child_run(child_fetch, &l, &none, sizeof(none), TRIB_REQUEST_MS, err);
 	link_close(&l);
 	if (rc)

@@ -62,6 +62,11 @@
 #define TRIB_PUSH_COMMANDS_MAX 4                /* ref updates in one push */
 #define TRIB_PKT_MAX 65520                      /* git's pkt-line limit, header included */
 #define TRIB_DISK_FLOOR (1024 * TRIB_MIB)       /* a push ends when less is free, or less than a twentieth of a small disk: hub.db must be able to say what is held */
+/* What an office takes from a hub that may be false: what is new, as much as it may push itself; and a whole history on a machine that has nothing
+ * of it yet, as much as comes in TRIB_REQUEST_MS over a line of 50 Mbit/s. */
+#define TRIB_FETCH_MAX TRIB_PACK_MAX
+#define TRIB_FETCH_WHOLE_MAX (4096 * TRIB_MIB)
+#define TRIB_FETCH_FREE (16 * TRIB_MIB)         /* comes also to a disk that is nearly full: a night's receipts are some 5 KiB; what is more leaves TRIB_DISK_FLOOR */
 #define TRIB_WANTS_MAX 256
 #define TRIB_HAVES_MAX 65536
 
