@@ -215,6 +215,14 @@ static int judge_words(struct trib_state *s, const struct trib_leaf *leaf, struc
 			 (unsigned long long)leaf->seq, (unsigned long long)m.seq);
 }
 
+/* A new machine has nothing of the history before it until its first push, which goes after that (agent/link.c); no machine made those commits twice. */
+static bool of_machine_before(struct trib_state *s, const struct trib_leaf *leaf)
+{
+	uint8_t before[TRIB_OID_LEN];
+	struct trib_err none;
+	return leaf->incarnation < s->node.incarnation && trib_repo_ref(s->repo, TRIB_REF_BEFORE, before, &none) && none.code == TRIB_E_NOT_FOUND;
+}
+
 /* A held leaf must be about the very bytes that this folder has under that id. */
 static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct trib_err *err)
 {
@@ -225,6 +233,10 @@ static int judge_own(struct trib_state *s, const struct trib_leaf *leaf, struct 
 	if (leaf->kind != TRIB_LEAF_HELD)
 		return 0;
 	if (trib_repo_read(s->repo, leaf->oid, TRIB_OBJ_COMMIT, TRIB_COMMIT_MAX, &raw, err)) {
+		if (err->code == TRIB_E_NOT_FOUND && of_machine_before(s, leaf))
+			return trib_fail(err, TRIB_E_INCOMPLETE,
+					 "commit #%llu is of the machine before this one, and its history is not here yet; nothing is wrong; the first sync fetches it, try: tributary-agent sync",
+					 (unsigned long long)leaf->seq);
 		if (err->code == TRIB_E_NOT_FOUND)
 			return trib_fail(err, TRIB_E_FORK, "the hub holds commit #%llu, which this folder never made: " TRIB_FORK_WORDS,
 					 (unsigned long long)leaf->seq);

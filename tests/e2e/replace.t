@@ -23,6 +23,7 @@ ok "twice" agent new commit
 replace() { hub node replace $a --app community --url "$url" --slip "$dir/new/slip" --approve; }
 ok "the city makes a slip for it" replace
 ok "it enrols" agent new enrol --slip "$dir/new/slip"
+refuses 3 "the first sync fetches it, try: tributary-agent sync" "receipts of the machine before are no fork: it is told to sync first" agent new pull
 refuses 12 "replaced" "the machine before is stopped" agent $a sync
 killed() { TRIBUTARY_CRASH_AT=$1 agent new sync; [ $? -eq 137 ]; }
 ok "it is killed when its history has moved" killed history-moved
