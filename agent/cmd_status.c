@@ -108,17 +108,29 @@ static void say_cert(struct trib_cli *cli, const struct view *v)
 	trib_json(cli, "sign_not_after", agent_json_time(v->cert.not_after));
 }
 
+/* A list on the screen names what fits into some lines, and counts the rest; scripts get all there is. */
+#define LIST_TEXT 2000
+
+static void say_more(struct trib_buf *text, uint64_t left)
+{
+	if (left)
+		trib_buf_printf(text, _(", and %llu more"), (unsigned long long)left);
+}
+
 static void say_left_out(struct trib_cli *cli, const struct trib_manifest *m)
 {
 	json_t *list = json_array();
-	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(2 * LIST_TEXT);
+	size_t shown = 0;
 	for (size_t i = 0; i < m->nleft_out; i++) {
 		const struct trib_mf_left_out *l = &m->left_out[i];
 		char name[TRIB_NAME_MAX + 16];
 		agent_name(name, sizeof(name), l->name);
-		trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", name, agent_left_out(l->reason, true));
+		if (text.len < LIST_TEXT && ++shown)
+			trib_buf_printf(&text, "%s%s (%s)", i ? ", " : "", name, agent_left_out(l->reason, true));
 		json_array_append_new(list, json_pack("{s:o, s:s, s:I}", "name", trib_json_text(l->name), "reason", l->reason, "count", (json_int_t)l->count));
 	}
+	say_more(&text, m->nleft_out - shown);
 	line(cli, _("left out"), m->nleft_out ? trib_buf_str(&text) : _("nothing"));
 	trib_json(cli, "left_out", list);
 }
@@ -179,16 +191,21 @@ static int say_private(struct trib_cli *cli)
 static void say_braked(struct trib_cli *cli, const struct view *v)
 {
 	json_t *list = json_array();
-	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(2 * LIST_TEXT);
+	size_t shown = 0;
 	bool braked = v->known_capture && strcmp(v->last.outcome, "braked") == 0;
 	for (size_t i = 0; braked && i < v->last.nbraked; i++) {
 		char name[TRIB_NAME_MAX + 16];
 		agent_name(name, sizeof(name), v->last.braked[i].table);
-		trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", name, (unsigned long long)v->last.braked[i].lost);
+		if (text.len < LIST_TEXT && ++shown)
+			trib_buf_printf(&text, _("%s%s would lose %llu rows"), i ? ", " : "", name, (unsigned long long)v->last.braked[i].lost);
 		json_array_append_new(list, json_pack("{s:o, s:I}", "table", trib_json_text(v->last.braked[i].table), "lost", (json_int_t)v->last.braked[i].lost));
 	}
+	if (braked)
+		say_more(&text, v->last.braked_tables - shown);
 	line(cli, _("braked"), braked ? trib_buf_str(&text) : _("no"));
 	trib_json(cli, "braked", list);
+	trib_json(cli, "braked_tables", json_integer(braked ? (json_int_t)v->last.braked_tables : 0));
 }
 
 /* How often comparing pages was not enough. */

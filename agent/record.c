@@ -218,6 +218,8 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 		if (can_put(&c->mark))
 			put_listed(&b, &listed);
 	}
+	if (c->nbraked > TRIB_RECORD_BRAKED_MAX)
+		trib_buf_printf(&b, "braked-tables %zu\n", c->nbraked);
 	for (size_t i = 0; i < c->nbraked && i < TRIB_RECORD_BRAKED_MAX; i++) {
 		trib_buf_puts(&b, "braked ");
 		trib_pct(&b, trib_span_str(c->braked[i].table));
@@ -242,6 +244,8 @@ static int take_word(struct trib_kv *kv, const char *key, char *ret, size_t size
 
 static int take_braked(struct trib_kv *kv, struct trib_last_capture *l, struct trib_err *err)
 {
+	if (trib_kv_at(kv, "braked-tables") && trib_kv_take_u64(kv, "braked-tables", &l->braked_tables, err))
+		return -1;
 	while (trib_kv_at(kv, "braked") && l->nbraked < TRIB_RECORD_BRAKED_MAX) {
 		TRIB_AUTO(trib_buf) struct trib_buf name = TRIB_BUF(TRIB_NAME_MAX + 15);
 		struct trib_span f[2];
@@ -251,6 +255,8 @@ static int take_braked(struct trib_kv *kv, struct trib_last_capture *l, struct t
 		(void)snprintf(l->braked[l->nbraked].table, sizeof(l->braked[0].table), "%s", trib_buf_str(&name));
 		l->nbraked++;
 	}
+	if (l->braked_tables < l->nbraked)
+		l->braked_tables = l->nbraked;
 	return trib_kv_end(kv, err);
 }
 

@@ -5,7 +5,7 @@
 
 #include "agent/capture/capture.h"
 
-#define TRIB_RECORD_BRAKED_MAX 32
+#define TRIB_RECORD_BRAKED_MAX 32 /* named; how many there are is counted */
 #define TRIB_RECORD_REASONS_MAX 8
 
 struct trib_last_capture {
@@ -21,6 +21,7 @@ struct trib_last_capture {
 	size_t nstepped;
 	struct { char table[TRIB_NAME_MAX + 16]; uint64_t lost; } braked[TRIB_RECORD_BRAKED_MAX];
 	size_t nbraked;
+	uint64_t braked_tables;       /* nbraked of them are named above */
 };
 /* Call it when the outcome stands: after the commit. `outcome` tells whether the baseline is now the captured state. */
 int trib_record_capture(const struct trib_state *s, const struct trib_capture *c, const char *outcome, struct trib_err *err) TRIB_MUST_CHECK;

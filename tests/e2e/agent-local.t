@@ -190,4 +190,27 @@ chmod u+w "$blob"
 # shellcheck disable=SC2059 # the octal digits are the format
 printf "\\$(printf %03o $((($(od -An -tu1 -j 10 -N 1 "$blob") + 1) % 256)))" | dd of="$blob" bs=1 seek=10 conv=notrunc 2>/dev/null # another byte, whatever stood there
 check "a damaged object is found" status 15 a check
+
+# Lists that are longer than a screen: what is not named is counted.
+long=$(printf '%0100d' 0 | tr 0 x)
+many() { # many COUNT SQL: each @ in it is a number
+	i=0
+	while [ $i -lt "$1" ]; do printf '%s\n' "$2" | sed "s/@/$i/g"; i=$((i + 1)); done | sqlite3 "$dir/many.db"
+}
+m() { "$agent" --state "$dir/many" "$@"; }
+shown() { # shown LABEL KEY COUNT WORD: names on the screen and those it counts are together as many as there are
+	m status >"$dir/s" && m --json status >"$dir/j" || return 1
+	line=$(grep "^$1" "$dir/s")
+	named=$(printf '%s\n' "$line" | grep -o "$4" | wc -l)
+	more=$(printf '%s\n' "$line" | sed -n 's/.*, and \([0-9]*\) more$/\1/p')
+	echo "$named named, ${more:-none} counted of $3"
+	[ "$named" -gt 0 ] && [ $((named + more)) -eq "$3" ] && python3 -c 'import json, sys; sys.exit(json.load(open(sys.argv[1]))[sys.argv[2]] != int(sys.argv[3]))' "$dir/j" braked_tables "$2"
+}
+tables() { many 40 "CREATE VIRTUAL TABLE ${long}_@ USING fts5(x); CREATE TABLE household_@(id INTEGER PRIMARY KEY); WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 101) INSERT INTO household_@ SELECT k FROM n;"; }
+check "an office of many tables" tables
+check "is taken under care" m init "$dir/many.db" --node 520303002001 --app community --name 洗马社区
+check "status counts the tables left out that it does not name" shown "left out" 0 240 "${long}_"
+check "forty are emptied" many 40 "DELETE FROM household_@;"
+check "the brake holds" status 16 m commit
+check "status counts those, too" shown braked 40 40 "would lose"
 echo "1..$n"
