@@ -22,6 +22,11 @@ const struct trib_opt hub_opts_node_add[] = {
 	{0},
 };
 const struct trib_opt hub_opts_node[] = {{"app", 0, "NAME", N_("the application's name (default: main)")}, {0}};
+const struct trib_opt hub_opts_request[] = {
+	{"app", 0, "NAME", N_("the application's name (default: main)")},
+	{"request", 0, "SUM", N_("the request that has this sum: needed when more than one is waiting")},
+	{0},
+};
 const struct trib_opt hub_opts_revoke[] = {
 	{"app", 0, "NAME", N_("the application's name (default: main)")},
 	{"reason", 0, "WORD", N_("why: small letters and dashes (default: unspecified)")},
@@ -49,23 +54,27 @@ static void bind_id(sqlite3_stmt *st, struct trib_cli *cli)
 	sqlite3_bind_text(st, 2, app_of(cli), -1, SQLITE_STATIC);
 }
 
+struct node_row { char status[32], name[TRIB_TITLE_MAX + 1]; };
+
 /* 1 the node exists, 0 not, -1. */
-static int node_status(struct trib_cli *cli, struct trib_hubdb *db, char *ret_status, size_t size)
+static int find_node(struct trib_cli *cli, struct trib_hubdb *db, struct node_row *ret)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(db->db, "SELECT status FROM node WHERE node = ? AND app = ?", &st, &cli->err))
+	if (trib_db_prepare(db->db, "SELECT status, name FROM node WHERE node = ? AND app = ?", &st, &cli->err))
 		return -1;
 	bind_id(st, cli);
 	int row = trib_db_step(db->db, st, &cli->err);
-	if (row > 0)
-		(void)snprintf(ret_status, size, "%s", (const char *)sqlite3_column_text(st, 0));
+	if (row > 0) {
+		(void)snprintf(ret->status, sizeof(ret->status), "%s", (const char *)sqlite3_column_text(st, 0));
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", (const char *)sqlite3_column_text(st, 1));
+	}
 	return row;
 }
 
 static int need_node(struct trib_cli *cli, struct trib_hubdb *db)
 {
-	char status[32];
-	int row = node_status(cli, db, status, sizeof(status));
+	struct node_row have;
+	int row = find_node(cli, db, &have);
 	if (row < 0)
 		return -1;
 	return row ? 0 : trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("the city does not expect %s/%s; try: tributary-hub node list"), cli->argv[0], app_of(cli));
@@ -84,18 +93,39 @@ static int insert_node(struct trib_cli *cli, struct trib_hubdb *db, const char *
 	return trib_db_step(db->db, st, &cli->err) < 0 ? -1 : 0;
 }
 
-/* The log knows that a community is expected, and by which slip, before the slip is valid. */
-static int log_slip(struct trib_cli *cli, struct trib_hubdb *db, const struct trib_slip *s, const char *name, bool replaces)
+/* Slips and requests of one office that are open. */
+struct open_slips { struct trib_open_slip *v; size_t n; };
+static void open_slips_cleanup(struct open_slips *o) { free(o->v); }
+
+/* What is to become of a slip: an act that names it, and the request that came with it. */
+static int put_slip_act(struct trib_cli *cli, struct trib_hubdb *db, const char *what, const struct trib_open_slip *s)
+{
+	struct trib_act act = {.what = what, .node = s->node, .app = s->app, .object = s->code, .detail = s->request};
+	return trib_act_put(db, &act, &cli->err);
+}
+
+static size_t count_asked(const struct open_slips *o)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < o->n; i++)
+		n += o->v[i].asked_at != 0;
+	return n;
+}
+
+/* The log knows that a community is expected, and by which slip, before the slip is valid. `older`: a slip that nobody has used is void once there is a new one. */
+static int log_slip(struct trib_cli *cli, struct trib_hubdb *db, const struct trib_slip *s, const char *name, bool replaces, const struct open_slips *older)
 {
 	uint8_t code[TRIB_SHA256_LEN];
 	trib_sha256(code, trib_span_str(s->code));
 	struct trib_act act = {.what = replaces ? "node-replace" : "node-add", .node = s->node, .app = s->app, .object = code, .detail = name};
-	if (trib_hubdb_begin(db, &cli->err))
-		return -1;
-	if ((!replaces && insert_node(cli, db, name)) || trib_act_put(db, &act, &cli->err) || trib_hubdb_commit(db, &cli->err)) {
+	int rc = trib_hubdb_begin(db, &cli->err);
+	for (size_t i = 0; !rc && i < older->n; i++)
+		rc = older->v[i].asked_at ? 0 : put_slip_act(cli, db, "node-void", &older->v[i]);
+	if (rc || (!replaces && insert_node(cli, db, name)) || trib_act_put(db, &act, &cli->err) || trib_hubdb_commit(db, &cli->err)) {
 		trib_hubdb_rollback(db);
 		return -1;
 	}
+	trib_crash_point("slip-logged");
 	return 0;
 }
 
@@ -113,6 +143,20 @@ static int insert_slip(struct trib_cli *cli, sqlite3 *db, const struct trib_slip
 	sqlite3_bind_int(st, 6, replaces);
 	sqlite3_bind_int64(st, 7, trib_now());
 	return trib_db_step(db, st, &cli->err) < 0 ? -1 : 0;
+}
+
+static int keep_slip(struct trib_cli *cli, struct trib_hubdb *db, const struct trib_slip *s, const char *name, bool replaces, size_t *ret_void)
+{
+	TRIB_AUTO(trib_db) sqlite3 *enrol = NULL;
+	TRIB_AUTO(open_slips) struct open_slips older = {0};
+	if (trib_enroldb_open(trib_cli_hub(cli), &enrol, &cli->err) || trib_enroldb_begin(enrol, &cli->err) ||
+	    trib_slips_open(enrol, s->node, s->app, &older.v, &older.n, &cli->err) || log_slip(cli, db, s, name, replaces, &older))
+		return -1;
+	for (size_t i = 0; i < older.n; i++)
+		if (!older.v[i].asked_at && trib_slip_void(enrol, older.v[i].code, &cli->err))
+			return -1;
+	*ret_void = older.n - count_asked(&older);
+	return insert_slip(cli, enrol, s, replaces) || trib_enroldb_commit(enrol, &cli->err) ? -1 : 0;
 }
 
 static int fill_slip(struct trib_cli *cli, struct trib_slip *s)
@@ -158,7 +202,7 @@ static int show_slip(struct trib_cli *cli, const struct trib_slip *s, const char
 	return 0;
 }
 
-static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char *name)
+static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char *name, size_t nvoid)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(4096);
 	const char *file = trib_cli_opt(cli, "slip");
@@ -174,6 +218,7 @@ static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char 
 	trib_json(cli, "name", trib_json_text(name));
 	trib_json(cli, "expires", trib_json_text(when));
 	trib_json(cli, "approved", json_boolean(trib_cli_flag(cli, "approve")));
+	trib_json(cli, "void", json_integer((json_int_t)nvoid));
 	if (!file) {
 		trib_json(cli, "slip", trib_json_text(trib_buf_str(&text)));
 		trib_say(cli, "%s", trib_buf_str(&text));
@@ -183,6 +228,8 @@ static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char 
 	if (!file)
 		return 0;
 	trib_say(cli, _("%s (%s/%s) is expected. The slip %s is valid until %s and serves one machine.\n"), name, s->node, s->app, file, when);
+	if (nvoid)
+		trib_say(cli, _("Void from now on: %zu older slips of this office that nobody has used\n"), nvoid);
 	if (!trib_cli_flag(cli, "approve"))
 		trib_say(cli, _("When the office has sent its request: tributary-hub node approve %s --app %s\n"), s->node, s->app);
 	return 0;
@@ -191,21 +238,21 @@ static int hand_out(struct trib_cli *cli, const struct trib_slip *s, const char 
 static int make_slip(struct trib_cli *cli, bool replaces)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
-	TRIB_AUTO(trib_db) sqlite3 *enrol = NULL;
 	struct trib_slip s = {0};
-	char status[32] = "";
+	struct node_row have = {0};
+	size_t nvoid = 0;
 	const char *name = trib_cli_opt(cli, "name");
 	if (check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err))
 		return -1;
-	int known = node_status(cli, &db, status, sizeof(status));
+	int known = find_node(cli, &db, &have);
 	if (known < 0)
 		return -1;
-	if (replaces && (!known || strcmp(status, "enrolled") != 0))
+	if (replaces && (!known || strcmp(have.status, "enrolled") != 0))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s/%s is not enrolled, so there is nothing to replace; try: tributary-hub node add"), cli->argv[0], app_of(cli));
-	if (!replaces && known && strcmp(status, "expected") != 0)
-		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s/%s is %s already; for a new machine: tributary-hub node replace"), cli->argv[0], app_of(cli), status);
+	if (!replaces && known && strcmp(have.status, "expected") != 0)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s/%s is %s already; for a new machine: tributary-hub node replace"), cli->argv[0], app_of(cli), have.status);
 	if (!name)
-		name = cli->argv[0];
+		name = known ? have.name : cli->argv[0];
 	if (strlen(name) == 0 || strlen(name) > TRIB_TITLE_MAX || !trib_cli_is_name(name))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--name takes 1 to %d bytes of UTF-8 in one line"), TRIB_TITLE_MAX);
 	if (fill_slip(cli, &s))
@@ -214,9 +261,7 @@ static int make_slip(struct trib_cli *cli, bool replaces)
 		trib_say(cli, _("would expect %s/%s (%s) and make a slip\n"), cli->argv[0], app_of(cli), name);
 		return 0;
 	}
-	if (log_slip(cli, &db, &s, name, replaces) || trib_enroldb_open(trib_cli_hub(cli), &enrol, &cli->err) || insert_slip(cli, enrol, &s, replaces))
-		return -1;
-	return hand_out(cli, &s, name);
+	return keep_slip(cli, &db, &s, name, replaces, &nvoid) || hand_out(cli, &s, name, nvoid) ? -1 : 0;
 }
 
 int hub_cmd_node_add(struct trib_cli *cli) { return make_slip(cli, false); }
@@ -306,7 +351,7 @@ static int show_requests(struct trib_cli *cli)
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_enroldb_open(trib_cli_hub(cli), &db, &cli->err) ||
 	    trib_db_prepare(db,
-			    "SELECT CASE WHEN r.answer IS NOT NULL THEN 'issued' WHEN s.rejected THEN 'rejected' WHEN r.at IS NULL THEN 'unused' WHEN s.approved THEN "
+			    "SELECT CASE WHEN r.answer IS NOT NULL THEN 'issued' WHEN s.rejected AND r.at IS NULL THEN 'void' WHEN s.rejected THEN 'rejected' WHEN r.at IS NULL THEN 'unused' WHEN s.approved THEN "
 			    "'approved' ELSE 'waiting' END, s.expires_at, r.sign_csr FROM slip s LEFT JOIN request r USING(code_sha256) WHERE s.node = ? AND s.app = ? ORDER BY "
 			    "s.made_at",
 			    &st, &cli->err))
@@ -342,47 +387,156 @@ int hub_cmd_node_show(struct trib_cli *cli)
 	return show_history(cli, &db) || show_certs(cli, &db) || show_requests(cli) ? -1 : 0;
 }
 
-/* Marks the waiting request of the node; `sql` sets the mark. */
-static int decide(struct trib_cli *cli, const char *what, const char *sql)
+/* ---- approve, reject ---- */
+
+struct decision {
+	struct trib_hubdb hubdb;
+	sqlite3 *enrol; /* locked: nothing comes or goes meanwhile */
+	struct open_slips open;
+};
+static void decision_cleanup(struct decision *d)
 {
-	TRIB_AUTO(trib_hubdb) struct trib_hubdb hubdb = {0};
-	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	struct trib_act act = {.what = what, .node = cli->argv[0], .app = app_of(cli)};
-	if (check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), true, &hubdb, &cli->err) || trib_enroldb_open(trib_cli_hub(cli), &db, &cli->err) ||
-	    trib_db_prepare(db, sql, &st, &cli->err) || trib_db_exec(db, "BEGIN IMMEDIATE", &cli->err))
-		return -1;
-	bind_id(st, cli);
-	if (trib_db_step(db, st, &cli->err) < 0)
-		return -1;
-	/* In the log first: a crash between the two leaves an act that was not done, never one that nobody knows of. A dry run ends with the connection. */
-	if (sqlite3_changes(db) > 0 && !cli->dry_run && (trib_act_log(&hubdb, &act, &cli->err) || trib_db_exec(db, "COMMIT", &cli->err)))
-		return -1;
-	if (sqlite3_changes(db) == 0)
-		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request of %s/%s is waiting; try: tributary-hub node show %s --app %s"), cli->argv[0], app_of(cli),
+	open_slips_cleanup(&d->open);
+	trib_db_cleanup(&d->enrol);
+	trib_hubdb_close(&d->hubdb);
+}
+
+static int decision_begin(struct trib_cli *cli, struct decision *d)
+{
+	return check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), true, &d->hubdb, &cli->err) || trib_enroldb_open(trib_cli_hub(cli), &d->enrol, &cli->err) ||
+			       trib_enroldb_begin(d->enrol, &cli->err) || trib_slips_open(d->enrol, cli->argv[0], app_of(cli), &d->open.v, &d->open.n, &cli->err)
+		       ? -1
+		       : 0;
+}
+
+/* As it is shown, or without the blanks. */
+static bool is_sum(const char *said, const char *sum)
+{
+	for (;; said++, sum++) {
+		while (*said == ' ')
+			said++;
+		while (*sum == ' ')
+			sum++;
+		if (*said != *sum)
+			return false;
+		if (!*said)
+			return true;
+	}
+}
+
+/* Several wait: a person says which, by the sum that was compared. One that nobody compared must not slip in beside it. */
+static int say_which(struct trib_cli *cli, struct trib_open_slip *const *found, size_t n)
+{
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		char when[TRIB_TIME_LEN + 1], local[17];
+		trib_time_text(when, found[i]->asked_at);
+		trib_time_city(local, found[i]->asked_at);
+		trib_say(cli, _("request %s of %s\n"), found[i]->request, local);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "request", found[i]->request, "at", when));
+	}
+	trib_json(cli, "requests", list);
+	return trib_fail(&cli->err, TRIB_E_CONFLICT, _("%zu requests of %s/%s are waiting; nothing was changed; compare the sum with the office, then say which: --request '%s'"), n,
+			 cli->argv[0], app_of(cli), found[n - 1]->request);
+}
+
+/* The one request that is meant, NULL: none was named and none is there. `also_approved`: those too that were allowed and not fetched. */
+static int pick(struct trib_cli *cli, struct decision *d, bool also_approved, struct trib_open_slip **ret)
+{
+	const char *said = trib_cli_opt(cli, "request");
+	TRIB_AUTO(trib_mem) struct trib_open_slip **found = calloc(d->open.n + 1, sizeof(struct trib_open_slip *));
+	size_t n = 0;
+	if (!found)
+		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < d->open.n; i++) {
+		struct trib_open_slip *s = &d->open.v[i];
+		if (s->asked_at && (also_approved || !s->approved) && (!said || is_sum(said, s->request)))
+			found[n++] = s;
+	}
+	if (n > 1)
+		return say_which(cli, found, n);
+	if (!n && said)
+		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request %s of %s/%s is waiting; try: tributary-hub node show %s --app %s"), said, cli->argv[0], app_of(cli),
 				 cli->argv[0], app_of(cli));
-	trib_json(cli, "node", trib_json_text(cli->argv[0]));
-	trib_json(cli, "app", trib_json_text(app_of(cli)));
+	*ret = found[0];
 	return 0;
+}
+
+static int nothing_waits(struct trib_cli *cli)
+{
+	return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no request of %s/%s is waiting; try: tributary-hub node show %s --app %s"), cli->argv[0], app_of(cli), cli->argv[0],
+			 app_of(cli));
+}
+
+static int approve(struct trib_cli *cli, sqlite3 *db, const struct trib_open_slip *s)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(db, "UPDATE slip SET approved = 1 WHERE code_sha256 = ?", &st, &cli->err))
+		return -1;
+	sqlite3_bind_blob(st, 1, s->code, sizeof(s->code), SQLITE_STATIC);
+	return trib_db_step(db, st, &cli->err) < 0 ? -1 : 0;
 }
 
 int hub_cmd_node_approve(struct trib_cli *cli)
 {
-	if (decide(cli, "node-approve",
-		   "UPDATE slip SET approved = 1 WHERE node = ? AND app = ? AND rejected = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
+	TRIB_AUTO(decision) struct decision d = {0};
+	struct trib_open_slip *s = NULL;
+	if (decision_begin(cli, &d) || pick(cli, &d, false, &s))
 		return -1;
-	trib_say(cli, cli->dry_run ? _("would approve %s/%s\n") : _("%s/%s is approved; its certificate is handed out when it asks again.\n"), cli->argv[0], app_of(cli));
+	if (!s)
+		return nothing_waits(cli);
+	struct trib_act act = {.what = "node-approve", .node = s->node, .app = s->app, .object = s->code, .detail = s->request};
+	if (!cli->dry_run && (trib_act_log(&d.hubdb, &act, &cli->err) || approve(cli, d.enrol, s) || trib_enroldb_commit(d.enrol, &cli->err)))
+		return -1;
+	trib_json(cli, "node", trib_json_text(s->node));
+	trib_json(cli, "app", trib_json_text(s->app));
+	trib_json(cli, "request", trib_json_text(s->request));
+	trib_say(cli, cli->dry_run ? _("would approve %s/%s, request %s\n") : _("%s/%s is approved, request %s; its certificate is handed out when it asks again.\n"), s->node, s->app,
+		 s->request);
 	return 0;
+}
+
+/* One request, or, with none there, the slips that nobody has used: lost ones, or handed to the wrong person. */
+static int reject(struct trib_cli *cli, struct decision *d, const struct trib_open_slip *request)
+{
+	int rc = trib_hubdb_begin(&d->hubdb, &cli->err);
+	for (size_t i = 0; !rc && i < d->open.n; i++)
+		if (!request || request == &d->open.v[i])
+			rc = put_slip_act(cli, &d->hubdb, "node-reject", &d->open.v[i]) || trib_slip_void(d->enrol, d->open.v[i].code, &cli->err);
+	if (rc || trib_hubdb_commit(&d->hubdb, &cli->err)) {
+		trib_hubdb_rollback(&d->hubdb);
+		return -1;
+	}
+	trib_crash_point("slip-logged");
+	return trib_enroldb_commit(d->enrol, &cli->err);
 }
 
 int hub_cmd_node_reject(struct trib_cli *cli)
 {
-	if (decide(cli, "node-reject",
-		   "UPDATE slip SET rejected = 1 WHERE node = ? AND app = ? AND approved = 0 AND code_sha256 IN (SELECT code_sha256 FROM request WHERE answer IS NULL)"))
+	TRIB_AUTO(decision) struct decision d = {0};
+	struct trib_open_slip *s = NULL;
+	if (decision_begin(cli, &d) || pick(cli, &d, true, &s))
 		return -1;
-	trib_say(cli, cli->dry_run ? _("would reject %s/%s\n") : _("%s/%s is rejected; its slip is void.\n"), cli->argv[0], app_of(cli));
+	if (!d.open.n)
+		return nothing_waits(cli);
+	if (!cli->dry_run && reject(cli, &d, s))
+		return -1;
+	size_t unused = d.open.n - count_asked(&d.open);
+	trib_json(cli, "node", trib_json_text(cli->argv[0]));
+	trib_json(cli, "app", trib_json_text(app_of(cli)));
+	trib_json(cli, "request", s ? trib_json_text(s->request) : json_null());
+	trib_json(cli, "void", json_integer(s ? 1 : (json_int_t)unused));
+	if (!s) {
+		trib_say(cli, cli->dry_run ? _("would make %zu unused slips of %s/%s void\n") : _("%zu unused slips of %s/%s are void.\n"), unused, cli->argv[0], app_of(cli));
+		return 0;
+	}
+	trib_say(cli, cli->dry_run ? _("would reject %s/%s, request %s\n") : _("%s/%s is rejected, request %s; its slip is void.\n"), s->node, s->app, s->request);
+	if (unused)
+		trib_say(cli, _("Still valid: %zu slips of this office that nobody has used. To make them void too, run the same command again.\n"), unused);
 	return 0;
 }
+
+/* ---- revoke ---- */
 
 static bool plain_word(const char *w)
 {
@@ -419,31 +573,72 @@ static int revoke_certs(struct trib_cli *cli, struct trib_hubdb *db, const char 
 	return trib_db_step(db->db, up, &cli->err) < 0 ? -1 : 0;
 }
 
+/* Certificates, slips and requests in one go: a slip that is out would bring in the next machine. */
+static int revoke_all(struct trib_cli *cli, struct decision *d, const char *reason, int *ret_n)
+{
+	struct trib_act act = {.what = "node-revoke", .node = cli->argv[0], .app = app_of(cli), .detail = reason};
+	if (trib_act_put(&d->hubdb, &act, &cli->err))
+		return -1;
+	for (size_t i = 0; i < d->open.n; i++)
+		if (put_slip_act(cli, &d->hubdb, "node-void", &d->open.v[i]))
+			return -1;
+	if (revoke_certs(cli, &d->hubdb, reason, ret_n))
+		return -1;
+	if (!*ret_n && !d->open.n)
+		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("nothing of %s/%s is in force, no certificate and no slip; nothing was changed"), cli->argv[0], app_of(cli));
+	return *ret_n ? trib_crl_issue(&d->hubdb, &cli->err) : 0;
+}
+
+/* Answered ones too: a machine that never came for its answer gets it no more. */
+static int void_all(struct trib_cli *cli, sqlite3 *enrol)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(enrol, "UPDATE slip SET rejected = 1 WHERE node = ? AND app = ?", &st, &cli->err))
+		return -1;
+	bind_id(st, cli);
+	return trib_db_step(enrol, st, &cli->err) < 0 ? -1 : 0;
+}
+
+static void say_revoked(struct trib_cli *cli, int n, const struct open_slips *open)
+{
+	size_t asked = count_asked(open);
+	trib_json(cli, "revoked", json_integer(n));
+	trib_json(cli, "void_slips", json_integer((json_int_t)(open->n - asked)));
+	trib_json(cli, "void_requests", json_integer((json_int_t)asked));
+	if (n)
+		trib_say(cli, _("%d certificates of %s/%s are revoked from now on; its history stays. A new machine: tributary-hub node replace\n"), n, cli->argv[0], app_of(cli));
+	else
+		trib_say(cli, _("%s/%s had no certificate that could be revoked.\n"), cli->argv[0], app_of(cli));
+	if (open->n)
+		trib_say(cli, _("Void from now on: %zu slips that nobody has used, %zu requests that were not answered\n"), open->n - asked, asked);
+}
+
 int hub_cmd_node_revoke(struct trib_cli *cli)
 {
-	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(decision) struct decision d = {0};
 	const char *reason = trib_cli_opt(cli, "reason");
 	int n;
 	if (!reason)
 		reason = "unspecified";
 	if (!plain_word(reason))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--reason takes one word of small letters and dashes"));
-	if (check_ids(cli) || trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || need_node(cli, &db))
+	if (decision_begin(cli, &d) || need_node(cli, &d.hubdb))
 		return -1;
 	if (cli->dry_run) {
-		trib_say(cli, _("would revoke the certificates of %s/%s\n"), cli->argv[0], app_of(cli));
+		trib_say(cli, _("would revoke the certificates of %s/%s, and make %zu slips and requests void\n"), cli->argv[0], app_of(cli), d.open.n);
 		return 0;
 	}
-	if (trib_hubdb_begin(&db, &cli->err))
+	if (trib_hubdb_begin(&d.hubdb, &cli->err))
 		return -1;
-	struct trib_act act = {.what = "node-revoke", .node = cli->argv[0], .app = app_of(cli), .detail = reason};
-	if (trib_act_put(&db, &act, &cli->err) || revoke_certs(cli, &db, reason, &n) || trib_crl_issue(&db, &cli->err) || trib_hubdb_commit(&db, &cli->err)) {
-		trib_hubdb_rollback(&db);
+	if (revoke_all(cli, &d, reason, &n) || trib_hubdb_commit(&d.hubdb, &cli->err)) {
+		trib_hubdb_rollback(&d.hubdb);
 		return -1;
 	}
-	if (trib_crl_publish(&db, &cli->err))
+	trib_crash_point("slip-logged");
+	if (void_all(cli, d.enrol) || trib_enroldb_commit(d.enrol, &cli->err))
+		return trib_ctx(&cli->err, _("the certificates are revoked, but slips are not void; run the same command again"));
+	if (trib_crl_publish(&d.hubdb, &cli->err))
 		return -1;
-	trib_json(cli, "revoked", json_integer(n));
-	trib_say(cli, _("%d certificates of %s/%s are revoked from now on; its history stays. A new machine: tributary-hub node replace\n"), n, cli->argv[0], app_of(cli));
+	say_revoked(cli, n, &d.open);
 	return 0;
 }

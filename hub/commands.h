@@ -62,7 +62,8 @@ struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);
 
 extern const struct trib_opt hub_opts_ca_issuing[], hub_opts_ca_root[];
-extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_revoke[], hub_opts_audit[], hub_opts_restore[],
-	hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[], hub_opts_recover[], hub_opts_witness_serve[], hub_opts_witness_add[];
+extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_request[], hub_opts_revoke[];
+extern const struct trib_opt hub_opts_audit[], hub_opts_restore[], hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[];
+extern const struct trib_opt hub_opts_recover[], hub_opts_witness_serve[], hub_opts_witness_add[];
 
 #endif

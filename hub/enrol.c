@@ -4,7 +4,6 @@
 #include <poll.h>
 
 #include "core/base/clock.h"
-#include "core/base/embed.h"
 #include "core/base/log.h"
 #include "core/format/enrol.h"
 #include "core/store/db.h"
@@ -17,32 +16,19 @@
 #define SIGN_LIFE (10 * 365 * 86400LL)  /* long-lived on purpose: history must verify for years (D7.4) */
 #define TLS_LIFE (90 * 86400LL)
 #define BACKDATE 3600LL                 /* office clocks are often a little behind */
-
-int trib_enroldb_open(const struct trib_hub *hub, sqlite3 **ret, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "enrol.db");
-	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_enrol.sql").p, (const char *)trib_embed("schema/hub/0002_signing.sql").p};
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_db_open_own(path, true, &db, err) || trib_db_migrate(db, sql, TRIB_COUNT(sql), err))
-		return trib_ctx(err, "opening enrol.db");
-	*ret = db;
-	db = NULL;
-	return 0;
-}
+#define SLIP_VOID "the city rejected this request, or made its slip void; ask it for a new slip"
 
 struct slip_row {
-	bool approved, rejected, replaces;
+	bool approved, replaces;
 	int64_t expires;
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	uint8_t code[TRIB_SHA256_LEN];
 };
 
-static int find_slip(struct enroller *e, const struct trib_enrol_request *r, struct slip_row *ret, struct trib_err *err)
+static int read_slip(struct enroller *e, const uint8_t code[TRIB_SHA256_LEN], struct slip_row *ret, struct trib_err *err)
 {
 	*ret = (struct slip_row){0};
-	trib_sha256(ret->code, trib_span_str(r->code));
+	memcpy(ret->code, code, sizeof(ret->code));
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(e->db, "SELECT node, app, expires_at, approved, rejected, replaces FROM slip WHERE code_sha256 = ?", &st, err))
 		return -1;
@@ -56,12 +42,18 @@ static int find_slip(struct enroller *e, const struct trib_enrol_request *r, str
 	(void)snprintf(ret->app, sizeof(ret->app), "%s", (const char *)sqlite3_column_text(st, 1));
 	ret->expires = sqlite3_column_int64(st, 2);
 	ret->approved = sqlite3_column_int(st, 3) != 0;
-	ret->rejected = sqlite3_column_int(st, 4) != 0;
 	ret->replaces = sqlite3_column_int(st, 5) != 0;
+	return sqlite3_column_int(st, 4) ? trib_fail(err, TRIB_E_CERT, SLIP_VOID) : 0;
+}
+
+static int find_slip(struct enroller *e, const struct trib_enrol_request *r, struct slip_row *ret, struct trib_err *err)
+{
+	uint8_t code[TRIB_SHA256_LEN];
+	trib_sha256(code, trib_span_str(r->code));
+	if (read_slip(e, code, ret, err))
+		return -1;
 	if (strcmp(ret->node, r->node) != 0 || strcmp(ret->app, r->app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "this slip is for %s/%s, not for %s/%s", ret->node, ret->app, r->node, r->app);
-	if (ret->rejected)
-		return trib_fail(err, TRIB_E_CERT, "the city rejected this request; ask it for a new slip");
 	return 0;
 }
 
@@ -131,17 +123,24 @@ int trib_enroller_tell(struct enroller *e, const struct trib_ipc_enrolled *en, s
 	return tell(e, TRIB_IPC_CERTS, trib_span(en, sizeof(*en)), err);
 }
 
-/* In the log first: one leaf for each slip that is used, whoever used it. */
-static int tell_asked(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, struct trib_err *err)
+/* In the log first: one leaf for each slip that is used, whoever used it, and for each that an enrolment makes void. */
+static int tell_slip(struct enroller *e, const struct slip_row *s, bool is_void, const uint8_t code[TRIB_SHA256_LEN], const char *request, struct trib_err *err)
 {
-	struct trib_ipc_asked a = {0};
-	uint8_t sha[TRIB_SHA256_LEN];
+	struct trib_ipc_asked a = {.is_void = is_void};
 	memcpy(a.node, s->node, sizeof(a.node));
 	memcpy(a.app, s->app, sizeof(a.app));
-	memcpy(a.code, s->code, sizeof(a.code));
-	trib_sha256(sha, r->sign_csr);
-	trib_request_sum(a.request, sha);
+	memcpy(a.code, code, sizeof(a.code));
+	(void)snprintf(a.request, sizeof(a.request), "%s", request);
 	return tell(e, TRIB_IPC_ASKED, trib_span(&a, sizeof(a)), err);
+}
+
+static int tell_asked(struct enroller *e, const struct trib_enrol_request *r, const struct slip_row *s, struct trib_err *err)
+{
+	char sum[TRIB_REQUEST_SUM + 1];
+	uint8_t sha[TRIB_SHA256_LEN];
+	trib_sha256(sha, r->sign_csr);
+	trib_request_sum(sum, sha);
+	return tell_slip(e, s, false, s->code, sum, err);
 }
 
 /* The request of a slip: made on first use; a second one with other keys is refused (single use). *ret_answer is filled when it was
@@ -175,14 +174,41 @@ static int claim(struct enroller *e, const struct trib_enrol_request *r, const s
 	return trib_db_step(e->db, ins, err) < 0 ? -1 : 0;
 }
 
-static int store_answer(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)
+/* One slip brings in one machine, and an office has one: what else is out for it would only put another in its place. */
+static int void_others(struct enroller *e, const struct slip_row *s, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) struct trib_open_slip *open = NULL;
+	size_t n;
+	if (trib_slips_open(e->db, s->node, s->app, &open, &n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (tell_slip(e, s, true, open[i].code, open[i].request, err) || trib_slip_void(e->db, open[i].code, err))
+			return -1;
+	return 0;
+}
+
+/* The city may have made the slip void since we looked. */
+static int put_answer(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(e->db, "UPDATE request SET answer = ? WHERE code_sha256 = ?", &st, err))
+	if (trib_db_prepare(e->db, "UPDATE request SET answer = ?1 WHERE code_sha256 = ?2 AND EXISTS(SELECT 1 FROM slip WHERE code_sha256 = ?2 AND rejected = 0)", &st, err))
 		return -1;
 	sqlite3_bind_blob(st, 1, answer.p, (int)answer.n, SQLITE_STATIC);
 	sqlite3_bind_blob(st, 2, s->code, TRIB_SHA256_LEN, SQLITE_STATIC);
-	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
+	if (trib_db_step(e->db, st, err) < 0)
+		return -1;
+	return sqlite3_changes(e->db) ? 0 : trib_fail(err, TRIB_E_CERT, SLIP_VOID);
+}
+
+static int store_answer(struct enroller *e, const struct slip_row *s, struct trib_span answer, struct trib_err *err)
+{
+	if (trib_enroldb_begin(e->db, err))
+		return -1;
+	if (put_answer(e, s, answer, err) || void_others(e, s, err) || trib_enroldb_commit(e->db, err)) {
+		trib_enroldb_rollback(e->db);
+		return -1;
+	}
+	return 0;
 }
 
 int trib_enroller_chain(struct enroller *e, struct trib_buf *ret, struct trib_err *err)
@@ -253,7 +279,13 @@ static int announce(struct enroller *e, const struct slip_row *s, struct trib_sp
 	memcpy(en.tls_sha256, tls.sha256, sizeof(en.tls_sha256));
 	memcpy(en.sign_serial, sign.serial, sizeof(en.sign_serial));
 	memcpy(en.tls_serial, tls.serial, sizeof(en.tls_serial));
-	return trib_enroller_tell(e, &en, err);
+	/* A revocation comes before this, and has made the slip void, or after it, and ends the certificates: locked, so that it does not come between. */
+	struct slip_row now;
+	if (trib_enroldb_begin(e->db, err))
+		return -1;
+	int rc = read_slip(e, s->code, &now, err) || trib_enroller_tell(e, &en, err) ? -1 : 0;
+	trib_enroldb_rollback(e->db); /* nothing was written */
+	return rc;
 }
 
 static int handle(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)

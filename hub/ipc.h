@@ -30,7 +30,7 @@ enum trib_ipc_type {
 	TRIB_IPC_WAKE,          /* keeper -> merger: new leaves; no payload */
 	TRIB_IPC_MERGED,        /* merger -> keeper: struct trib_ipc_merged, then nresults x trib_ipc_merge_result; answer PUBLISHED */
 	TRIB_IPC_TROUBLE,       /* merger -> keeper: struct trib_ipc_result, why nothing is merged, or ok: it goes on; answer PUBLISHED */
-	TRIB_IPC_ASKED,         /* enrol -> keeper: a machine asks with a slip, to be logged: struct trib_ipc_asked; answer PUBLISHED */
+	TRIB_IPC_ASKED,         /* enrol -> keeper: a machine asks with a slip, or a slip became void, to be logged: struct trib_ipc_asked; answer PUBLISHED */
 	TRIB_IPC_OLD,           /* worker -> keeper: struct trib_ipc_old, receipts of a log that was cut off; answer PUBLISHED */
 	TRIB_IPC_LAST = TRIB_IPC_OLD,
 };
@@ -75,7 +75,8 @@ struct trib_ipc_old { char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1]; uint8
 struct trib_ipc_asked {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1];
 	uint8_t code[TRIB_SHA256_LEN];    /* SHA-256 of the slip's code */
-	char request[TRIB_REQUEST_SUM + 1]; /* what both sides show of the request: core/format/enrol.h */
+	char request[TRIB_REQUEST_SUM + 1]; /* what both sides show of the request: core/format/enrol.h; "": nobody asked */
+	uint8_t is_void;                    /* another machine of the office was enrolled */
 };
 struct trib_ipc_enrolled {
 	char node[TRIB_NODE_MAX + 1], app[TRIB_APP_MAX + 1], name[TRIB_TITLE_MAX + 1];

@@ -475,7 +475,7 @@ static int on_asked(struct keeper *k, struct trib_err *err)
 	if (take(&k->in, 0, &a, sizeof(a), err))
 		return -1;
 	a.node[sizeof(a.node) - 1] = a.app[sizeof(a.app) - 1] = a.request[sizeof(a.request) - 1] = '\0';
-	struct trib_act act = {.what = "node-ask", .node = a.node, .app = a.app, .object = a.code, .detail = a.request, .by = a.node};
+	struct trib_act act = {.what = a.is_void ? "node-void" : "node-ask", .node = a.node, .app = a.app, .object = a.code, .detail = a.request, .by = a.node};
 	return trib_act_log(&k->db, &act, err);
 }
 

@@ -55,6 +55,64 @@ refuses 12 "expired" "two hours later it is worth nothing" late
 replace() { hub node replace $a --app community --name 洗马社区 --url "$url" --slip "$dir/$a/slip2" --approve; }
 ok "the city makes a replacement slip for A" replace
 refuses 2 "enrolled" "a plain slip for an enrolled office is refused" slip $a 洗马社区
+# Two ask for one office, and only one of them was on the telephone.
+leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT replace(CAST(bytes AS TEXT), char(10), ';') FROM leaf"; }
+machine() { # machine NAME ID: a folder with keys of its own
+	mkdir "$dir/$1" && sqlite3 "$dir/$1/office.db" 'CREATE TABLE t(id INTEGER PRIMARY KEY)' && agent "$1" init "$dir/$1/office.db" --node "$2" --app community
+}
+make_slip() { to=$1 && shift && hub node "$@" --app community --url "$url" --slip "$dir/$to"; }
+code_of() { printf %s "$(sed -n 's/^code //p' "$dir/$1")" | sha256sum | cut -d' ' -f1; }
+act() { leaves | grep -q ";what $1;.*;object $(code_of "$2");detail $(printf %s "${3:-%}" | sed 's/ /%20/g');"; } # act WHAT SLIP DETAIL: the log has it
+slips() { same "$(hub node show "$1" --app community --json | sed -n 's/.*"state": "\(.*\)".*/\1/p' | sort | uniq -c | awk '{ printf "%s:%s ", $2, $1 }')" "$2"; }
+ok "a slip for B, without a name" make_slip s1 add $b
+named() { leaves | grep ";what node-add;.*;node $b;" | sed 's/.*;detail //' | sort | uniq -c | awk '$1 != 2 { bad = 1 } END { exit bad || NR != 1 }'; }
+ok "it has the name that the city knows" named
+ok "the next one" make_slip s2 add $b
+ok "makes it void, for nobody had used it" slips $b "rejected:1 unused:1 void:1 "
+ok "that is in the log" act node-void s1
+refuses 12 "void" "it brings nobody in" agent $b enrol --slip "$dir/s1"
+ok "a thief's machine" machine thief-b $b
+refuses 3 "wait" "asks with the second" agent thief-b enrol --slip "$dir/s2"
+ok "a third slip" make_slip s3 add $b
+refuses 3 "wait" "B asks with that" agent $b enrol --slip "$dir/s3"
+agent $b enrol --slip "$dir/s3" >"$dir/office"
+sum=$(words "$dir/office" | sed 's/request //')
+refuses 16 "2 requests .* are waiting" "Allow is refused: nobody said which" hub node approve $b --app community
+refuses 16 "request $sum of 2" "the sums of both are listed" hub node approve $b --app community
+refuses 16 "2 requests .* are waiting" "so is Reject" hub node reject $b --app community
+refuses 1 "no request 0000 .* is waiting" "and a sum that none has" hub node approve $b --app community --request "0000 0000 0000 0000"
+ok "the city allows the one of B" hub node approve $b --app community --request "$sum"
+ok "the log says which" act node-approve s3 "$sum"
+refuses 3 "wait" "the thief still waits" agent thief-b enrol --slip "$dir/s2"
+ok "B is enrolled" agent $b enrol --slip "$dir/s3"
+refuses 12 "void" "that shuts the thief out" agent thief-b enrol --slip "$dir/s2"
+by_hub() { leaves | grep -q ";what node-void;by $b;.*;object $(code_of s2);detail ....[^;]*;"; }
+ok "by an act of the hub" by_hub
+
+# Revoke means: nobody comes in as this office any more, whatever is out.
+ok "a replacement slip for B, allowed in advance" make_slip r1 replace $b --approve
+revoke() { hub node revoke "$1" --app community --reason stolen; }
+cut_off() { TRIBUTARY_CRASH_AT=slip-logged revoke $b; [ $? -eq 137 ]; }
+ok "B is revoked, by a command that is killed when it is half done" cut_off
+refuses 0 "1 slips that nobody has used" "once more makes the slip void" revoke $b
+refuses 12 "void" "it brings nobody in" agent thief-b enrol --slip "$dir/r1"
+ok "that is in the log" act node-void r1
+refuses 1 "nothing of .* is in force" "there is nothing left to revoke, and it says so" revoke $b
+ok "another slip" make_slip r2 replace $b
+refuses 3 "wait" "with which a machine asks" agent thief-b enrol --slip "$dir/r2"
+refuses 0 "1 requests that were not answered" "is revoked with the request" revoke $b
+refuses 1 "no request" "which nobody can allow any more" hub node approve $b --app community
+refuses 12 "void" "the machine is told" agent thief-b enrol --slip "$dir/r2"
+
+ok "a slip for C" make_slip c1 add $c --approve
+refuses 0 "no certificate that could be revoked" "C never enrolled" revoke $c
+refuses 12 "void" "its slip is void all the same" agent $c enrol --slip "$dir/c1"
+ok "a slip that is lost" make_slip c2 add $c --approve
+refuses 0 "1 unused slips .* are void" "can be made void" hub node reject $c --app community
+ok "that is in the log" act node-reject c2
+refuses 12 "void" "whoever finds it" agent $c enrol --slip "$dir/c2"
+refuses 1 "no request" "and only once" hub node reject $c --app community
+
 # The slip for people. A second implementation reads the codes (tests/lib/qr.py); each step so far is in the log.
 py=$(command -v "${PYTHON:-python3}")
 d=520302004005
@@ -72,8 +130,7 @@ steps() { for w in node-add node-ask node-approve node-reject node-replace; do s
 ok "slips, Allow and Reject are in the log" steps
 kept() { grep -rqaE 'PRIVATE KEY' "$dir/hub/repos" "$dir/hub/enrol.db" "$dir/hub/hub.db" && return 1; return 0; }
 ok "no office's key ever came to the hub" kept
-leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -c '^kind enrolled'; }
-one_leaf() { same "$(leaves)" 1; }
-ok "the enrolment is in the log, once" one_leaf
+enrolments() { same "$(leaves | grep ';kind enrolled;' | sed 's/.*;node \([^;]*\);.*/\1/' | sort | tr '\n' ' ')" "$b $a "; }
+ok "each enrolment is in the log, once" enrolments
 ok "the audit proves the city" hub audit
 finish
