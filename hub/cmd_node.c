@@ -276,25 +276,47 @@ static json_t *time_json(int64_t t)
 	return trib_json_text(when);
 }
 
+/* Requests of one office that wait for a person. */
+static size_t count_waiting(const struct open_slips *o, const char *node, const char *app)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < o->n; i++)
+		n += trib_slip_waits(&o->v[i]) && strcmp(o->v[i].node, node) == 0 && strcmp(o->v[i].app, app) == 0;
+	return n;
+}
+
+static int load_open(struct trib_cli *cli, struct open_slips *ret)
+{
+	TRIB_AUTO(trib_db) sqlite3 *enrol = NULL;
+	if (trib_enroldb_open_ro(trib_cli_hub(cli), &enrol, &cli->err))
+		return -1;
+	return enrol ? trib_slips_open(enrol, NULL, NULL, &ret->v, &ret->n, &cli->err) : 0;
+}
+
 int hub_cmd_node_list(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
+	TRIB_AUTO(open_slips) struct open_slips open = {0};
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err) ||
-	    trib_db_prepare(db.db, "SELECT node, app, name, status, incarnation, coalesce(reported_at, 0) FROM node ORDER BY node, app", &st, &cli->err))
+	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err) || load_open(cli, &open) ||
+	    trib_db_prepare(db.db,
+			    "SELECT node, app, name, CASE WHEN " HUB_SQL_REVOKED " THEN 'revoked' ELSE status END, incarnation, coalesce(reported_at, 0) FROM node n ORDER BY node, app", &st,
+			    &cli->err))
 		return -1;
 	json_t *list = json_array();
 	int row;
 	while ((row = trib_db_step(db.db, st, &cli->err)) > 0) {
 		char when[17] = "-";
 		int64_t at = sqlite3_column_int64(st, 5);
+		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1), *name = (const char *)sqlite3_column_text(st, 2);
+		size_t waiting = count_waiting(&open, node, app);
+		/* What a person has to do comes before what is. */
+		const char *status = waiting ? "waiting" : (const char *)sqlite3_column_text(st, 3);
 		if (at)
 			trib_time_city(when, at);
-		trib_say(cli, "%-14s %-12s %-9s %-16s  %s\n", (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1),
-			 (const char *)sqlite3_column_text(st, 3), when, (const char *)sqlite3_column_text(st, 2));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:o}", "node", sqlite3_column_text(st, 0), "app", sqlite3_column_text(st, 1),
-						      "name", sqlite3_column_text(st, 2), "status", sqlite3_column_text(st, 3), "incarnation",
-						      (json_int_t)sqlite3_column_int64(st, 4), "reported_at", time_json(at)));
+		trib_say(cli, "%-14s %-12s %-9s %-16s  %s\n", node, app, status, when, name);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o}", "node", node, "app", app, "name", name, "status", status, "waiting", (json_int_t)waiting,
+						      "incarnation", (json_int_t)sqlite3_column_int64(st, 4), "reported_at", time_json(at)));
 	}
 	trib_json(cli, "nodes", list);
 	return row < 0 ? -1 : 0;

@@ -2,6 +2,7 @@
 #include "core/base/clock.h"
 #include "core/trust/epoch.h"
 #include "hub/commands.h"
+#include "hub/enrol.h"
 #include "hub/oldlog.h"
 #include "hub/tiles.h"
 
@@ -260,31 +261,71 @@ static int list_forked(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret
 	return 0;
 }
 
+/* Requests that a person must allow; nothing is said when there are none. */
+static int list_requests(struct trib_cli *cli)
+{
+	TRIB_AUTO(trib_db) sqlite3 *enrol = NULL;
+	TRIB_AUTO(trib_mem) struct trib_open_slip *open = NULL;
+	size_t n = 0, waiting = 0;
+	if (trib_enroldb_open_ro(trib_cli_hub(cli), &enrol, &cli->err) || (enrol && trib_slips_open(enrol, NULL, NULL, &open, &n, &cli->err)))
+		return -1;
+	json_t *list = json_array();
+	for (size_t i = 0; i < n; i++) {
+		char when[TRIB_TIME_LEN + 1], local[17];
+		if (!trib_slip_waits(&open[i]))
+			continue;
+		trib_time_text(when, open[i].asked_at);
+		trib_time_city(local, open[i].asked_at);
+		if (++waiting == 1)
+			trib_say(cli, "%s\n", _("Waiting for approval (compare the sum with the office by telephone):"));
+		if (waiting <= SHOWN)
+			trib_say(cli, _("  %-14s %-10s %-16s  request %s\n    tributary-hub node approve %s --app %s --request '%s'\n"), open[i].node, open[i].app, local, open[i].request,
+				 open[i].node, open[i].app, open[i].request);
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "node", open[i].node, "app", open[i].app, "at", when, "request", open[i].request));
+	}
+	if (waiting > SHOWN)
+		trib_say(cli, _("  ... and %lld more; --json lists all\n"), (long long)(waiting - SHOWN));
+	trib_json(cli, "requests", list);
+	return 0;
+}
+
+/* Who has not reported, in the order of what a person does about it. A revoked office cannot report: it is named as that and not as silent. */
+static const char sql_braked[] = "SELECT node, app, name, reported_at FROM node n WHERE status <> 'closed' AND braked > 0 AND NOT " HUB_SQL_REVOKED " ORDER BY node";
+static const char sql_revoked[] = "SELECT node, app, name, reported_at FROM node n WHERE status <> 'closed' AND " HUB_SQL_REVOKED " ORDER BY node";
+static const char sql_silent[] = "SELECT node, app, name, reported_at FROM node n WHERE status <> 'closed' AND reported_at < ?1 AND NOT " HUB_SQL_REVOKED " ORDER BY reported_at";
+static const char sql_never[] = "SELECT node, app, name, 0 FROM node n WHERE status <> 'closed' AND reported_at IS NULL AND NOT " HUB_SQL_REVOKED " ORDER BY node";
+static const char sql_fine[] = "SELECT node, app, name, reported_at FROM node n WHERE status <> 'closed' AND reported_at >= ?1 AND braked = 0 AND NOT " SQL_FORKED
+			       " AND NOT " HUB_SQL_REVOKED " ORDER BY node";
+
+static void say_sum(struct trib_cli *cli, int64_t expected, int64_t silent, int64_t forked, int64_t braked, int64_t stopped, int64_t revoked)
+{
+	if (expected == 0)
+		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));
+	else if (silent + stopped + braked + forked == 0)
+		trib_say(cli, _("All %lld communities have reported.\n"), (long long)(expected - revoked));
+	else
+		trib_say(cli, _("%lld of %lld communities have not reported; %lld forked, %lld braked, %lld out of step.\n"), (long long)silent, (long long)(expected - revoked),
+			 (long long)forked, (long long)braked, (long long)stopped);
+	if (revoked)
+		trib_say(cli, _("Not among them: %lld that are revoked.\n"), (long long)revoked);
+}
+
 int hub_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
-	int64_t silent, never, stopped, braked, expected, fine, forked;
+	int64_t silent, never, stopped, braked, revoked, expected, fine, forked;
 	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
 		return -1;
 	if (frozen(cli, &db) || hub_say_expiry(cli) || hub_say_witnesses(cli) || list_forked(cli, &db, &forked) ||
-	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND braked > 0 ORDER BY node", _("Braked (a person must look):"), "braked",
-		       _("braked"), &braked) ||
-	    list_nodes(cli, &db, "SELECT node, app, name, reported_at FROM node WHERE status <> 'closed' AND reported_at < ?1 ORDER BY reported_at",
-		       _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
-	    list_nodes(cli, &db, "SELECT node, app, name, 0 FROM node WHERE status <> 'closed' AND reported_at IS NULL ORDER BY node", _("Never reported:"), "never",
-		       _("expected"), &never) ||
+	    list_nodes(cli, &db, sql_braked, _("Braked (a person must look):"), "braked", _("braked"), &braked) || list_requests(cli) ||
+	    list_nodes(cli, &db, sql_silent, _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
+	    list_nodes(cli, &db, sql_never, _("Never reported:"), "never", _("expected"), &never) ||
 	    list_nodes(cli, &db, sql_stopped, _("Out of step (nothing of them is merged until they reset):"), "out_of_step", _("out of step"), &stopped) ||
-	    list_nodes(cli, &db, "SELECT n.node, n.app, n.name, n.reported_at FROM node n WHERE n.status <> 'closed' AND n.reported_at >= ?1 AND NOT " SQL_FORKED " ORDER BY n.node", _("Reported:"), "reported",
-		       _("up to date"), &fine) ||
-	    merge_trouble(cli, &db) || old_log(cli, &db) || list_clocks(cli, &db) || list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
+	    list_nodes(cli, &db, sql_revoked, _("Revoked (a new machine: tributary-hub node replace):"), "revoked", _("revoked"), &revoked) ||
+	    list_nodes(cli, &db, sql_fine, _("Reported:"), "reported", _("up to date"), &fine) || merge_trouble(cli, &db) || old_log(cli, &db) || list_clocks(cli, &db) ||
+	    list_refusals(cli, &db) || last_night(cli, &db) || totals(cli, &db, &expected))
 		return -1;
-	if (expected == 0)
-		trib_say(cli, "%s\n", _("No community is expected yet. Next: tributary-hub node add"));
-	else if (silent + never + stopped + braked + forked == 0)
-		trib_say(cli, _("All %lld communities have reported.\n"), (long long)expected);
-	else
-		trib_say(cli, _("%lld of %lld communities have not reported; %lld forked, %lld braked, %lld out of step.\n"), (long long)(silent + never), (long long)expected,
-			 (long long)forked, (long long)braked, (long long)stopped);
+	say_sum(cli, expected, silent + never, forked, braked, stopped, revoked);
 	trib_json(cli, "expected", json_integer(expected));
 	return 0;
 }

@@ -61,6 +61,11 @@ int hub_log_nights(struct trib_cli *cli, long long most);
 struct trib_hub_history;
 int hub_cli_history(struct trib_cli *cli, struct trib_hubdb *db, struct trib_hub_history *ret);
 
+/* Nothing of a community is good any more: all that it ever had was revoked. `n` is its row of `node`. */
+#define HUB_SQL_REVOKED \
+	"(EXISTS(SELECT 1 FROM cert c WHERE c.node = n.node AND c.app = n.app AND c.revoked_at IS NOT NULL) AND " \
+	"NOT EXISTS(SELECT 1 FROM cert c WHERE c.node = n.node AND c.app = n.app AND c.revoked_at IS NULL))"
+
 extern const struct trib_opt hub_opts_ca_issuing[], hub_opts_ca_root[];
 extern const struct trib_opt hub_opts_bundle[], hub_opts_init[], hub_opts_serve[], hub_opts_node_add[], hub_opts_node[], hub_opts_request[], hub_opts_revoke[];
 extern const struct trib_opt hub_opts_audit[], hub_opts_restore[], hub_opts_ingest[], hub_opts_log[], hub_opts_show[], hub_opts_user_add[], hub_opts_user_revoke[];

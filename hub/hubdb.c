@@ -8,7 +8,7 @@ static int migrate(sqlite3 *db, size_t to, struct trib_err *err)
 {
 	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_hub.sql").p, (const char *)trib_embed("schema/hub/0002_log.sql").p,
 			     (const char *)trib_embed("schema/hub/0003_epoch.sql").p, (const char *)trib_embed("schema/hub/0004_serial.sql").p,
-			     (const char *)trib_embed("schema/hub/0005_open.sql").p};
+			     (const char *)trib_embed("schema/hub/0005_open.sql").p, (const char *)trib_embed("schema/hub/0006_revoked.sql").p};
 	return trib_db_migrate(db, sql, to < TRIB_COUNT(sql) ? to : TRIB_COUNT(sql), err) ? trib_ctx(err, "hub.db") : 0;
 }
 

@@ -28,6 +28,12 @@ compared() { agent $a enrol --slip "$dir/$a/slip" >"$dir/office" || [ $? -eq 3 ]
 ok "office and city see the same words to compare" compared
 asked() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT bytes FROM leaf" | grep -cx 'what node-ask')" 1; }
 ok "that a machine asked is in the log, once" asked
+listed() { hub node list | grep -q "^$1 .* $2 " && hub node list --json | grep -A3 "\"node\": \"$1\"" | grep -q "\"status\": \"$2\"" || { hub node list; return 1; }; }
+ok "the list of offices has it as waiting" listed $a waiting
+screen() { hub status >"$dir/screen" && grep -A2 "^Waiting for approval" "$dir/screen" | grep "node approve $a --app community --request '$(words "$dir/office" | sed 's/request //')'"; }
+ok "the first screen has it, with the command to try" screen
+json() { hub status --json | sed -n '/"requests": \[/,/\]/p' | grep -q "\"request\": \"$(words "$dir/office" | sed 's/request //')\""; }
+ok "to a program too" json
 refuses 12 "enrol" "nothing is pushed before that" agent $a push
 # A thief with a copy of the slip, and keys of its own.
 mkdir -p "$dir/thief" && sqlite3 "$dir/thief/office.db" 'CREATE TABLE t(id INTEGER PRIMARY KEY)'
@@ -39,6 +45,16 @@ ok "the office asks again and is enrolled" agent $a enrol --slip "$dir/$a/slip"
 resigned() { [ "$before" != "$(git -C "$dir/$a/state/repo.git" rev-parse main)" ] && agent $a check --read-data; }
 ok "commits made before are signed anew and check out" resigned
 ok "and sync" agent $a sync
+quiet() { hub status >"$dir/screen" && ! grep -q "^Waiting" "$dir/screen" && hub status --json | grep -q '"requests": \[\]'; }
+ok "nothing waits on the first screen" quiet
+ok "the list has it as enrolled" listed $a enrolled
+reported() { sed -n '/^Reported/,$p' "$dir/screen" | grep -q "^  $a "; }
+ok "it has reported" reported
+braked() { sqlite3 "$dir/hub/hub.db" "UPDATE node SET braked = $1 WHERE node = '$a'" && hub status >"$dir/screen"; }
+ok "(were it braked)" braked 1
+only_braked() { same "$(grep "^  $a " "$dir/screen" | awk '{ print $5 }')" braked; }
+ok "it is named as that alone" only_braked
+ok "(it is not)" braked 0
 refuses 12 "once" "the thief is still refused" agent thief enrol --slip "$dir/$a/slip"
 
 ok "a slip for B" slip $b 南京路社区
@@ -98,6 +114,9 @@ refuses 0 "1 slips that nobody has used" "once more makes the slip void" revoke 
 refuses 12 "void" "it brings nobody in" agent thief-b enrol --slip "$dir/r1"
 ok "that is in the log" act node-void r1
 refuses 1 "nothing of .* is in force" "there is nothing left to revoke, and it says so" revoke $b
+ok "the list of offices has it as revoked" listed $b revoked
+gone() { hub status >"$dir/screen" && sed -n '/^Revoked/,/^[^ ]/p' "$dir/screen" | grep -q "^  $b " && same "$(grep -c "^  $b " "$dir/screen")" 1 && grep "^Not among them: 1 that are revoked" "$dir/screen"; }
+ok "so has the first screen, there and nowhere else, and counts it apart" gone
 ok "another slip" make_slip r2 replace $b
 refuses 3 "wait" "with which a machine asks" agent thief-b enrol --slip "$dir/r2"
 refuses 0 "1 requests that were not answered" "is revoked with the request" revoke $b
