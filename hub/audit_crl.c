@@ -2,6 +2,7 @@
  * force where the log says so; no held commit is signed by one listed. What came first is told by the order of the leaves, never by clocks. */
 #include "core/trust/crl.h"
 #include "hub/audit_impl.h"
+#include "hub/crl.h"
 #include "hub/tiles.h"
 
 int trib_audit_keep_crl(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
@@ -79,30 +80,54 @@ int trib_audit_revoked(struct trib_audit *a, struct trib_err *err)
 	return row;
 }
 
-/* What a list holds is what was revoked before it: as many as leaves say, and hub.db's serial numbers. */
+static int list_time(struct trib_audit *a, int64_t idx, int64_t *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_LEAF_MAX);
+	struct trib_leaf l;
+	if (trib_log_leaf(&a->db, (uint64_t)idx, &bytes, err) || trib_leaf_parse(trib_buf_span(&bytes), &l, err))
+		return -1;
+	*ret = l.time;
+	return 0;
+}
+
+/* Is a revoked certificate in the list? 1 it is, 0 it may be left out, 2 it may not, -1. One that hub.db has no serial number of was never in a list. */
+static int listed(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], const struct trib_crl *list, int64_t at, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int64_t since;
+	if (trib_audit_sql(a->db.db, &st, err,
+			   "SELECT serial, usage = 'tls' AND not_after < ?2 FROM cert WHERE sha256 = ?1 AND serial IS NOT NULL UNION ALL "
+			   "SELECT serial, usage = 'tls' AND not_after < ?2 FROM person WHERE sha256 = ?1 AND serial IS NOT NULL",
+			   "bi", trib_span(sha, TRIB_SHA256_LEN), at - TRIB_CRL_EXPIRED_FOR))
+		return -1;
+	int found = trib_db_step(a->db.db, st, err);
+	if (found <= 0)
+		return found;
+	if (trib_crl_has(list, (const char *)sqlite3_column_text(st, 0), &since))
+		return 1;
+	return sqlite3_column_int(st, 1) ? 0 : 2;
+}
+
+/* What a list holds is what was revoked before it: as many as leaves say, and hub.db's serial numbers. Expired TLS certificates may be there or not: lists of before
+ * have them. */
 static int check_content(struct trib_audit *a, int64_t number, int64_t idx, const struct trib_crl *list, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	struct trib_where w = {0};
 	uint64_t n = 0;
-	if (trib_audit_sql(a->own, &st, err, "SELECT sha256 FROM rv WHERE idx < ?", "i", idx))
+	int64_t at;
+	if (list_time(a, idx, &at, err) || trib_audit_sql(a->own, &st, err, "SELECT sha256 FROM rv WHERE idx < ?", "i", idx))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0) {
-		TRIB_AUTO(trib_stmt) sqlite3_stmt *cert = NULL;
 		uint8_t sha[TRIB_SHA256_LEN];
-		int64_t since;
 		trib_audit_bytes(st, 0, sha, sizeof(sha));
-		if (trib_audit_sql(a->db.db, &cert, err,
-				   "SELECT serial FROM cert WHERE sha256 = ?1 AND serial IS NOT NULL UNION ALL SELECT serial FROM person WHERE sha256 = ?1 AND serial IS NOT NULL", "b",
-				   trib_span(sha, sizeof(sha))))
+		int is = listed(a, sha, list, at, err);
+		if (is < 0)
 			return -1;
-		int found = trib_db_step(a->db.db, cert, err);
-		if (found < 0)
-			return -1;
-		n += found;
-		if (found && !trib_crl_has(list, (const char *)sqlite3_column_text(cert, 0), &since))
+		if (is == 2)
 			return trib_audit_find(a, &w, err, "list %lld of revoked certificates leaves one out that the log says was revoked before", (long long)number);
+		n += (uint64_t)is;
 	}
 	if (row < 0)
 		return -1;

@@ -6,6 +6,7 @@
 #include "hub/ceremony.h"
 #include "hub/commands.h"
 #include "hub/enrol.h"
+#include "hub/supervise.h"
 #include "hub/tiles.h"
 
 const struct trib_opt hub_opts_init[] = {
@@ -137,6 +138,9 @@ static int read_options(struct trib_cli *cli, struct trib_hub_conf *c)
 	(void)snprintf(c->city, sizeof(c->city), "%s", city);
 	(void)snprintf(c->listen, sizeof(c->listen), "%s", listen ? listen : "127.0.0.1:8443");
 	c->policy_version = 1;
+	/* Now, and not at the first `serve`: a folder is made once. */
+	if (strlen(c->listen) != strlen(listen ? listen : c->listen) || trib_listen_check(c->listen, &cli->err))
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--listen takes HOST:PORT, with an IPv6 address as [ADDRESS]:PORT; nothing was made"));
 	return split_hosts(c, hosts ? hosts : "localhost,127.0.0.1", &cli->err) || trib_hub_origin(c->city, 1, c->origin, sizeof(c->origin), &cli->err) ? -1 : 0;
 }
 

@@ -596,7 +596,7 @@ static int revoke_certs(struct trib_cli *cli, struct trib_hubdb *db, const char 
 }
 
 /* Certificates, slips and requests in one go: a slip that is out would bring in the next machine. */
-static int revoke_all(struct trib_cli *cli, struct decision *d, const char *reason, int *ret_n)
+static int revoke_all(struct trib_cli *cli, struct decision *d, const char *reason, int *ret_n, struct trib_err *ret_why)
 {
 	struct trib_act act = {.what = "node-revoke", .node = cli->argv[0], .app = app_of(cli), .detail = reason};
 	if (trib_act_put(&d->hubdb, &act, &cli->err))
@@ -608,7 +608,7 @@ static int revoke_all(struct trib_cli *cli, struct decision *d, const char *reas
 		return -1;
 	if (!*ret_n && !d->open.n)
 		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("nothing of %s/%s is in force, no certificate and no slip; nothing was changed"), cli->argv[0], app_of(cli));
-	return *ret_n ? trib_crl_issue(&d->hubdb, &cli->err) : 0;
+	return *ret_n ? trib_crl_try(&d->hubdb, ret_why, &cli->err) : 0;
 }
 
 /* Answered ones too: a machine that never came for its answer gets it no more. */
@@ -638,6 +638,7 @@ static void say_revoked(struct trib_cli *cli, int n, const struct open_slips *op
 int hub_cmd_node_revoke(struct trib_cli *cli)
 {
 	TRIB_AUTO(decision) struct decision d = {0};
+	struct trib_err why = {0};
 	const char *reason = trib_cli_opt(cli, "reason");
 	int n;
 	if (!reason)
@@ -652,15 +653,16 @@ int hub_cmd_node_revoke(struct trib_cli *cli)
 	}
 	if (trib_hubdb_begin(&d.hubdb, &cli->err))
 		return -1;
-	if (revoke_all(cli, &d, reason, &n) || trib_hubdb_commit(&d.hubdb, &cli->err)) {
+	if (revoke_all(cli, &d, reason, &n, &why) || trib_hubdb_commit(&d.hubdb, &cli->err)) {
 		trib_hubdb_rollback(&d.hubdb);
 		return -1;
 	}
 	trib_crash_point("slip-logged");
 	if (void_all(cli, d.enrol) || trib_enroldb_commit(d.enrol, &cli->err))
 		return trib_ctx(&cli->err, _("the certificates are revoked, but slips are not void; run the same command again"));
-	if (trib_crl_publish(&d.hubdb, &cli->err))
-		return -1;
 	say_revoked(cli, n, &d.open);
-	return 0;
+	if (why.code == TRIB_OK)
+		return trib_crl_publish(&d.hubdb, &cli->err);
+	cli->err = why;
+	return hub_no_list(cli);
 }

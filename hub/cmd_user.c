@@ -215,10 +215,17 @@ static int revoke_all(struct trib_cli *cli, struct trib_hubdb *db, const char *r
 	return trib_db_step(db->db, up, &cli->err) < 0 ? -1 : 0;
 }
 
+int hub_no_list(struct trib_cli *cli)
+{
+	return trib_ctx(&cli->err, _("REVOKED, and refused at the next request; but stock tools do not see it, for no new list of revoked certificates could be made (the next one "
+				     "that can be made will hold it)"));
+}
+
 int hub_cmd_user_revoke(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
 	const char *reason = trib_cli_opt(cli, "reason");
+	struct trib_err why = {0};
 	int n;
 	reason = reason ? reason : "unspecified";
 	if (!*reason || strlen(reason) > 63 || strspn(reason, "abcdefghijklmnopqrstuvwxyz-") != strlen(reason))
@@ -229,13 +236,14 @@ int hub_cmd_user_revoke(struct trib_cli *cli)
 	}
 	if (trib_hubdb_open(trib_cli_hub(cli), true, &db, &cli->err) || trib_hubdb_begin(&db, &cli->err))
 		return -1;
-	if (revoke_all(cli, &db, reason, &n) || trib_crl_issue(&db, &cli->err) || trib_hubdb_commit(&db, &cli->err)) {
+	if (revoke_all(cli, &db, reason, &n) || trib_crl_try(&db, &why, &cli->err) || trib_hubdb_commit(&db, &cli->err)) {
 		trib_hubdb_rollback(&db);
 		return -1;
 	}
-	if (trib_crl_publish(&db, &cli->err))
-		return -1;
 	trib_json(cli, "revoked", json_integer(n));
 	trib_say(cli, _("%d certificates of %s are revoked from now on.\n"), n, cli->argv[0]);
-	return 0;
+	if (why.code == TRIB_OK)
+		return trib_crl_publish(&db, &cli->err);
+	cli->err = why;
+	return hub_no_list(cli);
 }

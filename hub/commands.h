@@ -55,6 +55,8 @@ int hub_own_certs(const struct trib_hub_conf *c, const struct trib_key *sign, co
 int hub_say_witnesses(struct trib_cli *cli);
 /* What `status` says of the hub's own certificates that end within 60 days, or have ended (expiry.c). */
 int hub_say_expiry(struct trib_cli *cli);
+/* A revocation took effect, but cli->err says why no list of it could be made (cmd_user.c). Always -1. */
+int hub_no_list(struct trib_cli *cli);
 /* The nightly lists (cmd_night.c). */
 int hub_log_nights(struct trib_cli *cli, long long most);
 /* Opens hub.db (read-only) and the history of --node and --app (cmd_log.c). */

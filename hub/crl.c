@@ -19,18 +19,21 @@ int trib_crl_in_force(struct trib_hubdb *h, uint64_t *ret, struct trib_err *err)
 	return 0;
 }
 
-/* All that is revoked; those of the present authority first, as trib_crl_make wants it. */
-static int gather(struct trib_hubdb *h, const char *own, struct trib_crl_entry **ret, size_t *ret_n, struct trib_err *err)
+/* All that is revoked; those of the present authority first, as trib_crl_make wants it. A TLS certificate that has expired opens no connection any more and is left
+ * out, so that lists do not grow for ever. One for signing stays: what counts for a commit is the list in force when it was held, whenever somebody asks. */
+static int gather(struct trib_hubdb *h, const char *own, int64_t now, struct trib_crl_entry **ret, size_t *ret_n, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_mem) struct trib_crl_entry *list = NULL;
 	size_t n = 0, room = 0;
 	if (trib_db_prepare(h->db,
-			    "SELECT serial, CASE WHEN issuer = ?1 THEN '' ELSE issuer END AS other, revoked_at FROM (SELECT serial, issuer, revoked_at FROM cert UNION ALL "
-			    "SELECT serial, issuer, revoked_at FROM person) WHERE revoked_at IS NOT NULL AND serial IS NOT NULL AND issuer IS NOT NULL ORDER BY other, serial",
+			    "SELECT serial, CASE WHEN issuer = ?1 THEN '' ELSE issuer END AS other, revoked_at FROM (SELECT serial, issuer, revoked_at, usage, not_after FROM cert UNION ALL "
+			    "SELECT serial, issuer, revoked_at, usage, not_after FROM person) WHERE revoked_at IS NOT NULL AND serial IS NOT NULL AND issuer IS NOT NULL AND "
+			    "NOT (usage = 'tls' AND not_after < ?2) ORDER BY other, serial",
 			    &st, err))
 		return -1;
 	sqlite3_bind_text(st, 1, own, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 2, now - TRIB_CRL_EXPIRED_FOR);
 	int row;
 	while ((row = trib_db_step(h->db, st, err)) > 0) {
 		if (n == room) {
@@ -65,7 +68,7 @@ int trib_crl_issue(struct trib_hubdb *h, struct trib_err *err)
 	if (!path)
 		return oom(err);
 	if (trib_log_time(h, trib_now(), &leaf.time, err) || trib_crl_in_force(h, &leaf.number, err) || trib_cert_identity(h->hub->issuing, &own, err) ||
-	    gather(h, own.subject, &list, &n, err) ||
+	    gather(h, own.subject, leaf.time, &list, &n, err) ||
 	    trib_key_load(path, &key, err))
 		return trib_ctx(err, "making the list of revoked certificates");
 	leaf.number++;
@@ -75,6 +78,16 @@ int trib_crl_issue(struct trib_hubdb *h, struct trib_err *err)
 	    trib_hubdb_meta_set(h, "crl-number", trib_buf_span(&number), err) || trib_hubdb_meta_set(h, "crl-sha256", trib_span(leaf.sha256, sizeof(leaf.sha256)), err))
 		return trib_ctx(err, "making the list of revoked certificates");
 	return 0;
+}
+
+int trib_crl_try(struct trib_hubdb *h, struct trib_err *ret_why, struct trib_err *err)
+{
+	*ret_why = (struct trib_err){0};
+	if (trib_db_exec(h->db, "SAVEPOINT list", err))
+		return -1;
+	if (trib_crl_issue(h, ret_why) && trib_db_exec(h->db, "ROLLBACK TO list", err))
+		return -1;
+	return trib_db_exec(h->db, "RELEASE list", err);
 }
 
 int trib_crl_publish(struct trib_hubdb *h, struct trib_err *err)

@@ -5,6 +5,13 @@
 #include "hub/enrol_impl.h"
 #include "hub/hubdb.h"
 
+/* A renewal is made once in this time, and given again to who asks again: after a lost answer, or every night by an office whose clock is wrong. Each certificate is
+ * an entry in the list of the revoked if the office is ever revoked, and that list has an end. An office asks at two thirds of ninety days. */
+#define RENEW_AGAIN (7 * 86400LL)
+/* New signing keys of one machine in this time: each is a leaf, and an entry in that list for ten years. */
+#define ROTATE_TIME 86400LL
+#define ROTATE_MAX 10
+
 /* The answer by which the office's present machine was enrolled. */
 static int enrolled_answer(struct enroller *e, const char *node, const char *app, uint64_t incarnation, struct trib_buf *ret, struct trib_err *err)
 {
@@ -128,24 +135,70 @@ static int put_answer(struct enroller *e, bool rotated, struct trib_span cert, s
 	return trib_buf_check(ret, "renewal answer", err);
 }
 
-/* The TLS key stays; only its certificate is new. */
+/* The last renewal, when it is young enough to be given again: of this machine, and by the certificate that issues now. 1, 0, -1. */
+static int renewed_before(struct enroller *e, const struct trib_renew_request *r, uint64_t incarnation, const uint8_t issuer[TRIB_SHA256_LEN], struct trib_buf *ret_pem,
+			  struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	int64_t now = trib_now();
+	/* Not one that a clock which was ahead has made for later. */
+	if (trib_db_prepare(e->db, "SELECT cert FROM renewal WHERE node = ? AND app = ? AND incarnation = ? AND issuer = ? AND at > ? AND at <= ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)incarnation);
+	sqlite3_bind_blob(st, 4, issuer, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 5, now - RENEW_AGAIN);
+	sqlite3_bind_int64(st, 6, now);
+	int row = trib_db_step(e->db, st, err);
+	if (row <= 0)
+		return row;
+	trib_buf_put(ret_pem, sqlite3_column_blob(st, 0), (size_t)sqlite3_column_bytes(st, 0));
+	return trib_buf_check(ret_pem, "certificate", err) ? -1 : 1;
+}
+
+static int store_renewal(struct enroller *e, const struct trib_renew_request *r, uint64_t incarnation, const uint8_t issuer[TRIB_SHA256_LEN], struct trib_span pem,
+			 struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(e->db, "INSERT OR REPLACE INTO renewal(node, app, incarnation, issuer, cert, at) VALUES(?,?,?,?,?,?)", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)incarnation);
+	sqlite3_bind_blob(st, 4, issuer, TRIB_SHA256_LEN, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 5, pem.p, (int)pem.n, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 6, trib_now());
+	return trib_db_step(e->db, st, err) < 0 ? -1 : 0;
+}
+
+/* A certificate for the key of the request, which must be the one that the machine was enrolled with. */
+static int make_renewal(struct enroller *e, const struct trib_renew_request *r, const struct known *k, struct trib_buf *ret_pem, struct trib_cert_id *ret_id, struct trib_err *err)
+{
+	TRIB_AUTO(trib_cert) struct trib_cert *old = NULL, *made = NULL;
+	uint8_t was[TRIB_SHA256_LEN], is[TRIB_SHA256_LEN];
+	size_t n;
+	if (trib_enroller_leaf(e, r->node, r->app, k->a.name, r->tls_csr, TRIB_USE_TLS_CLIENT, trib_now(), ret_pem, ret_id, err) ||
+	    trib_certs_parse_pem(k->a.tls_cert, &old, 1, &n, err) || trib_certs_parse_pem(trib_buf_span(ret_pem), &made, 1, &n, err) ||
+	    trib_cert_spki_sha256(old, was, err) || trib_cert_spki_sha256(made, is, err))
+		return -1;
+	return memcmp(was, is, sizeof(was)) == 0 ? 0 : trib_fail(err, TRIB_E_CERT, "the request is not by the key that %s/%s was enrolled with", r->node, r->app);
+}
+
+/* The TLS key stays; only its certificate is new. What is made is kept before the keeper hears of it: a crash in between is mended when the office asks again. */
 int trib_enroller_renew(struct enroller *e, struct trib_span body, struct trib_buf *ret, struct trib_err *err)
 {
 	TRIB_AUTO(known) struct known k = {0};
-	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX);
-	TRIB_AUTO(trib_cert) struct trib_cert *old = NULL, *made = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf pem = TRIB_BUF(TRIB_SIGNER_MAX), again = TRIB_BUF(TRIB_SIGNER_MAX);
 	struct trib_renew_request r;
-	struct trib_cert_id sign, tls;
-	uint8_t was[TRIB_SHA256_LEN], is[TRIB_SHA256_LEN];
-	size_t n;
+	struct trib_cert_id sign, tls, issuer;
 	if (trib_renew_request_parse(body, &r, err) || load_known(e, r.node, r.app, &k, err) || trib_enroller_identity(k.a.sign_cert, &sign, err) ||
-	    trib_enroller_leaf(e, r.node, r.app, k.a.name, r.tls_csr, TRIB_USE_TLS_CLIENT, trib_now(), &pem, &tls, err) ||
-	    trib_certs_parse_pem(k.a.tls_cert, &old, 1, &n, err) || trib_certs_parse_pem(trib_buf_span(&pem), &made, 1, &n, err) ||
-	    trib_cert_spki_sha256(old, was, err) || trib_cert_spki_sha256(made, is, err))
+	    trib_cert_identity(e->hub->issuing, &issuer, err) || make_renewal(e, &r, &k, &pem, &tls, err))
 		return -1;
-	if (memcmp(was, is, sizeof(was)) != 0)
-		return trib_fail(err, TRIB_E_CERT, "the request is not by the key that %s/%s was enrolled with", r.node, r.app);
-	return put_answer(e, false, trib_buf_span(&pem), ret, err) || tell(e, r.node, r.app, &k, &sign, &tls, NULL, err) ? -1 : 0;
+	int before = renewed_before(e, &r, k.incarnation, issuer.sha256, &again, err);
+	if (before < 0 || (before ? trib_enroller_identity(trib_buf_span(&again), &tls, err) : store_renewal(e, &r, k.incarnation, issuer.sha256, trib_buf_span(&pem), err)))
+		return -1;
+	return put_answer(e, false, trib_buf_span(before ? &again : &pem), ret, err) || tell(e, r.node, r.app, &k, &sign, &tls, NULL, err) ? -1 : 0;
 }
 
 /* ---- rotation ---- */
@@ -232,6 +285,22 @@ static int whose_turn(struct enroller *e, const struct trib_rotate_request *r, s
 	return trib_fail(err, TRIB_E_CERT, "the request is not signed by the present signing key of %s/%s", r->node, r->app);
 }
 
+static int check_rate(struct enroller *e, const struct trib_rotate_request *r, const struct known *k, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(e->db, "SELECT count(*) FROM signing WHERE node = ? AND app = ? AND incarnation = ? AND at > ?", &st, err))
+		return -1;
+	sqlite3_bind_text(st, 1, r->node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 2, r->app, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(st, 3, (int64_t)k->incarnation);
+	sqlite3_bind_int64(st, 4, trib_now() - ROTATE_TIME);
+	if (trib_db_step(e->db, st, err) < 0)
+		return -1;
+	return sqlite3_column_int64(st, 0) < ROTATE_MAX ? 0
+							: trib_fail(err, TRIB_E_LIMIT, "%s/%s has changed its signing key %d times within a day; the present key stays good, try again tomorrow",
+								    r->node, r->app, ROTATE_MAX);
+}
+
 /* A signing certificate for a key that is known already would be no rotation. */
 static int check_fresh(struct trib_span pem, const struct known *k, struct trib_err *err)
 {
@@ -263,7 +332,7 @@ int trib_enroller_rotate(struct enroller *e, struct trib_span body, struct trib_
 	    trib_enroller_identity(k.a.tls_cert, &tls, err))
 		return -1;
 	if (again ? trib_enroller_identity(trib_buf_span(&pem), &sign, err)
-		  : trib_enroller_leaf(e, r.node, r.app, k.a.name, r.sign_csr, TRIB_USE_SIGN, trib_now(), &pem, &sign, err) ||
+		  : check_rate(e, &r, &k, err) || trib_enroller_leaf(e, r.node, r.app, k.a.name, r.sign_csr, TRIB_USE_SIGN, trib_now(), &pem, &sign, err) ||
 			    check_fresh(trib_buf_span(&pem), &k, err) || store(e, &r, &k, n, trib_buf_span(&pem), err))
 		return -1;
 	return put_answer(e, true, trib_buf_span(&pem), ret, err) || tell(e, r.node, r.app, &k, &sign, &tls, &before, err) ? -1 : 0;

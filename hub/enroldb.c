@@ -9,7 +9,8 @@ int trib_enroldb_open(const struct trib_hub *hub, sqlite3 **ret, struct trib_err
 {
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "enrol.db");
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
-	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_enrol.sql").p, (const char *)trib_embed("schema/hub/0002_signing.sql").p};
+	const char *sql[] = {(const char *)trib_embed("schema/hub/0001_enrol.sql").p, (const char *)trib_embed("schema/hub/0002_signing.sql").p,
+			     (const char *)trib_embed("schema/hub/0003_renewal.sql").p};
 	if (!path)
 		return oom(err);
 	if (trib_db_open_own(path, true, &db, err) || trib_db_migrate(db, sql, TRIB_COUNT(sql), err))

@@ -8,6 +8,8 @@
 
 #include "hub/hub.h"
 
+/* Has it the form that trib_listen takes? Whether the name is known, only listening tells. TRIB_E_USAGE. */
+int trib_listen_check(const char *address, struct trib_err *err) TRIB_MUST_CHECK;
 /* "HOST:PORT", "[V6]:PORT", ":PORT"; port 0 takes a free one. *ret_name receives the real "ADDRESS:PORT". */
 int trib_listen(const char *address, int *ret_fd, char *ret_name, size_t size, struct trib_err *err) TRIB_MUST_CHECK;
 

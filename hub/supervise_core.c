@@ -31,6 +31,20 @@ static int split_address(const char *address, char *host, size_t host_size, char
 	return 0;
 }
 
+int trib_listen_check(const char *address, struct trib_err *err)
+{
+	static const char letters[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_", v6[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_:%",
+			  digits[] = "0123456789";
+	char host[TRIB_HOST_MAX + 1], port[16];
+	if (split_address(address, host, sizeof(host), port, sizeof(port), err))
+		return -1;
+	/* An IPv6 address without its brackets would lose its last group to the port. */
+	size_t good = strspn(host, address[0] == '[' ? v6 : letters);
+	if (host[good] == '\0' && strspn(port, digits) == strlen(port) && strtol(port, NULL, 10) <= 65535)
+		return 0;
+	return trib_fail(err, TRIB_E_USAGE, "%s is no address to listen on; write HOST:PORT", address);
+}
+
 static int real_name(int fd, char *ret, size_t size, struct trib_err *err)
 {
 	struct sockaddr_storage sa;

@@ -5,6 +5,9 @@ a=520303002001
 b=520303001011
 c=520302004004
 
+for bad in nonsense 127.0.0.1 127.0.0.1: 127.0.0.1:x 127.0.0.1:70000 ::1:8443 "a b:1"; do
+	refuses 2 "HOST:PORT" "no city is made to listen on '$bad'" hub init --city 遵义 --listen "$bad"
+done
 setup() { city_init && hub_start && office $a community 洗马社区 && office $b community 南京路社区 && office $c community 兰家堡社区; }
 ok "a city, and three offices that work alone" setup
 slip() { hub node add "$1" --app community --name "$2" --url "$url" --slip "$dir/$1/slip"; }

@@ -29,6 +29,16 @@ second=$(until_when)
 renewed() { [ "$first" != "$second" ]; }
 ok "the certificate was renewed" renewed
 ok "A syncs with it" agent $a sync
+tls_certs() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM cert WHERE node = '$a' AND usage = 'tls'")" "$1"; }
+ok "the city has two of its certificates" tls_certs 2
+again_and_again() { agent $a cert renew && agent $a cert renew && same "$(until_when)" "$second" && tls_certs 2; }
+ok "asked again the same day it gets the same one" again_and_again
+ok "five days later" at_day 75
+ok "too, as a clock that is wrong every night does it" again_and_again
+ok "A goes on with it" agent $a sync
+ok "ten days later" at_day 80
+new_one() { agent $a cert renew && second=$(until_when) && tls_certs 3; }
+ok "it gets a new one" new_one
 
 ok "after a summer without a run the certificate has expired" at_day 250
 sql $a "INSERT INTO demand VALUES('d5','x','reported',5);"
@@ -59,8 +69,14 @@ other_key() { # a certificate request by another key is worth nothing, even with
 refused_key() { other_key "$dir/$a/state/keys/tls.crt" "$dir/$a/state/keys/tls.key" | grep -q "not by the key"; }
 command -v curl >/dev/null && ok "another key gets no certificate" refused_key
 
-revoke() { hub node revoke $a --app community --reason stolen; }
-ok "A is revoked" revoke
+revoke() { mv "$dir/hub/ca/issuing.key" "$dir/key" && hub node revoke $a --app community --reason stolen; rc=$?; mv "$dir/key" "$dir/hub/ca/issuing.key"; return $rc; }
+refuses 1 "REVOKED, .* no new list" "A is revoked, though no list of it can be made" revoke
+refuses 12 "revoked" "it is refused at once" agent $a sync
+ok "an auditor comes" hub user add li --role auditor --out "$dir/li"
+ok "and goes" hub user revoke li
+entries() { same "$(openssl crl -in "$dir/hub/ca/crl.pem" -noout -text | grep -c 'Serial Number:')" 3; }
+ok "the next list holds both, without the certificates that expired long ago" entries
+ok "the audit proves it" hub audit
 ok "and its certificate expires" at_day 400
 refuses 12 "revoked" "a revoked office renews nothing" agent $a sync
 finish

@@ -98,6 +98,16 @@ ok "the hub is back" hub_start
 ok "A syncs" agent $a sync
 ok "stock git verifies every commit" all_good
 
+# Ten changes within a day, not more. (Rows of changes that never were stand for some of them; the last one stays the last.)
+fill() {
+	sqlite3 "$dir/hub/enrol.db" "INSERT INTO signing(node, app, incarnation, n, csr, cert, at) WITH RECURSIVE i(k) AS (SELECT (SELECT count(*) FROM signing) + 1 UNION ALL SELECT k + 1 FROM i WHERE k < $1)
+		SELECT node, app, incarnation, -k, csr, cert, at FROM (SELECT * FROM signing ORDER BY n DESC LIMIT 1), i" && same "$(sqlite3 "$dir/hub/enrol.db" "SELECT count(*) FROM signing")" "$1"
+}
+ok "(nine changes)" fill 9
+ok "the tenth is made" agent $a cert rotate
+refuses 12 "10 times within a day" "one more is not" agent $a cert rotate
+ok "A goes on with the key that it has" agent $a sync
+
 # A thief with the disk of before: he asks with a key that was rotated away.
 thief() { # the request of a new key, signed by the key in $dir/before
 	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/k" -subj /CN=x -out "$dir/csr" 2>/dev/null &&
