@@ -11,35 +11,80 @@
 
 const struct trib_opt agent_opts_bundle_create[] = {
 	{"since", 0, "REV", N_("only what follows this commit (default: what the city has not given a receipt for)")},
+	{"whole", 0, NULL, N_("the whole history, and what the city said of it: for a hub that lost it")},
+	{"size", 0, "MIB", N_("at most this much in one file, the rest in FILE.2, FILE.3, ... (default: 256, which is what the city takes)")},
 	{"private", 0, NULL, N_("an encrypted copy of the private half, for --to")},
 	{"to", 0, "CERT", N_("with --private: the certificate file (PEM) of whoever may open it")},
 	{0},
 };
 
-/* The commit that the bundle builds on; *ret false: none, it is whole. */
-static int find_since(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], bool *ret)
+/* What is carried: commits of the chain, oldest first, behind `since`. */
+struct load {
+	uint8_t (*chain)[TRIB_OID_LEN];
+	size_t n;
+	bool has_since, has_down;
+	uint8_t since[TRIB_OID_LEN], down[TRIB_OID_LEN];
+	uint64_t max; /* bytes of one file */
+};
+
+static void load_cleanup(struct load *l) { free(l->chain); }
+
+/* Commits behind the last one that the city holds, as `status` counts them: after a change of epoch receipts of the one before are still here. */
+static int waiting(struct trib_cli *cli, struct load *l)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_pulled p;
+	int more = 1;
+	if (trib_link_progress(s, &p, &cli->err))
+		return -1;
+	l->has_since = p.held_seq > 0;
+	memcpy(l->since, s->tip.oid, TRIB_OID_LEN);
+	for (uint64_t seq = s->tip.seq; l->has_since && seq > p.held_seq && more > 0; seq--)
+		more = trib_repo_parent(s->repo, l->since, l->since, &cli->err);
+	return more < 0 || trib_repo_chain(s->repo, s->tip.oid, l->has_since ? l->since : NULL, CHAIN_MAX, &l->chain, &l->n, &cli->err) ? -1 : 0;
+}
+
+static int take_size(struct trib_cli *cli, struct load *l)
+{
+	const char *text = trib_cli_opt(cli, "size");
+	char *end = NULL;
+	l->max = TRIB_PACK_MAX;
+	if (!text)
+		return 0;
+	unsigned long mib = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+	if (mib == 0 || *end || mib > TRIB_PACK_MAX / TRIB_MIB)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--size takes a number of MiB from 1 to %zu"), TRIB_PACK_MAX / TRIB_MIB);
+	l->max = mib * TRIB_MIB;
+	return 0;
+}
+
+static int find_load(struct trib_cli *cli, struct load *l)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf echo = TRIB_BUF(1024);
 	struct trib_state *s = trib_cli_state(cli);
 	const char *since = trib_cli_opt(cli, "since");
-	struct trib_held last;
-	*ret = false;
-	if (since) {
-		*ret = true;
-		return trib_history_at(s->repo, MAIN_REF, since, trib_now(), TRIB_CITY_ZONE_S, oid, &echo, &cli->err);
-	}
-	int got = trib_held_last(s, &last, &cli->err);
-	*ret = got > 0;
-	if (*ret)
-		memcpy(oid, last.oid, TRIB_OID_LEN);
-	return got < 0 ? -1 : 0;
+	bool whole = trib_cli_flag(cli, "whole");
+	if (whole && since)
+		return trib_fail(&cli->err, TRIB_E_USAGE, _("--whole and --since exclude each other"));
+	if (take_size(cli, l))
+		return -1;
+	if (!whole && !since)
+		return waiting(cli, l);
+	l->has_since = since != NULL;
+	if (whole && trib_repo_ref(s->repo, DOWN_REF, l->down, &cli->err) == 0)
+		l->has_down = true;
+	else if (whole && cli->err.code != TRIB_E_NOT_FOUND)
+		return -1;
+	if (since && trib_history_at(s->repo, MAIN_REF, since, trib_now(), TRIB_CITY_ZONE_S, l->since, &echo, &cli->err))
+		return -1;
+	return trib_repo_chain(s->repo, s->tip.oid, since ? l->since : NULL, CHAIN_MAX, &l->chain, &l->n, &cli->err);
 }
 
 static int create_private(struct trib_cli *cli, const char *path)
 {
 	struct trib_private_copy c;
 	const char *to = trib_cli_opt(cli, "to");
-	if (!to || trib_cli_opt(cli, "since"))
+	if (!to || trib_cli_opt(cli, "since") || trib_cli_flag(cli, "whole") || trib_cli_opt(cli, "size"))
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("an encrypted copy is always whole and needs --to CERT, the certificate of whoever may open it"));
 	if (cli->dry_run) {
 		trib_say(cli, _("would write an encrypted copy of the private half to %s\n"), path);
@@ -66,16 +111,73 @@ static int take_apart(struct trib_cli *cli)
 	return 0;
 }
 
+/* As many commits from `at` on as one file takes. *n: how many. */
+static int write_part(struct trib_state *s, const struct load *l, size_t at, const char *path, size_t *n, uint64_t *ret_bytes, struct trib_err *err)
+{
+	for (*n = l->n - at < TRIB_PUSH_COMMITS_MAX ? l->n - at : TRIB_PUSH_COMMITS_MAX;; *n /= 2) {
+		struct trib_bundle head = {.nrefs = 1, .refs = {{.name = MAIN_REF}, {.name = DOWN_REF}}};
+		memcpy(head.refs[0].oid, l->chain[at + *n - 1], TRIB_OID_LEN);
+		if (l->has_down && at + *n == l->n)
+			memcpy(head.refs[head.nrefs++].oid, l->down, TRIB_OID_LEN);
+		if (at || l->has_since)
+			memcpy(head.prerequisites[head.nprerequisites++], at ? l->chain[at - 1] : l->since, TRIB_OID_LEN);
+		if (trib_bundle_write(s->repo, &head, path, l->max, ret_bytes, err) == 0)
+			return 0;
+		if (err->code != TRIB_E_LIMIT || *n == 1)
+			return -1;
+	}
+}
+
+static char *part_name(const char *path, size_t i) { return i == 0 ? strdup(path) : trib_pathf("%s.%zu", path, i + 1); }
+
+/* All files or none. */
+static int write_all(struct trib_cli *cli, const struct load *l, size_t *ret_files, uint64_t *ret_bytes)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	json_t *files = json_array();
+	struct trib_err ignored;
+	size_t done = 0, i = 0;
+	int rc = 0;
+	*ret_bytes = 0;
+	for (; done < l->n && !rc; i++) {
+		TRIB_AUTO(trib_mem) char *path = part_name(cli->argv[0], i);
+		uint64_t bytes = 0;
+		size_t n = 0;
+		rc = !path ? trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory") :
+		     trib_fs_exists(path) ? trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name"), path) :
+					    write_part(s, l, done, path, &n, &bytes, &cli->err);
+		if (rc)
+			break;
+		done += n;
+		*ret_bytes += bytes;
+		trib_say(cli, _("%s: %zu commits, up to #%llu, %llu bytes\n"), path, n, (unsigned long long)(s->tip.seq - (l->n - done)), (unsigned long long)bytes);
+		json_array_append_new(files, trib_json_text(path));
+	}
+	*ret_files = i;
+	while (rc && i-- > 0) {
+		TRIB_AUTO(trib_mem) char *path = part_name(cli->argv[0], i);
+		(void)!(path && trib_fs_remove(path, &ignored));
+	}
+	trib_json(cli, "files", files);
+	return rc;
+}
+
+static void say_nothing(struct trib_cli *cli)
+{
+	const char *since = trib_cli_opt(cli, "since");
+	if (since)
+		trib_say(cli, _("Nothing to carry: there is no commit after %s.\n"), since);
+	else
+		trib_say(cli, "%s\n", _("Nothing to carry: the city has a receipt for every commit. The whole history: tributary-agent bundle create FILE --whole"));
+}
+
 int agent_cmd_bundle_create(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	const char *path = cli->argv[0];
-	struct trib_bundle head = {.nrefs = 1, .refs = {{.name = MAIN_REF}}};
-	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
-	uint8_t since[TRIB_OID_LEN];
-	uint64_t bytes = 0;
-	bool has;
-	size_t n = 0;
+	__attribute__((cleanup(load_cleanup))) struct load l = {0};
+	size_t files;
+	uint64_t bytes;
 	if (trib_cli_flag(cli, "private"))
 		return create_private(cli, path);
 	if (trib_cli_opt(cli, "to"))
@@ -86,24 +188,24 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("%s exists; nothing was changed; choose another name"), path);
 	if (!cli->dry_run && take_apart(cli))
 		return -1;
-	if (find_since(cli, since, &has) || trib_repo_chain(s->repo, s->tip.oid, has ? since : NULL, CHAIN_MAX, &chain, &n, &cli->err))
+	if (find_load(cli, &l))
 		return -1;
-	trib_json(cli, "commits", json_integer((json_int_t)n));
-	if (n == 0) {
-		trib_say(cli, "%s\n", _("Nothing to carry: the city has a receipt for every commit. The whole history: tributary-agent bundle create FILE --since '#1', or stock git bundle."));
+	trib_json(cli, "commits", json_integer((json_int_t)l.n));
+	if (l.n == 0) {
+		say_nothing(cli);
 		return 0;
 	}
 	if (cli->dry_run) {
-		trib_say(cli, _("would write %zu commits to %s\n"), n, path);
+		trib_say(cli, _("would write %zu commits to %s\n"), l.n, path);
 		return 0;
 	}
-	memcpy(head.refs[0].oid, s->tip.oid, TRIB_OID_LEN);
-	if (has)
-		memcpy(head.prerequisites[head.nprerequisites++], since, TRIB_OID_LEN);
 	/* From here on the hub may hold them: they are not put together any more. */
-	if (trib_repo_ref_set(s->repo, TRIB_REF_PUSH, s->tip.oid, &cli->err) || trib_bundle_write(s->repo, &head, path, &bytes, &cli->err))
+	if (trib_repo_ref_set(s->repo, TRIB_REF_PUSH, s->tip.oid, &cli->err) || write_all(cli, &l, &files, &bytes))
 		return -1;
-	trib_say(cli, _("%s: %zu commits, up to #%llu, %llu bytes. At the city: tributary-hub ingest %s\n"), path, n, (unsigned long long)s->tip.seq, (unsigned long long)bytes, path);
+	if (files > 1)
+		trib_say(cli, _("At the city, one after the other and in this order: tributary-hub ingest FILE\n"));
+	else
+		trib_say(cli, _("At the city: tributary-hub ingest %s\n"), path);
 	trib_json(cli, "file", trib_json_text(path));
 	trib_json(cli, "seq", json_integer((json_int_t)s->tip.seq));
 	trib_json(cli, "bytes", json_integer((json_int_t)bytes));

@@ -69,20 +69,6 @@ int trib_held_one(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], u
 	return 0;
 }
 
-int trib_held_last(const struct trib_state *s, struct trib_held *ret, struct trib_err *err)
-{
-	uint8_t oid[TRIB_OID_LEN];
-	int more = 1;
-	memcpy(oid, s->tip.oid, TRIB_OID_LEN);
-	for (uint64_t seq = s->tip.seq; seq > 0 && more > 0; seq--) {
-		int got = trib_held_one(s, oid, seq, ret, err);
-		if (got)
-			return got;
-		more = trib_repo_parent(s->repo, oid, oid, err);
-	}
-	return more < 0 ? -1 : 0;
-}
-
 static bool is_number(const char *name)
 {
 	size_t n = strspn(name, "0123456789");

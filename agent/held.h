@@ -13,8 +13,6 @@ struct trib_held_list { struct trib_held *kept; size_t n; }; /* rising by oid */
 
 /* The receipt of commit #seq, whose id is `oid`: 1 with *ret; 0 when this folder has none that proves it. -1: out of memory. */
 int trib_held_one(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], uint64_t seq, struct trib_held *ret, struct trib_err *err) TRIB_MUST_CHECK;
-/* The newest commit of this folder's history that has one: 1 with *ret; 0 when none has; -1. Cost: the commits after it. */
-int trib_held_last(const struct trib_state *s, struct trib_held *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* `strict`: a file that does not prove itself is TRIB_E_VERIFY naming it; else it counts for nothing. */
 int trib_held_load(const struct trib_state *s, bool strict, struct trib_held_list *ret, struct trib_err *err) TRIB_MUST_CHECK;
 void trib_held_release(struct trib_held_list *r);

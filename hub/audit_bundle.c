@@ -208,7 +208,7 @@ static int put_refs(struct trib_repo *repo, const uint8_t *main_oid, const uint8
 		head.refs[head.nrefs] = (struct trib_bundle_ref){.name = "refs/heads/down"};
 		memcpy(head.refs[head.nrefs++].oid, down_oid, TRIB_OID_LEN);
 	}
-	return trib_bundle_write(repo, &head, to, &bytes, err);
+	return trib_bundle_write(repo, &head, to, 0, &bytes, err);
 }
 
 /* Where commits that hub.db names are lost, what the repository itself calls its history may still be there, and shows what was put in its place. */

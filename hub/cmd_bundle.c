@@ -40,7 +40,7 @@ int hub_cmd_bundle_create(struct trib_cli *cli)
 		trib_say(cli, _("would write %lld messages to %s\n"), (long long)seq, to);
 		return 0;
 	}
-	if (trib_repo_open(path, false, &repo, &cli->err) || trib_bundle_write(repo, &head, to, &bytes, &cli->err))
+	if (trib_repo_open(path, false, &repo, &cli->err) || trib_bundle_write(repo, &head, to, 0, &bytes, &cli->err))
 		return -1;
 	trib_say(cli, _("%s: %lld messages of the city to %s/%s, %llu bytes. At the office: tributary-agent bundle apply %s\n"), to, (long long)seq, node, app, (unsigned long long)bytes, to);
 	trib_json(cli, "file", trib_json_text(to));

@@ -23,16 +23,18 @@ int trib_bundle_send(struct trib_repo *r, const struct trib_bundle *head, trib_p
 	return trib_repo_pack(r, (const uint8_t(*)[TRIB_OID_LEN])want, head->nrefs, head->prerequisites, head->nprerequisites, sink, ctx, err);
 }
 
-struct out { int fd; const char *path; uint64_t bytes; };
+struct out { int fd; const char *path; uint64_t bytes, max; };
 
 static int put(void *ctx, struct trib_span bytes, struct trib_err *err)
 {
 	struct out *o = ctx;
 	o->bytes += bytes.n;
+	if (o->max && o->bytes > o->max)
+		return trib_fail(err, TRIB_E_LIMIT, "%s would be larger than %llu bytes; nothing was changed", o->path, (unsigned long long)o->max);
 	return trib_fs_write_all(o->fd, bytes, err) ? trib_ctx(err, "%s", o->path) : 0;
 }
 
-int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const char *path, uint64_t *ret_bytes, struct trib_err *err)
+int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const char *path, uint64_t max, uint64_t *ret_bytes, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *tmp = trib_pathf("%s.tmp", path);
 	if (!tmp)
@@ -40,7 +42,7 @@ int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const
 	TRIB_AUTO(trib_fd) int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return trib_fail_errno(err, "%s", tmp);
-	struct out o = {.fd = fd, .path = tmp};
+	struct out o = {.fd = fd, .path = tmp, .max = max};
 	int rc = trib_bundle_send(r, head, put, &o, err);
 	if (!rc && fsync(fd))
 		rc = trib_fail_errno(err, "fsync of %s", tmp);
@@ -84,7 +86,7 @@ static int read_file(struct trib_span file, const struct trib_bundle_reader *r, 
 		return -1;
 	struct trib_span pack = trib_span(file.p + b.head_len, file.n - b.head_len);
 	if (pack.n > TRIB_PACK_MAX)
-		return trib_fail(err, TRIB_E_LIMIT, "its pack has %zu bytes, at most %zu are taken; bundle fewer commits: git bundle create FILE main~1000..main", pack.n, TRIB_PACK_MAX);
+		return trib_fail(err, TRIB_E_LIMIT, "its pack has %zu bytes, at most %zu are taken; at the office, in several files: tributary-agent bundle create FILE", pack.n, TRIB_PACK_MAX);
 	if (scan(pack, err) || (r->rehearse && trib_unpack(pack, r->base, r->ctx, look, NULL, NULL, err)) || trib_unpack(pack, r->base, r->ctx, r->put, r->ctx, NULL, err))
 		return -1;
 	*ret = b;

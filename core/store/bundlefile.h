@@ -8,8 +8,9 @@
 
 /* Header and pack to the sink: all that the refs reach and the prerequisites do not. */
 int trib_bundle_send(struct trib_repo *r, const struct trib_bundle *head, trib_pack_sink sink, void *ctx, struct trib_err *err) TRIB_MUST_CHECK;
-/* The same into a new file (mode 0600), which appears whole and durable, or not at all. *ret_bytes: its length. */
-int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const char *path, uint64_t *ret_bytes, struct trib_err *err) TRIB_MUST_CHECK;
+/* The same into a new file (mode 0600), which appears whole and durable, or not at all; TRIB_E_LIMIT when it would be longer than `max` bytes (0: as long as
+ * it is). *ret_bytes: its length. */
+int trib_bundle_write(struct trib_repo *r, const struct trib_bundle *head, const char *path, uint64_t max, uint64_t *ret_bytes, struct trib_err *err) TRIB_MUST_CHECK;
 /* Who reads a bundle says where its objects go and where thin packs find their bases. */
 struct trib_bundle_reader {
 	int (*head)(void *ctx, const struct trib_bundle *head, struct trib_err *err); /* sees the header before the pack; may be NULL */

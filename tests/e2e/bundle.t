@@ -64,6 +64,24 @@ ok "which stock git fetches onto the rest" builds_on
 none() { agent $b bundle create "$dir/b.bundle" --dry-run && [ ! -e "$dir/b.bundle" ]; }
 ok "a dry run writes nothing" none
 
+refuses 2 "number of MiB" "no size of a file" agent $a bundle create "$dir/parts" --size 257
+three() { for i in 1 2 3; do sql $a "INSERT INTO demand VALUES('big$i', hex(randomblob(400000)), 'reported', 9)" && agent $a commit || return 1; done; }
+ok "three large nights" three
+parts() { agent $a bundle create "$dir/parts" --size 1 && [ -s "$dir/parts" ] && [ -s "$dir/parts.2" ] && [ "$(find "$dir" -name 'parts*' -size +2048 | wc -l)" = 0 ]; }
+ok "several files when one would be too large" parts
+in_order() { hub ingest "$dir/parts" && hub ingest "$dir/parts.2"; }
+ok "in order it takes them" in_order
+all_held() { same "$(git -C "$dir/hub/repos/$a/community.git" rev-parse main)" "$(git -C "$dir/$a/state/repo.git" rev-parse main)"; }
+ok "all of them" all_held
+rm -f "$dir"/parts*
+: >"$dir/parts.2"
+refuses 2 "parts.2 exists" "no file is overwritten" agent $a bundle create "$dir/parts" --size 1
+left_alone() { [ ! -e "$dir/parts" ] && [ -e "$dir/parts.2" ]; }
+ok "and none is left" left_alone
+refuses 2 "exclude each other" "whole is not since" agent $a bundle create "$dir/whole" --whole --since '#1'
+says_after() { agent $a bundle create "$dir/none" --since HEAD >"$dir/said" && cat "$dir/said" && grep -q "no commit after HEAD" "$dir/said"; }
+ok "nothing after a commit is no word of receipts" says_after
+
 # The private half, encrypted.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$dir/director.key" -out "$dir/director.crt" -days 99 -subj "/CN=director" 2>/dev/null
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$dir/rsa.key" -out "$dir/rsa.crt" -days 99 -subj "/CN=rsa" 2>/dev/null

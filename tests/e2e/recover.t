@@ -72,6 +72,12 @@ crash_a() { TRIBUTARY_CRASH_AT=epoch-kept agent $a sync; [ $? -eq 137 ]; }
 ok "A is killed while it changes over" crash_a
 says_epoch() { agent $a sync >"$dir/sync" && cat "$dir/sync" && grep -q '/2' "$dir/sync"; }
 ok "A follows the administrator, and says so" says_epoch
+ok "B hears of it by stick" hub bundle create "$dir/b.word" --node $b --app community
+ok "and takes it" agent $b bundle apply "$dir/b.word"
+lost_again() { agent $b bundle create "$dir/b.bundle" >"$dir/said" && cat "$dir/said" && grep -q ": 1 commits, up to #3," "$dir/said"; }
+ok "B writes what the hub lost on a stick" lost_again
+taken_again() { hub ingest "$dir/b.bundle" >"$dir/said" && cat "$dir/said" && grep -q "Taken: 1 new commits of $b/community, #3 to #3" "$dir/said"; }
+ok "which the hub takes" taken_again
 ok "A's history was sent as it was" git -C "$dir/hub/repos/$a/community.git" merge-base --is-ancestor "$head_before" main
 ok "B and C come back" two n4
 ok "everything is in the city again" eventually 16 community "SELECT count(*) FROM demand"
