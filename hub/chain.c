@@ -190,8 +190,12 @@ int trib_chain_down(struct trib_hubdb *h, const struct trib_hub_signer *s, const
 	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
 	char subject[128];
 	(void)snprintf(subject, sizeof(subject), "receipts up to leaf %llu", (unsigned long long)last);
-	if (!path || trib_repo_create(path, &repo, err) ||
-	    write_commit(repo, h->hub, s, d.exists ? d.oid : NULL, down.time, subject, blobs, n, digest, d.oid, err))
+	if (!path || trib_repo_create(path, &repo, err))
+		return trib_ctx(err, "writing the down commit of %s/%s", node, app);
+	/* What goes on from a commit that is gone no office could fetch, and each such commit would be one more to say again. */
+	if (d.exists && !trib_repo_has(repo, d.oid))
+		return trib_fail(err, TRIB_E_NOT_FOUND, "the receipts of %s/%s are lost here (its down chain); they wait for a bundle of the office: tributary-hub ingest", node, app);
+	if (write_commit(repo, h->hub, s, d.exists ? d.oid : NULL, down.time, subject, blobs, n, digest, d.oid, err))
 		return trib_ctx(err, "writing the down commit of %s/%s", node, app);
 	d.seq++;
 	d.size = size;

@@ -68,7 +68,22 @@ static void say_result(struct trib_cli *cli, const struct trib_ingest *in)
 		trib_say(cli, _("Proven: all %llu commits of %s/%s. Next: tributary-hub audit (and tributary-hub rebuild, if its merge had stopped)\n"),
 			 (unsigned long long)in->proven, in->node, in->app);
 	else if (!in->whole)
-		trib_say(cli, _("NOT proven beyond %llu commits: %s\n"), (unsigned long long)in->proven, in->why);
+		trib_say(cli, _("NOT proven beyond %llu commits: %s. At the office: tributary-agent bundle create FILE --whole\n"), (unsigned long long)in->proven, in->why);
+}
+
+/* What the office was told: the hub's own chain in the history. */
+static void say_down(struct trib_cli *cli, const struct trib_ingest *in)
+{
+	trib_json(cli, "receipts_lost", json_boolean(in->down_lost));
+	trib_json(cli, "receipts_again_after", in->down_seq ? json_integer((json_int_t)in->down_seq) : json_null());
+	if (in->down_seq)
+		trib_say(cli, _("What the hub told %s/%s after its message #%llu, the last that the office has, is told again\n"), in->node, in->app, (unsigned long long)in->down_seq);
+	if (!in->down_lost)
+		return;
+	if (in->down_why[0])
+		trib_say(cli, _("What the bundle has of the hub's messages to the office does not serve: %s\n"), in->down_why);
+	trib_say(cli, _("LOST: what the hub told %s/%s (refs/heads/down), so that it gets no receipts; the history itself is not concerned. At the office, now: tributary-agent bundle create FILE --whole\n"),
+		 in->node, in->app);
 }
 
 /* New commits, as a push would bring them. */
@@ -99,13 +114,15 @@ static int look_first(struct trib_cli *cli, struct trib_ingest *in)
 		memcpy(fresh.app, in->app, sizeof(fresh.app));
 		if (trib_ingest_run(trib_cli_hub(cli), cli->argv[0], &fresh, &cli->err))
 			return -1;
-		if (turn == 0 && !fresh.whole)
+		if (turn == 0 && (!fresh.whole || fresh.down_lost))
 			continue;
 		*in = fresh;
 		break;
 	}
-	if (in->whole)
+	if (in->whole && !in->down_lost && !in->down_seq)
 		return 0;
+	if (in->whole)
+		(void)snprintf(in->why, sizeof(in->why), "%s", _("what the hub told the office is lost, or is not what the office has"));
 	return trib_fail(&cli->err, TRIB_E_LOCKED, _("the history of %s/%s is damaged here (%s), and is mended only while the hub is stopped; nothing was changed; stop the hub first"), in->node,
 			 in->app, in->why);
 }
@@ -141,7 +158,8 @@ int hub_cmd_ingest(struct trib_cli *cli)
 	if (rc)
 		return -1;
 	say_result(cli, &in);
-	if (!in.whole)
+	say_down(cli, &in);
+	if (!in.whole || in.down_lost)
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
 	return in.whole && in.has_new && !cli->dry_run ? take_new(cli, running ? NULL : &lock, &in) : 0;
 }

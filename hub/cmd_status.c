@@ -310,13 +310,48 @@ static void say_sum(struct trib_cli *cli, int64_t expected, int64_t silent, int6
 		trib_say(cli, _("Not among them: %lld that are revoked.\n"), (long long)revoked);
 }
 
+/* Is a branch of the history here? Only names are looked for: the first screen opens no repository. */
+static bool has_branch(const struct trib_hub *hub, const char *node, const char *app, const char *branch)
+{
+	TRIB_AUTO(trib_mem) char *repo = trib_hub_repo_path(hub, node, app);
+	TRIB_AUTO(trib_mem) char *ref = repo ? trib_pathf("%s/refs/heads/%s", repo, branch) : NULL;
+	return !ref || trib_fs_exists(ref);
+}
+
+static int list_lost(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_n)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	json_t *list = json_array();
+	int row;
+	if (trib_db_prepare(db->db, "SELECT node, app, down_oid IS NOT NULL FROM history ORDER BY node, app", &st, &cli->err))
+		return -1;
+	for (*ret_n = 0; (row = trib_db_step(db->db, st, &cli->err)) > 0;) {
+		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
+		if (has_branch(db->hub, node, app, "main") && (!sqlite3_column_int(st, 2) || has_branch(db->hub, node, app, "down")))
+			continue;
+		if (++*ret_n == 1)
+			trib_say(cli, "%s\n", _("History lost here (nothing of it can be sent or received):"));
+		if (*ret_n <= SHOWN)
+			trib_say(cli, "  %-14s %s\n", node, app);
+		json_array_append_new(list, json_pack("{s:s, s:s}", "node", node, "app", app));
+	}
+	trib_json(cli, "lost", list);
+	if (row < 0)
+		return -1;
+	if (*ret_n) {
+		trib_say(cli, "%s\n", _("  Next: at that office tributary-agent bundle create FILE --whole; here, with the hub stopped, tributary-hub ingest FILE"));
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+	}
+	return 0;
+}
+
 int hub_cmd_status(struct trib_cli *cli)
 {
 	TRIB_AUTO(trib_hubdb) struct trib_hubdb db = {0};
-	int64_t silent, never, stopped, braked, revoked, expected, fine, forked;
+	int64_t silent, never, stopped, braked, revoked, expected, fine, forked, lost;
 	if (trib_hubdb_open(trib_cli_hub(cli), false, &db, &cli->err))
 		return -1;
-	if (frozen(cli, &db) || hub_say_expiry(cli) || hub_say_witnesses(cli) || list_forked(cli, &db, &forked) ||
+	if (frozen(cli, &db) || hub_say_expiry(cli) || hub_say_witnesses(cli) || list_lost(cli, &db, &lost) || list_forked(cli, &db, &forked) ||
 	    list_nodes(cli, &db, sql_braked, _("Braked (a person must look):"), "braked", _("braked"), &braked) || list_requests(cli) ||
 	    list_nodes(cli, &db, sql_silent, _("Silent since more than a night:"), "silent", _("silent"), &silent) ||
 	    list_nodes(cli, &db, sql_never, _("Never reported:"), "never", _("expected"), &never) ||

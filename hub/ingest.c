@@ -36,13 +36,22 @@ static int look(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], enum trib_obj
 	return 0;
 }
 
-static int seen(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+int trib_ingest_read(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], enum trib_obj type, struct trib_buf *ret, struct trib_err *err)
+{
+	enum ingest_state state;
+	if (look(g, oid, type, ret, &state, err))
+		return -1;
+	return state == OBJ_GOOD ? 1 : trib_ingest_take(g, oid, type, ret, err);
+}
+
+int trib_ingest_seen(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(g->own, "SELECT 1 FROM o WHERE oid = ?", &st, err))
+	if (trib_db_prepare(g->own, "SELECT state <> 0 AND NOT known FROM o WHERE oid = ?", &st, err))
 		return -1;
 	sqlite3_bind_blob(st, 1, oid, TRIB_OID_LEN, SQLITE_STATIC);
-	return trib_db_step(g->own, st, err);
+	int row = trib_db_step(g->own, st, err);
+	return row > 0 && sqlite3_column_int(st, 0) ? 2 : row;
 }
 
 static int note(struct ingest *g, const struct trib_ingest_item *item, enum trib_obj type, enum ingest_state state, struct trib_err *err)
@@ -73,7 +82,8 @@ static int object(struct ingest *g, uint64_t seq, const char *name, const uint8_
 	TRIB_AUTO(trib_buf) struct trib_buf own = TRIB_BUF(TRIB_OBJECT_MAX);
 	struct trib_ingest_item item = {.seq = seq, .type = types[type], .name = name};
 	enum ingest_state state;
-	int known = seen(g, oid, err);
+	int known = trib_ingest_seen(g, oid, err);
+	g->down_lost = g->down_lost || (known == 2 && seq == 0);
 	if (known < 0 || (known && !ret))
 		return known;
 	struct trib_buf *b = ret ? ret : &own;
@@ -88,8 +98,7 @@ static int object(struct ingest *g, uint64_t seq, const char *name, const uint8_
 	return note(g, &item, type, state, err) ? -1 : have;
 }
 
-/* A commit, its tree, its blobs; *ret_parent for chains whose commits nobody lists. */
-static int commit(struct ingest *g, uint64_t seq, const uint8_t oid[TRIB_OID_LEN], bool *ret_has_parent, uint8_t ret_parent[TRIB_OID_LEN], struct trib_err *err)
+int trib_ingest_commit(struct ingest *g, uint64_t seq, const uint8_t oid[TRIB_OID_LEN], bool *ret_has_parent, uint8_t ret_parent[TRIB_OID_LEN], struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf raw = TRIB_BUF(TRIB_COMMIT_MAX), tree = TRIB_BUF(TRIB_COMMIT_MAX);
 	struct trib_commitraw c;
@@ -114,7 +123,7 @@ static int commit(struct ingest *g, uint64_t seq, const uint8_t oid[TRIB_OID_LEN
 
 /* ---- whose history, and all of it ---- */
 
-static int count_unpublished(struct ingest *g, struct trib_err *err)
+static int find_owner(struct ingest *g, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *held = NULL;
@@ -129,10 +138,8 @@ static int count_unpublished(struct ingest *g, struct trib_err *err)
 		int found = trib_db_step(g->db.db, held, err);
 		if (found < 0)
 			return -1;
-		if (!found) {
-			in->unpublished++;
+		if (!found)
 			continue;
-		}
 		const char *node = (const char *)sqlite3_column_text(held, 0), *app = (const char *)sqlite3_column_text(held, 1);
 		if (!in->node[0]) {
 			(void)snprintf(in->node, sizeof(in->node), "%s", node);
@@ -207,40 +214,35 @@ static int find_new(struct ingest *g, struct trib_err *err)
 	return 0;
 }
 
+/* Commits of the bundle that are neither held nor of the hub's own chain. */
+static int count_unpublished(struct ingest *g, struct trib_err *err)
+{
+	int64_t n;
+	if (trib_db_int(g->own, "SELECT count(*) FROM q WHERE type = 1 AND oid NOT IN (SELECT oid FROM o)", 0, &n, err))
+		return -1;
+	g->in->unpublished = (uint64_t)n;
+	return 0;
+}
+
 static int look_at_all(struct ingest *g, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	TRIB_AUTO(trib_stmt) sqlite3_stmt *down = NULL;
 	uint8_t oid[TRIB_OID_LEN], parent[TRIB_OID_LEN];
 	bool more;
-	if (trib_db_prepare(g->db.db, "SELECT oid, seq FROM held WHERE node = ? AND app = ? ORDER BY seq", &st, err) ||
-	    trib_db_prepare(g->db.db, "SELECT down_oid, down_seq FROM history WHERE node = ? AND app = ?", &down, err))
+	if (trib_db_prepare(g->db.db, "SELECT oid, seq FROM held WHERE node = ? AND app = ? ORDER BY seq", &st, err))
 		return -1;
 	sqlite3_bind_text(st, 1, g->in->node, -1, SQLITE_STATIC);
 	sqlite3_bind_text(st, 2, g->in->app, -1, SQLITE_STATIC);
-	sqlite3_bind_text(down, 1, g->in->node, -1, SQLITE_STATIC);
-	sqlite3_bind_text(down, 2, g->in->app, -1, SQLITE_STATIC);
 	int row;
 	while ((row = trib_db_step(g->db.db, st, err)) > 0) {
 		if (sqlite3_column_bytes(st, 0) != TRIB_OID_LEN)
 			return trib_fail(err, TRIB_E_VERIFY, "hub.db: a held commit has no id; try: tributary-hub rebuild");
 		memcpy(oid, sqlite3_column_blob(st, 0), TRIB_OID_LEN);
-		if (commit(g, (uint64_t)sqlite3_column_int64(st, 1), oid, &more, parent, err))
+		if (trib_ingest_commit(g, (uint64_t)sqlite3_column_int64(st, 1), oid, &more, parent, err))
 			return -1;
 	}
-	if (row < 0 || trib_db_step(g->db.db, down, err) < 0)
-		return -1;
 	/* The hub's own chain shares the repository: its objects must outlive a pack that is moved away. */
-	uint64_t left = (uint64_t)sqlite3_column_int64(down, 1);
-	more = sqlite3_column_bytes(down, 0) == TRIB_OID_LEN;
-	if (more)
-		memcpy(oid, sqlite3_column_blob(down, 0), TRIB_OID_LEN);
-	for (; more && left > 0; left--) {
-		if (commit(g, 0, oid, &more, parent, err))
-			return -1;
-		memcpy(oid, parent, TRIB_OID_LEN);
-	}
-	return 0;
+	return row < 0 || trib_ingest_down_look(g, err) || count_unpublished(g, err) ? -1 : 0;
 }
 
 /* ---- proof ---- */
@@ -314,12 +316,12 @@ static int run(struct ingest *g, const char *bundle, struct trib_err *err)
 	/* Thin bundles lean on the repository, so it must be known first; a whole one names it by its commits. */
 	if (trib_fs_remove_tree(g->dir, err) || trib_fs_mkdirs(g->dir, 0700, err) || trib_db_open_own(path, false, &g->own, err) ||
 	    trib_db_exec(g->own, "PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF", err) || trib_db_exec(g->own, own_schema, err) ||
-	    trib_hubdb_open(g->hub, false, &g->db, err) || (named && published(g, err)) || trib_ingest_bundle(g, bundle, err) || count_unpublished(g, err) || find_new(g, err) ||
+	    trib_hubdb_open(g->hub, false, &g->db, err) || (named && published(g, err)) || trib_ingest_bundle(g, bundle, err) || find_owner(g, err) || find_new(g, err) ||
 	    (!named && open_repo(g, err)) || look_at_all(g, err))
 		return -1;
 	if (!g->in->dry_run && g->repo && trib_ingest_replace(g, err))
 		return -1;
-	return prove(g, err);
+	return prove(g, err) || trib_ingest_down_take(g, err) ? -1 : 0;
 }
 
 int trib_ingest_run(const struct trib_hub *hub, const char *bundle, struct trib_ingest *in, struct trib_err *err)

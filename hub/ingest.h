@@ -2,7 +2,7 @@
  *
  * Which objects belong is the log's word: every held commit, its tree, its blobs, all named by hash. From the bundle, which is scanned and resolved by
  * ourselves into a quarantine, come only those that are missing or do not read back right. What is damaged is moved to DIR/damaged/TIME/NODE/APP, never
- * removed. Commits that were never published are for trib_ingest_push: it hands the pack to a worker and the keeper, as a push over the line would, so that
+ * removed. When the hub's own chain (refs/heads/down) is lost beyond what the office has fetched of it, it goes on from there. Commits that were never published are for trib_ingest_push: it hands the pack to a worker and the keeper, as a push over the line would, so that
  * there is one judge, one quarantine, one way into the log. */
 #ifndef TRIB_HUB_INGEST_H
 #define TRIB_HUB_INGEST_H
@@ -23,6 +23,9 @@ struct trib_ingest {
 	uint64_t objects, replaced, lost, unpublished, packs_moved, proven; /* proven: commits, when whole */
 	bool whole;           /* the history is proven from its first commit to the published tip */
 	char why[TRIB_ERR_MSG]; /* when not whole */
+	bool down_lost;       /* the hub's own chain in it (what the office was told) cannot be read, and the bundle did not bring it */
+	char down_why[TRIB_ERR_MSG]; /* why not what the bundle has of it; may be empty */
+	uint64_t down_seq;    /* not 0: that chain goes on from this commit, the last that the office has; what came later is told again */
 	/* what was never published; the bundle's refs/heads/main when it is that */
 	bool has_new, has_old;
 	uint8_t new_tip[TRIB_OID_LEN], old_tip[TRIB_OID_LEN];

@@ -28,7 +28,7 @@ static int read_base(void *ctx, const uint8_t oid[TRIB_OID_LEN], enum trib_pack_
 	}
 	if (g->repo && trib_passing(err->code))
 		return -1;
-	return trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that the hub has not or only damaged; say whose it is (--node ID --app NAME), or make a whole one: git bundle create FILE main");
+	return trib_fail(err, TRIB_E_NOT_FOUND, "the bundle leans on an object that the hub has not or only damaged; say whose it is (--node ID --app NAME), or, at the office, make a whole one: tributary-agent bundle create FILE --whole");
 }
 
 static int put(void *ctx, enum trib_pack_type type, struct trib_span bytes, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)

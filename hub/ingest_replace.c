@@ -138,7 +138,7 @@ static int drop_packs(struct ingest *g, struct trib_err *err)
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (!path)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_repo_create(path, &fresh, err) || trib_db_prepare(g->own, "SELECT oid, type FROM o", &st, err))
+	if (trib_repo_create(path, &fresh, err) || trib_db_prepare(g->own, "SELECT oid, type FROM o WHERE state = 0 OR known", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(g->own, st, err)) > 0) {

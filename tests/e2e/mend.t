@@ -63,4 +63,43 @@ sql $a "INSERT INTO demand VALUES('d4','噪声','reported',4);"
 ok "A goes on" agent $a sync
 ok "and is merged" eventually 噪声 community "SELECT title FROM demand WHERE _node='$a' AND id='d4'"
 ok "all is proven" hub audit
+
+# The hub says something to A that A does not fetch, and then loses the whole history: nobody can bring that back.
+hub_stop
+new_night() { sql $a "INSERT INTO demand VALUES('$1','夜','reported',5)" && agent $a commit && agent $a bundle create "$dir/$1.bundle" && says "Taken: 1 new" hub ingest "$dir/$1.bundle"; }
+ok "a night by stick" new_night d5
+ok "A's whole history" agent $a bundle create "$dir/whole.bundle" --whole
+with_down() { git bundle list-heads "$dir/whole.bundle" >"$dir/said" && grep -q refs/heads/down "$dir/said"; }
+ok "with what the hub said of it" with_down
+rm -rf "$dir/hub/repos/$a"
+refuses 15 "lost here" "status names it" hub status
+refuses 15 "LOST: what the hub told $a/community.*--whole" "a bundle of the commits alone does not mend that" hub ingest "$dir/d5.bundle" --node $a --app community
+ok "git makes one of the commits alone" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/main.bundle" main
+refuses 15 "LOST: what the hub told $a/community.*--whole" "nor a whole one" hub ingest "$dir/main.bundle"
+refuses 15 "down" "and the audit says so" hub audit
+refuses 15 "lost here" "and status" hub status
+told_again() { says "after its message #[0-9]*, the last that the office has, is told again" hub ingest "$dir/whole.bundle" && ! grep -q "left out" "$dir/said"; }
+ok "the whole history does" told_again
+ok "all is proven" hub audit
+ok "the hub runs" hub_start
+hears() { hub bundle create "$dir/r.bundle" --node $a --app community && agent $a bundle apply "$dir/r.bundle" >"$dir/said" 2>&1; rc=$?; rm -f "$dir/r.bundle"; cat "$dir/said"; [ $rc -eq 0 ] && grep -q "in the city up to #$1" "$dir/said"; }
+ok "A hears again what it had not heard" soon hears 4
+ok "and sends" agent $a sync
+
+# Mended once more from the bundle of before: what A has heard meanwhile the hub tells it anew, in other commits.
+hub_stop
+rm -rf "$dir/hub/repos/$a"
+ok "an older bundle" told_again
+ok "the hub runs" hub_start
+refuses 15 "." "A does not follow" agent $a sync
+hub_stop
+rm -f "$dir/whole.bundle"
+ok "A's whole history of now" agent $a bundle create "$dir/whole.bundle" --whole
+ok "mends that too" told_again
+ok "the hub runs" hub_start
+sql $a "INSERT INTO demand VALUES('d6','夜','reported',6)"
+ok "A goes on" agent $a sync
+ok "and is merged" eventually 夜 community "SELECT title FROM demand WHERE _node='$a' AND id='d6'"
+ok "all is proven" at_rest
+ok "by a full audit" hub audit
 finish
