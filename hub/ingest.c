@@ -185,6 +185,19 @@ static int is_held(struct ingest *g, const uint8_t oid[TRIB_OID_LEN], struct tri
 	return trib_db_step(g->db.db, st, err);
 }
 
+/* Sticks are brought in the order in which they were made. */
+static int check_base(struct ingest *g, struct trib_err *err)
+{
+	for (size_t i = 0; i < g->head.nprerequisites; i++) {
+		int held = is_held(g, g->head.prerequisites[i], err);
+		if (held <= 0)
+			return held < 0 ? -1 :
+					  trib_fail(err, TRIB_E_CHAIN, "the bundle goes on from a commit that was not brought yet; nothing was changed; bring the one that was made before it first; "
+								       "or, at the office, all: tributary-agent bundle create FILE --whole");
+	}
+	return 0;
+}
+
 /* Whose history the bundle is of, and whether its tip is new to the hub. */
 static int find_new(struct ingest *g, struct trib_err *err)
 {
@@ -204,6 +217,8 @@ static int find_new(struct ingest *g, struct trib_err *err)
 		return -1;
 	g->published = in->has_old = known > 0;
 	in->has_new = !held;
+	if (in->has_new && check_base(g, err))
+		return -1;
 	in->head_len = g->head.head_len;
 	if (tip)
 		memcpy(in->new_tip, tip, TRIB_OID_LEN);

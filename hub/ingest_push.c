@@ -204,6 +204,13 @@ static int count_taken(const struct trib_hub *hub, struct trib_ingest *in, struc
 	return 0;
 }
 
+/* A keeper that died may have published first: what is in hub.db is taken, whatever was heard. */
+static int settle(const struct trib_hub *hub, struct trib_ingest *in, int rc, struct trib_err *err)
+{
+	struct trib_err ignored;
+	return count_taken(hub, in, rc ? &ignored : err) ? -1 : 0;
+}
+
 /* By the running hub's own processes. */
 static int push_to_running(struct run *r, struct trib_err *err)
 {
@@ -222,11 +229,12 @@ int trib_ingest_push(const struct trib_hub *hub, const char *bundle, const struc
 	r.hello.has_cert = 1;
 	if (find_cert(hub, in, r.hello.cert_sha256, err) || feed_open(&r.feed, bundle, in, err))
 		return -1;
+	int rc = !lock ? push_to_running(&r, err) : start(&r, err);
 	if (!lock)
-		return push_to_running(&r, err) || count_taken(hub, in, err) ? -1 : 0;
-	if (start(&r, err))
+		return settle(hub, in, rc, err);
+	if (rc)
 		return -1;
-	int rc = hear(&r, err);
+	rc = hear(&r, err);
 	(void)waitpid(r.worker, NULL, 0);
 	/* The sandbox lets a worker empty its folder only. */
 	TRIB_AUTO(trib_mem) char *left = trib_pathf("%s/quarantine/w%ld", hub->dir, (long)r.worker);
@@ -236,5 +244,5 @@ int trib_ingest_push(const struct trib_hub *hub, const char *bundle, const struc
 	trib_fd_cleanup(&r.control[0]);
 	(void)waitpid(r.keeper, NULL, 0);
 	r.keeper = 0;
-	return rc ? -1 : count_taken(hub, in, err);
+	return settle(hub, in, rc, err);
 }

@@ -69,6 +69,7 @@ three() { for i in 1 2 3; do sql $a "INSERT INTO demand VALUES('big$i', hex(rand
 ok "three large nights" three
 parts() { agent $a bundle create "$dir/parts" --size 1 && [ -s "$dir/parts" ] && [ -s "$dir/parts.2" ] && [ "$(find "$dir" -name 'parts*' -size +2048 | wc -l)" = 0 ]; }
 ok "several files when one would be too large" parts
+refuses 15 "bring the one that was made before" "out of order the city says which first" hub ingest "$dir/parts.2"
 in_order() { hub ingest "$dir/parts" && hub ingest "$dir/parts.2"; }
 ok "in order it takes them" in_order
 all_held() { same "$(git -C "$dir/hub/repos/$a/community.git" rev-parse main)" "$(git -C "$dir/$a/state/repo.git" rev-parse main)"; }

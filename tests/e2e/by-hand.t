@@ -85,6 +85,10 @@ for i in 4 5; do
 	ok "A commits #$i" agent $a commit
 done
 ok "stock git makes the stick" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/a3.bundle" main
+dies() { TRIBUTARY_CRASH_AT=ref-published says "Taken: 2 new commits of $a/community, #4 to #5" hub ingest "$dir/a3.bundle"; }
+cp -a "$dir/hub" "$dir/before"
+ok "taken is what was published, though the keeper dies behind it" dies
+rm -rf "$dir/hub" && mv "$dir/before" "$dir/hub"
 ok "which the city takes too" says "Taken: 2 new commits of $a/community, #4 to #5" hub ingest "$dir/a3.bundle"
 
 # A bomb: a blob of 300 MB in a bundle of 300 kB, in a commit that looks like one of A's.
