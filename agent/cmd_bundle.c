@@ -4,7 +4,9 @@
 #include "agent/oldlog.h"
 #include "agent/private_copy.h"
 #include "core/base/clock.h"
+#include "core/format/down.h"
 #include "core/store/bundlefile.h"
+#include "core/trust/epoch.h"
 
 #define DOWN_REF "refs/heads/down"
 #define CHAIN_MAX ((size_t)16 * 1024 * 1024)
@@ -212,6 +214,27 @@ int agent_cmd_bundle_create(struct trib_cli *cli)
 	return 0;
 }
 
+/* A stick of another office, or one that lay in a drawer, is no fault of the hub. *ret_older: it is of a log that was cut off since. */
+static int look_at_word(struct trib_cli *cli, const uint8_t down[TRIB_OID_LEN], bool *ret_older)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_RECEIPTS_MAX);
+	const struct trib_state *s = trib_cli_state(cli);
+	struct trib_receipts list;
+	struct trib_down d;
+	char origin[sizeof(s->node.origin)];
+	uint64_t steps = 0;
+	if (trib_commit_read(s->repo, down, &c, &cli->err) || trib_down_parse(trib_buf_span(&c.manifest), &d, &cli->err) ||
+	    trib_commit_blob(s->repo, &c, "receipts", TRIB_RECEIPTS_MAX, &b, &cli->err) || trib_receipts_parse(trib_buf_span(&b), &list, &cli->err) ||
+	    trib_note_origin(list.checkpoint, origin, sizeof(origin), &cli->err))
+		return trib_ctx(&cli->err, "%s", cli->argv[0]);
+	if (strcmp(d.city, s->node.city) != 0 || strcmp(d.node, s->node.node) != 0 || strcmp(d.app, s->node.app) != 0)
+		return trib_fail(&cli->err, TRIB_E_VERIFY, _("%s is for %s/%s of %s, this office is %s/%s of %s; nothing was changed; bring the right one"), cli->argv[0], d.node, d.app,
+				 d.city, s->node.node, s->node.app, s->node.city);
+	*ret_older = trib_origin_follows(origin, s->node.origin, &steps) && steps > 0;
+	return 0;
+}
+
 /* The chain that the bundle brings, judged whole before any of it is kept. */
 static int take_word(struct trib_cli *cli, const struct trib_bundle *head, struct trib_pulled *ret)
 {
@@ -224,7 +247,14 @@ static int take_word(struct trib_cli *cli, const struct trib_bundle *head, struc
 		return trib_fail(&cli->err, TRIB_E_FORMAT, _("%s brings no word of the city (refs/heads/down); at the city: tributary-hub bundle create %s --node %s --app %s"),
 				 cli->argv[0], cli->argv[0], s->node.node, s->node.app);
 	trib_repo_refresh(s->repo);
-	return trib_link_take(s, down, ret, &cli->err);
+	bool older = false;
+	if (look_at_word(cli, down, &older))
+		return -1;
+	if (trib_link_take(s, down, ret, &cli->err) == 0)
+		return 0;
+	return !older || cli->err.code != TRIB_E_VERIFY ? -1 :
+							  trib_fail(&cli->err, TRIB_E_VERIFY, _("%s is older than what this office has: it is of the log before the city opened %s; nothing was changed"),
+								    cli->argv[0], s->node.origin);
 }
 
 /* Where the kept chain stands; zeros: there is none. */

@@ -98,8 +98,9 @@ static int refuse(const struct fork *f, const char *origin, struct trib_err *err
 	return trib_fail(err, TRIB_E_VERIFY,
 			 f->same == f->nfresh ? "the hub's down chain does not continue what this office holds: it ends before, so the hub is an old copy; nothing was sent, all is safe "
 						"here; the city must run: tributary-hub recover%s" :
-						"the hub's down chain does not continue what this office holds: it shows another log than before (split view), or is an old copy that went on; "
-						"nothing was sent, all is safe here; call the city, which must run: tributary-hub recover%s",
+						"the hub's down chain does not continue what this office holds: it shows another log than before (split view), is an old copy that went on, or "
+						"mended this history from an old bundle; nothing was sent, all is safe here; call the city, which must ingest a new one (tributary-agent "
+						"bundle create FILE --whole) or, when it is an old copy, run: tributary-hub recover%s",
 			 epoch);
 }
 

@@ -27,6 +27,7 @@ ok "the hub goes on" hub_start
 ok "a second night" two n2
 sql $a "INSERT INTO demand VALUES('n3','夜','reported',1)"
 ok "A syncs once more" agent $a sync
+ok "the hub's word to B, on a stick" hub bundle create "$dir/b.lost" --node $b --app community
 receipts_before=$(ls "$dir/$a/state/receipts" | wc -l)
 note_before=$(cat "$dir/$a/state/checkpoint")
 head_before=$(git -C "$dir/$a/state/repo.git" rev-parse main)
@@ -74,6 +75,8 @@ says_epoch() { agent $a sync >"$dir/sync" && cat "$dir/sync" && grep -q '/2' "$d
 ok "A follows the administrator, and says so" says_epoch
 ok "B hears of it by stick" hub bundle create "$dir/b.word" --node $b --app community
 ok "and takes it" agent $b bundle apply "$dir/b.word"
+refuses 15 "b.lost is older than what this office has.*nothing was changed" "a stick of before is called old" agent $b bundle apply "$dir/b.lost"
+refuses 15 "b.word is for $b/community of .*, this office is $a/community" "another office's is called so" agent $a bundle apply "$dir/b.word"
 lost_again() { agent $b bundle create "$dir/b.bundle" >"$dir/said" && cat "$dir/said" && grep -q ": 1 commits, up to #3," "$dir/said"; }
 ok "B writes what the hub lost on a stick" lost_again
 taken_again() { hub ingest "$dir/b.bundle" >"$dir/said" && cat "$dir/said" && grep -q "Taken: 1 new commits of $b/community, #3 to #3" "$dir/said"; }
