@@ -25,6 +25,7 @@ struct against {
 	bool heir;    /* it stands at the last commit of the machine before this one */
 	bool problem; /* it merges nothing after that commit */
 	bool nothing; /* it has merged none at all */
+	bool held;    /* it has this one */
 	uint8_t oid[TRIB_OID_LEN];
 	uint64_t seq;
 	uint64_t differs;
@@ -70,9 +71,13 @@ static int compare(struct trib_cli *cli, const char *replayed, struct against *a
 {
 	TRIB_AUTO(trib_db) sqlite3 *was = NULL;
 	TRIB_AUTO(trib_capture) struct trib_capture c = {.delta.fd = -1};
+	TRIB_AUTO(trib_delta) struct trib_delta now = {.fd = -1};
 	sqlite3 *is = NULL;
+	struct trib_state *s = trib_cli_state(cli);
 	struct trib_err *err = &cli->err;
-	if (trib_delta_open_old(trib_cli_state(cli), &is, err))
+	uint64_t pages;
+	/* What stands in the database is the baseline, once it is committed. */
+	if (cli->dry_run ? trib_snapshot(s, &now, &pages, err) || trib_delta_open_new(s, &now, &is, err) : trib_delta_open_old(s, &is, err))
 		return -1;
 	int rc = sqlite3_open_v2(replayed, &was, (a->nothing ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_MEMORY : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX, NULL)
 			 ? trib_db_fail(err, was, replayed)
@@ -124,9 +129,10 @@ static int find_against(struct trib_cli *cli, struct against *a)
 	}
 	a->problem = p.problem[0] != '\0';
 	a->nothing = a->problem && p.merged_seq == 0;
-	a->seq = a->problem ? p.merged_seq : s->tip.seq;
+	a->held = !a->problem && p.held_seq > 0 && p.held_seq <= s->tip.seq;
+	a->seq = a->problem ? p.merged_seq : a->held ? p.held_seq : s->tip.seq;
 	memcpy(a->oid, s->tip.oid, TRIB_OID_LEN);
-	return a->problem && !a->nothing ? own_commit(s, a, &cli->err) : 0;
+	return (a->problem && !a->nothing) || a->held ? own_commit(s, a, &cli->err) : 0;
 }
 
 static void say_against(struct trib_cli *cli, const struct against *a, json_t *list)
@@ -142,6 +148,8 @@ static void say_against(struct trib_cli *cli, const struct against *a, json_t *l
 		trib_say(cli, _("%llu rows differ between #%llu, the last commit of the machine before this one, and the database\n"), n, seq);
 	else if (a->problem)
 		trib_say(cli, _("%llu rows differ between #%llu, the last commit that the city took in, and the database\n"), n, seq);
+	else if (n && a->held)
+		trib_say(cli, _("%llu rows differ between #%llu, the last commit that the city has, and the database\n"), n, seq);
 	else
 		trib_say(cli, n ? _("%llu rows differ between the history and the database\n") : _("the history replays to exactly this database (%llu rows differ)\n"), n);
 	trib_json(cli, "hub_asked", json_boolean(a->asked));
@@ -172,9 +180,12 @@ static int name_differences(struct trib_cli *cli, struct against *a)
 	}
 	json_t *list = json_array();
 	a->unread = !a->nothing && trib_replay_to_file(&h, a->oid, NULL, path, &done, &why);
-	if (a->unread)
+	bool trouble = a->unread && (why.code == TRIB_E_NO_SPACE || why.code == TRIB_E_IO || why.code == TRIB_E_NOMEM);
+	if (trouble)
+		cli->err = why;
+	else if (a->unread)
 		trib_say(cli, _("the history does not replay (%s); a reset begins anew all the same\n"), why.msg);
-	int rc = a->unread ? 0 : compare(cli, path, a, list);
+	int rc = trouble ? -1 : a->unread ? 0 : compare(cli, path, a, list);
 	if (trib_fs_remove(path, &ignored))
 		trib_talk(cli, _("%s is left behind\n"), path);
 	say_against(cli, a, list);

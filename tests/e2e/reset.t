@@ -15,7 +15,9 @@ seq_of() { git -C "$dir/$a/state/repo.git" cat-file blob main:manifest | sed -n 
 ok "a dry run says what it would do" reset_says "would make a reset" $a reset --dry-run
 ok "and makes nothing" same "$(seq_of)" 1
 sql $a "UPDATE demand SET title = '改' WHERE id = 'd1'; DELETE FROM journal WHERE line IS NULL"
-ok "what stands in the database is committed first, then the reset" reset_says "exactly this database" $a reset
+edits() { reset_says "^[1-9] rows differ between #1, the last commit that the city has, and the database" "$@" && grep -q "^ *~ demand id='d1' .*改" "$dir/said" && grep -q "^ *- journal" "$dir/said"; }
+ok "a dry run names the rows that were edited" edits $a reset --dry-run
+ok "what stands in the database is committed first, then the reset, which names them" edits $a reset
 kind() { git -C "$dir/$a/state/repo.git" cat-file blob main:manifest | grep -q '^kind reset$' && same "$(seq_of)" 3; }
 ok "as commits #2 and #3" kind
 ok "the office checks it" agent $a check --read-data
