@@ -285,6 +285,7 @@ int agent_cmd_bundle_apply(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	struct trib_pulled p;
+	struct trib_err ignored;
 	bool old = false;
 	if (!s->node.enrolled)
 		return trib_fail(&cli->err, TRIB_E_CERT, _("this office is not enrolled yet; try: tributary-agent enrol --slip FILE"));
@@ -292,7 +293,12 @@ int agent_cmd_bundle_apply(struct trib_cli *cli)
 		trib_say(cli, _("would take the city's word from %s\n"), cli->argv[0]);
 		return 0;
 	}
-	if (take_bundle(cli, &p) || trib_oldlog_write(s, &old, &cli->err))
+	if (take_bundle(cli, &p)) {
+		if (cli->err.code == TRIB_E_FORK && trib_repo_ref_set(s->repo, TRIB_REF_FORKED, s->tip.oid, &ignored))
+			trib_talk(cli, "%s\n", ignored.msg);
+		return -1;
+	}
+	if (trib_outbox_unforked(s, &cli->err) || trib_oldlog_write(s, &old, &cli->err))
 		return -1;
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_json(cli, "held_seq", json_integer((json_int_t)p.held_seq));

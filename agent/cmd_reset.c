@@ -169,8 +169,12 @@ static int name_differences(struct trib_cli *cli, struct against *a)
 	TRIB_AUTO(trib_restored) struct trib_restored done = {0};
 	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, "reset.tmp.db");
 	struct trib_err why, ignored;
+	uint8_t forked[TRIB_OID_LEN];
 	if (!path)
 		return trib_fail(&cli->err, TRIB_E_NOMEM, "out of memory");
+	if (!a->asked && trib_repo_ref(s->repo, TRIB_REF_FORKED, forked, &ignored) == 0)
+		return trib_fail(&cli->err, TRIB_E_UNREACHABLE, _("the city's last word showed that this folder is an old copy or a clone: a reset must go on from where the hub stands, and that "
+								  "needs a line to it; nothing was changed by the reset; or ask for a replacement slip (tributary-hub node replace)"));
 	if (trib_fs_remove(path, &cli->err) || trib_held_load(s, false, &r, &cli->err))
 		return -1;
 	struct trib_history h = trib_own_history(s, &r);
@@ -200,7 +204,7 @@ static int make(struct trib_cli *cli, const struct against *a, struct trib_captu
 	char aside[64] = "";
 	if (!a->forked)
 		return trib_outbox_reset(s, c, ret, &cli->err);
-	if (trib_link_pull(s, &p, &cli->err) || trib_outbox_follow(s, a->oid, c, aside, ret, &cli->err))
+	if (trib_link_pull(s, &p, &cli->err) || trib_outbox_follow(s, a->oid, c, aside, ret, &cli->err) || trib_outbox_unforked(s, &cli->err))
 		return -1;
 	trib_say(cli, _("this folder goes on after #%llu; its own commits that the city never had stay in repo.git as %s\n"), (unsigned long long)a->seq, aside);
 	trib_json(cli, "aside", trib_json_text(aside));

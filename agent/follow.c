@@ -76,3 +76,11 @@ int trib_outbox_follow(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], st
 	*ret = done;
 	return 0;
 }
+
+int trib_outbox_unforked(struct trib_state *s, struct trib_err *err)
+{
+	uint8_t was[TRIB_OID_LEN];
+	if (trib_repo_ref(s->repo, TRIB_REF_FORKED, was, err))
+		return err->code == TRIB_E_NOT_FOUND ? 0 : -1;
+	return trib_repo_ref_cas(s->repo, TRIB_REF_FORKED, was, NULL, err);
+}

@@ -21,6 +21,9 @@ int trib_outbox_preview(struct trib_state *s, const struct trib_capture *c, stru
 int trib_outbox_reset(struct trib_state *s, struct trib_capture *c, struct trib_committed *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Where another folder of this office went on, as the hub holds it, and its history; `reset` fetches it. */
 #define TRIB_REF_OTHER "refs/tributary/other"
+/* Where this folder stood when a stick showed that the hub went on by another one. Gone when a word of the city is taken again, or the folder has followed. */
+#define TRIB_REF_FORKED "refs/tributary/forked"
+int trib_outbox_unforked(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK; /* takes it away */
 #define TRIB_FOLLOW_PRIVATE "this office has a private half, which does not fit another folder's history; nothing was changed; ask the city for a replacement slip " \
 			    "(tributary-hub node replace)"
 /* The same after `oid`, which this folder did not make (D5.6): its history is here under TRIB_REF_OTHER, is judged, and becomes this folder's. The commits of

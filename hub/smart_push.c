@@ -363,6 +363,20 @@ static int judge_one(struct push *p, struct trib_repo *view, const struct trib_t
 	return add_held(p, &j, err);
 }
 
+/* By hand no office stands behind the request: that its folder forked says the signature of its commit. Over a line it says so itself (forked.c). */
+static int not_after(struct push *p, struct trib_repo *view, const struct trib_trust *trust, struct trib_err *err)
+{
+	struct trib_fore *f = NULL;
+	struct trib_err why;
+	if (!p->w->tls && p->tip.incarnation == p->w->who.incarnation && trib_judge_ahead(view, p->cmd.new_oid, trust, &f, &why) == 0) {
+		trib_fore_free(f);
+		return trib_fail(err, TRIB_E_FORK, "a folder of this office does not go on from the hub's last commit: it is an old copy, or a second machine works as this office; if only "
+						   "this one does: there, over a line, tributary-agent reset; else: tributary-hub node replace");
+	}
+	return trib_ctx(err, p->w->tls ? "the hub's last commit is no ancestor of this push; nothing was changed; fetch first, then push again" :
+					 "the hub's last commit is no ancestor of this push; nothing was changed; the office must go on from it: over a line, once, tributary-agent sync");
+}
+
 static int judge_all(struct push *p, struct trib_err *err)
 {
 	TRIB_AUTO(trib_repo) struct trib_repo *view = NULL;
@@ -371,15 +385,6 @@ static int judge_all(struct push *p, struct trib_err *err)
 	if (trib_repo_open_quarantine(p->repo_path, p->w->quarantine, &view, err))
 		return -1;
 	name_object(p, view, p->cmd.new_oid);
-	if (trib_repo_chain(view, p->cmd.new_oid, p->has_old ? p->old_oid : NULL, TRIB_PUSH_COMMITS_MAX, &chain, &n, err)) {
-		if (err->code == TRIB_E_LIMIT)
-			return trib_fail(err, TRIB_E_LIMIT, "more than %d commits in one push; push in steps", TRIB_PUSH_COMMITS_MAX);
-		if (err->code == TRIB_E_CHAIN)
-			return trib_ctx(err, "the hub's last commit is no ancestor of this push; nothing was changed; fetch first, then push again");
-		if (err->code == TRIB_E_NOT_FOUND) /* said anew: the reader's message names a path of the hub */
-			return trib_fail(err, TRIB_E_CHAIN, "a commit between the hub's last one and this push is missing; fetch first, then push again");
-		return -1;
-	}
 	struct trib_trust trust = {
 		.city = p->w->hub->city,
 		.node = p->route->node,
@@ -389,6 +394,15 @@ static int judge_all(struct push *p, struct trib_err *err)
 		.incarnation = p->w->who.incarnation,
 		.signers = &p->signers,
 	};
+	if (trib_repo_chain(view, p->cmd.new_oid, p->has_old ? p->old_oid : NULL, TRIB_PUSH_COMMITS_MAX, &chain, &n, err)) {
+		if (err->code == TRIB_E_LIMIT)
+			return trib_fail(err, TRIB_E_LIMIT, "more than %d commits in one push; push in steps", TRIB_PUSH_COMMITS_MAX);
+		if (err->code == TRIB_E_CHAIN)
+			return not_after(p, view, &trust, err);
+		if (err->code == TRIB_E_NOT_FOUND) /* said anew: the reader's message names a path of the hub */
+			return trib_fail(err, TRIB_E_CHAIN, "a commit between the hub's last one and this push is missing; fetch first, then push again");
+		return -1;
+	}
 	for (size_t i = 0; i < n; i++)
 		if (judge_one(p, view, &trust, chain[i], err) || sign_of_life(p, i + 1, n, err))
 			return -1;

@@ -117,6 +117,26 @@ export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
 ok "another commit in the place of #4" other
 bad "another commit in the place of a held one" 15 "none was taken: .*no ancestor of this push" "$dir/other.bundle" --node $a --app community
 
+# An old copy of A's folder is put back, and goes on: signed by A, and not after what the city holds.
+unset GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL
+cp -a "$dir/$a/state" "$dir/older"
+night() { sql $a "UPDATE points SET points = $1 WHERE id = 1" && agent $a commit && rm -f "$dir/night" && agent $a bundle create "$dir/night"; }
+ok "A's next night" night 7
+ok "is taken" says "Taken: 1 new" hub ingest "$dir/night"
+ok "the word of it on a stick" hub bundle create "$dir/r4.bundle" --node $a --app community
+rm -rf "$dir/$a/state" && mv "$dir/older" "$dir/$a/state"
+ok "an older folder is put back, and commits" night 8
+bad "its stick" 16 "none was taken: .*old copy, or a second machine.*node replace" "$dir/night"
+refuses 16 "^Forked" "the operator's screen names it" hub status
+refuses 16 "old copy or a clone" "the word of the city tells the office" agent $a bundle apply "$dir/r4.bundle"
+refuses 13 "needs a line" "which cannot reset without a line" agent $a reset
+ok "with one" hub_start
+ok "it can" agent $a reset
+ok "and goes on" agent $a sync
+no_fork() { ! hub status | grep -q '^Forked'; }
+ok "it is named no more" no_fork
+hub_stop
+
 # Another city's office of the same name: its certificate is not ours.
 mv "$dir/hub" "$dir/here"
 for step in city_init hub_start; do ok "another city: $step" $step; done
