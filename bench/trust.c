@@ -90,7 +90,7 @@ static void append(const char *dir, unsigned leaves, unsigned batch)
 	struct trib_leaf leaf = {.kind = TRIB_LEAF_HELD, .time = trib_now(), .node = "520303002001", .app = "bench", .part = 1, .parts = 1};
 	MUST(trib_hub_open(dir, &hub, &e));
 	MUST(trib_hub_signer_load(&hub, &signer, &e));
-	MUST(trib_hubdb_open(&hub, true, &db, &e));
+	MUST(trib_hubdb_create(&hub, &db, &e));
 	double t0 = seconds(CLOCK_MONOTONIC);
 	while (leaf.seq < leaves) {
 		TRIB_AUTO(trib_buf) struct trib_buf note = TRIB_BUF(TRIB_NOTE_MAX);

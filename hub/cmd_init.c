@@ -109,7 +109,7 @@ static int open_log(const struct trib_hub *hub, const struct city_keys *k, int64
 	if (trib_named_write(hub, trib_buf_span(&text), policy.sha256, err))
 		return -1;
 	uint64_t size;
-	if (trib_hubdb_open(hub, true, &db, err) || trib_hubdb_begin(&db, err) || trib_log_append(&db, &first, NULL, err) ||
+	if (trib_hubdb_create(hub, &db, err) || trib_hubdb_begin(&db, err) || trib_log_append(&db, &first, NULL, err) ||
 	    trib_log_append(&db, &policy, NULL, err) || trib_hubdb_commit(&db, err) || trib_log_checkpoint(&db, k->log, &note, &size, err) ||
 	    trib_tiles_publish(&db, k->log, err))
 		return trib_ctx(err, "opening the log");

@@ -24,11 +24,8 @@ int trib_hubdb_empty(int64_t version, sqlite3 **ret, struct trib_err *err)
 	return 0;
 }
 
-int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err)
+static int open_db(const struct trib_hub *hub, const char *path, bool write, struct trib_hubdb *ret, struct trib_err *err)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "hub.db");
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
 	TRIB_AUTO(trib_db) sqlite3 *db = NULL;
 	if (write ? trib_db_open_own(path, true, &db, err) : trib_db_open_own_ro(path, &db, err))
 		return trib_ctx(err, "opening hub.db");
@@ -38,6 +35,23 @@ int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *r
 	ret->hub = hub;
 	db = NULL;
 	return 0;
+}
+
+int trib_hubdb_create(const struct trib_hub *hub, struct trib_hubdb *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "hub.db");
+	return path ? open_db(hub, path, true, ret, err) : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+}
+
+int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "hub.db");
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	/* An empty one in place of a lost one would be a log that forgot everything. */
+	if (!trib_fs_exists(path))
+		return trib_fail(err, TRIB_E_NOT_FOUND, "%s is missing; nothing was changed; bring it back from a backup, then: tributary-hub rebuild", path);
+	return open_db(hub, path, write, ret, err);
 }
 
 void trib_hubdb_close(struct trib_hubdb *h)

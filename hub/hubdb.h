@@ -14,7 +14,8 @@ struct trib_hubdb {
 	sqlite3_stmt *peer, *leaf_of; /* asked for every commit */
 };
 
-/* Opens (and migrates when `write`) DIR/hub.db. */
+/* Opens (and migrates when `write`) DIR/hub.db; TRIB_E_NOT_FOUND when there is none: only `init` makes one. */
+int trib_hubdb_create(const struct trib_hub *hub, struct trib_hubdb *ret, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_hubdb_open(const struct trib_hub *hub, bool write, struct trib_hubdb *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* A hub.db without rows, in memory: what its schema should be. `version`: of which; 0, or more than this program knows, is the newest. */
 int trib_hubdb_empty(int64_t version, sqlite3 **ret, struct trib_err *err) TRIB_MUST_CHECK;

@@ -712,21 +712,12 @@ static int loop(struct keeper *k)
 	}
 }
 
-/* Only `init` makes a hub.db: an empty one in place of a lost one would be a log that forgot everything. */
-static int has_db(const struct trib_hub *h, struct trib_err *err)
-{
-	TRIB_AUTO(trib_mem) char *path = trib_hub_path(h, "hub.db");
-	if (!path)
-		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	return trib_fs_exists(path) ? 0 : trib_fail(err, TRIB_E_NOT_FOUND, "%s is missing; nothing was changed; bring it back from a backup, then: tributary-hub rebuild", path);
-}
-
 int trib_keeper_main(const struct trib_hub *h, int control_fd, int merger_fd, int enrol_fd)
 {
 	static struct keeper k; /* too large for a stack; one keeper a process */
 	struct trib_err err;
 	k = (struct keeper){.control_fd = control_fd, .merger_fd = merger_fd, .enrol_fd = enrol_fd, .in = TRIB_BUF(TRIB_IPC_MAX)};
-	if (trib_repo_lib_init(&err) || has_db(h, &err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) ||
+	if (trib_repo_lib_init(&err) || trib_hubdb_open(h, true, &k.db, &err) || trib_hub_not_older(&k.db, &err) ||
 	    trib_policy_in_force(&k.db, &k.policy.now, &err) || trib_hub_signer_load(h, &k.signer, &err) ||
 	    trib_key_ed25519_public(k.signer.log_key, k.log_key, &err) || sweep_packs(&k, &err) || trib_keeper_refs_start(&k.db, &k.refs, &err) || send_due(&k, &err)) {
 		trib_log(TRIB_LOG_ERROR, "%s", err.msg);

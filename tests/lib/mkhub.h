@@ -126,7 +126,7 @@ TRIB_UNUSED static void mkhub_init(struct mkhub *h)
 	memcpy(open.cert, root.sha256, sizeof(open.cert));
 	memcpy(open.cert2, sign.sha256, sizeof(open.cert2));
 	HUB_OK(trib_key_ed25519_public(h->signer.log_key, open.sha256, err));
-	HUB_OK(trib_hubdb_open(&h->hub, true, &h->db, err));
+	HUB_OK(trib_hubdb_create(&h->hub, &h->db, err));
 	HUB_OK(trib_hubdb_begin(&h->db, err));
 	mkhub_append(h, &open, NULL);
 	for (size_t i = 0; i < MKHUB_NODES; i++)
