@@ -37,19 +37,24 @@ int hub_cmd_rebuild(struct trib_cli *cli)
 	trib_json(cli, "mended_held", json_integer((json_int_t)r.flags));
 	trib_json(cli, "findings", json_integer((json_int_t)r.findings));
 	trib_json(cli, "city_digest", trib_json_text(hex));
-	trib_json(cli, "replaced", json_boolean(r.findings == 0));
+	trib_json(cli, "replaced", json_boolean(r.replaced));
 	trib_say(cli, _("hub.db: %llu hashes and %llu held rows were not right and are now.\n"), (unsigned long long)r.subtrees, (unsigned long long)r.flags);
 	trib_json(cli, "signed_anew", json_boolean(r.signed_anew));
 	if (r.signed_anew)
 		trib_say(cli, "%s\n", _("The signed checkpoint was lost or damaged; the published one agrees with hub.db, and it is signed anew."));
 	if (r.findings) {
 		cli->status = trib_exit_status(TRIB_E_VERIFY);
-		trib_say(cli, _("The city databases were left as they are: %llu findings, the first: %s\nNext: tributary-hub audit\n"), (unsigned long long)r.findings, r.damage);
 		trib_json(cli, "first_finding", trib_json_text(r.damage));
+	}
+	if (!r.replaced) {
+		trib_say(cli, _("The city databases were left as they are: %llu findings, the first: %s\nNext: tributary-hub audit\n"), (unsigned long long)r.findings, r.damage);
 		return 0;
 	}
 	trib_say(cli, _("The city databases were derived again from %llu commits; digest %s.\n"), (unsigned long long)r.commits, hex);
 	if (r.kept[0])
 		trib_say(cli, _("The old ones are in %s.\n"), r.kept);
+	if (r.findings)
+		trib_say(cli, _("Not all is right: %llu findings, the first: %s\nRows of a history that is damaged are missing until it is mended (tributary-hub ingest) and rebuilt again. Next: tributary-hub audit\n"),
+			 (unsigned long long)r.findings, r.damage);
 	return 0;
 }

@@ -324,12 +324,40 @@ static int swap(const struct trib_hub *hub, const char *fresh, struct trib_rebui
 	return trib_fs_rename(fresh, old, err) || remove_older(hub, ret->kept, err) ? -1 : 0;
 }
 
-static int last_finding(void *ctx, const struct trib_finding *f, struct trib_err *err)
+/* Findings: which say that the derived rows may not be all. */
+struct found { struct trib_rebuilt *r; bool rows; };
+
+static int finding(void *ctx, const struct trib_finding *f, struct trib_err *err)
 {
-	struct trib_rebuilt *r = ctx;
+	struct found *l = ctx;
 	(void)err;
-	if (!r->damage[0])
-		(void)snprintf(r->damage, sizeof(r->damage), "%s/%s: %s", f->node, f->app, f->what);
+	bool rows = f->seq > 0 || strcmp(f->node, "-") != 0 || strcmp(f->app, "-") != 0;
+	/* Those are named first. */
+	if (!l->r->damage[0] || (rows && !l->rows))
+		(void)snprintf(l->r->damage, sizeof(l->r->damage), "%s/%s: %s", f->node, f->app, f->what);
+	l->rows = l->rows || rows;
+	return 0;
+}
+
+/* Whether the present files can serve: each is there, and its pages are in order. */
+static int city_sound(const struct trib_hub *hub, bool *ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb h = {0};
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *apps = NULL;
+	struct trib_err why;
+	int row;
+	*ret = true;
+	if (trib_hubdb_open(hub, false, &h, err) || trib_db_prepare(h.db, "SELECT DISTINCT app FROM history", &apps, err))
+		return -1;
+	while (*ret && (row = trib_db_step(h.db, apps, err)) != 0) {
+		TRIB_AUTO(trib_mem) char *path = row > 0 ? trib_pathf("%s/city/%s.db", hub->dir, (const char *)sqlite3_column_text(apps, 0)) : NULL;
+		TRIB_AUTO(trib_db) sqlite3 *db = NULL;
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+		if (!path)
+			return row < 0 ? -1 : trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		*ret = trib_fs_exists(path) && trib_db_open_own_ro(path, &db, &why) == 0 && trib_db_prepare(db, "PRAGMA integrity_check(1)", &st, &why) == 0 &&
+		       trib_db_step(db, st, &why) > 0 && strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+	}
 	return 0;
 }
 
@@ -337,19 +365,21 @@ int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *re
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
 	TRIB_AUTO(trib_mem) char *fresh = trib_hub_path(hub, "city.new");
+	struct found f = {.r = ret};
 	struct trib_audit_totals t;
+	bool sound;
 	*ret = (struct trib_rebuilt){0};
 	if (!fresh)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) ||
-	    (ret->signed_anew && sign_anew(hub, err)) || trib_audit_derive(hub, fresh, &(struct trib_audit_how){.quiet = quiet}, &a, err))
+	if (trib_fs_remove_tree(fresh, err) || rebuild_caches(hub, ret, err) || (ret->signed_anew && sign_anew(hub, err)) || city_sound(hub, &sound, err) ||
+	    trib_audit_derive(hub, fresh, &(struct trib_audit_how){.quiet = quiet}, &a, err))
 		return -1;
 	trib_audit_totals(a, &t);
 	ret->commits = t.commits;
 	ret->findings = t.findings;
-	if (trib_audit_findings(a, last_finding, ret, err) || trib_audit_seal(a, ret->digest, err))
+	if (trib_audit_findings(a, finding, &f, err) || trib_audit_seal(a, ret->digest, err))
 		return -1;
-	if (ret->findings)
-		return trib_fs_remove_tree(fresh, err);
-	return swap(hub, fresh, ret, err);
+	/* Files that still serve may be all that is left of what a history lost; such as do not serve help nobody, and are kept aside. */
+	ret->replaced = !f.rows || !sound;
+	return ret->replaced ? swap(hub, fresh, ret, err) : trib_fs_remove_tree(fresh, err);
 }

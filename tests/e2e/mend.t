@@ -10,6 +10,7 @@ for o in $a $b; do
 	ok "enrols" enrol $o community "社区 $o"
 	ok "syncs" agent $o sync
 done
+cp -a "$dir/hub/city.git" "$dir/older.git"
 sql $a "UPDATE demand SET status='closed' WHERE id='d1'; INSERT INTO demand VALUES('d3','停水','reported',3);"
 ok "A syncs a second night" agent $a sync
 ok "it is in the city" eventually closed community "SELECT status FROM demand WHERE _node='$a' AND id='d1'"
@@ -39,6 +40,22 @@ refuses 15 "demand \[id='d2'\] column title is '改' in the city, and by the his
 refuses 15 "^$b/community:" "under its community" hub audit
 ok "rebuild mends it" hub rebuild
 ok "and the audit proves all again" hub audit
+
+# The city database rots, and the city history is one of before: each is named, and mended where it can be.
+rotten_city() { dd if=/dev/urandom of="$dir/hub/city/community.db" bs=4096 seek=2 count=3 conv=notrunc; }
+ok "the city database rots" rotten_city
+refuses 15 "cannot be compared to its end; try: tributary-hub rebuild" "the audit says what to do" hub audit
+mv "$dir/hub/city.git" "$dir/city.git" && mv "$dir/older.git" "$dir/hub/city.git"
+refuses 15 "its last commits are missing" "rebuild names an older city history" hub rebuild
+ok "and makes the database all the same" same "$(city community "SELECT title FROM demand WHERE _node='$b' AND id='d2'")" 屋顶漏水
+rm -rf "$dir/hub/city.git" && mv "$dir/city.git" "$dir/hub/city.git"
+ok "with its own city history all is proven" hub audit
+mv "$dir/hub/hub.db" "$dir/hub.db"
+refuses 1 "hub.db is missing; .*backup" "a lost hub.db is named by status" hub status
+refuses 1 "hub.db is missing; .*backup" "by rebuild" hub rebuild
+refuses 1 "hub.db is missing; .*backup" "and by what writes" hub node add 520303009999 --app community --name x --url https://localhost --slip "$dir/no.slip"
+ok "none is made in its place" test ! -e "$dir/hub/hub.db"
+mv "$dir/hub.db" "$dir/hub/hub.db"
 
 # The disk rots: a byte of A's history, inside of the pack that its first push became.
 pack=$(find "$dir/hub/repos/$a/community.git/objects/pack" -name '*.pack' | head -n 1)
@@ -73,6 +90,10 @@ with_down() { git bundle list-heads "$dir/whole.bundle" >"$dir/said" && grep -q 
 ok "with what the hub said of it" with_down
 rm -rf "$dir/hub/repos/$a"
 refuses 15 "lost here" "status names it" hub status
+ok "the city database rots as well" rotten_city
+refuses 15 "Rows of a history that is damaged are missing" "it is made again without A's rows" hub rebuild
+others() { same "$(city community "SELECT count(*) FROM demand WHERE _node='$b'")" 2; }
+ok "B's are there" others
 refuses 15 "LOST: what the hub told $a/community.*--whole" "a bundle of the commits alone does not mend that" hub ingest "$dir/d5.bundle" --node $a --app community
 ok "git makes one of the commits alone" git -C "$dir/$a/state/repo.git" bundle create -q "$dir/main.bundle" main
 refuses 15 "LOST: what the hub told $a/community.*--whole" "nor a whole one" hub ingest "$dir/main.bundle"
@@ -80,6 +101,7 @@ refuses 15 "down" "and the audit says so" hub audit
 refuses 15 "lost here" "and status" hub status
 told_again() { says "after its message #[0-9]*, the last that the office has, is told again" hub ingest "$dir/whole.bundle" && ! grep -q "left out" "$dir/said"; }
 ok "the whole history does" told_again
+ok "and rebuild brings A's rows back" hub rebuild
 ok "all is proven" hub audit
 ok "the hub runs" hub_start
 hears() { hub bundle create "$dir/r.bundle" --node $a --app community && agent $a bundle apply "$dir/r.bundle" >"$dir/said" 2>&1; rc=$?; rm -f "$dir/r.bundle"; cat "$dir/said"; [ $rc -eq 0 ] && grep -q "in the city up to #$1" "$dir/said"; }
