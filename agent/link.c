@@ -515,7 +515,7 @@ static int keep_chain(struct trib_state *s, const uint8_t fetched[TRIB_OID_LEN],
 	struct trib_down_tip tip;
 	uint8_t(*chain)[TRIB_OID_LEN] = NULL;
 	size_t n = 0;
-	if (trib_down_tip_load(s, &tip, err))
+	if (trib_down_tip_load(s, &tip, err) || trib_down_receipts_again(s, &tip, err))
 		return -1;
 	if (trib_repo_chain(s->repo, fetched, tip.exists ? tip.oid : NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err)) {
 		if (err->code == TRIB_E_CHAIN && tip.exists)

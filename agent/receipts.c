@@ -370,6 +370,40 @@ static int keep_receipt(struct trib_state *s, const struct trib_receipt *r, cons
 	return trib_buf_check(&b, "receipt", err) ? -1 : trib_fs_write(path, trib_buf_span(&b), 0600, err);
 }
 
+static int again_from(struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(TRIB_RECEIPTS_MAX);
+	struct trib_receipts list;
+	struct trib_receipt r;
+	struct trib_leaf leaf;
+	int got;
+	if (trib_commit_read(s->repo, oid, &c, err) || trib_commit_blob(s->repo, &c, "receipts", TRIB_RECEIPTS_MAX, &b, err) || trib_receipts_parse(trib_buf_span(&b), &list, err))
+		return -1;
+	struct trib_span checkpoint = list.checkpoint;
+	while ((got = trib_receipts_next(&list, &r, err)) > 0)
+		if (trib_leaf_parse(r.leaf, &leaf, err) || (leaf.kind == TRIB_LEAF_HELD && keep_receipt(s, &r, &leaf, checkpoint, err)))
+			return -1;
+	return got;
+}
+
+int trib_down_receipts_again(struct trib_state *s, const struct trib_down_tip *tip, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *dir = trib_state_path(s, "receipts");
+	TRIB_AUTO(trib_mem) uint8_t(*chain)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	if (!dir)
+		return oom(err);
+	if (trib_fs_exists(dir))
+		return 0;
+	if (trib_fs_mkdirs(dir, 0700, err) || (tip->exists && trib_repo_chain(s->repo, tip->oid, NULL, TRIB_PUSH_COMMITS_MAX * 16, &chain, &n, err)))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (again_from(s, chain[i], err))
+			return trib_ctx(err, "writing the lost receipts again from the kept down chain");
+	return 0;
+}
+
 /* Takes the commits that now have receipts out of `own` (D5.6). */
 static int forget_own(struct trib_state *s, const struct trib_buf *held_lines, struct trib_err *err)
 {

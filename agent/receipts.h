@@ -42,6 +42,8 @@ static inline void trib_down_judged_cleanup(struct trib_down_judged *j) { trib_d
 int trib_down_judge(struct trib_state *s, const struct trib_down_tip *tip, const uint8_t oid[TRIB_OID_LEN], struct trib_down_judged *ret, struct trib_err *err) TRIB_MUST_CHECK;
 /* Keeps it: receipts/SEQ, checkpoint, merged, own; then moves refs/heads/down. Idempotent. Adds to *p. */
 int trib_down_keep(struct trib_state *s, const struct trib_down_tip *tip, const struct trib_down_judged *j, struct trib_pulled *p, struct trib_err *err) TRIB_MUST_CHECK;
+/* When the folder receipts/ is gone: makes it, and writes each receipt again that the kept chain brought. */
+int trib_down_receipts_again(struct trib_state *s, const struct trib_down_tip *tip, struct trib_err *err) TRIB_MUST_CHECK;
 /* The fetched chain does not continue the kept one: follows it to a new epoch, else refuses (TRIB_E_VERIFY). *ret says how far the hub holds this
  * office's commits now; what it lacks keeps its old receipts and is to be pushed again. (epoch.c) */
 int trib_down_switch(struct trib_state *s, const struct trib_down_tip *kept, const uint8_t fetched[TRIB_OID_LEN], struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;

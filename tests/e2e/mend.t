@@ -124,4 +124,13 @@ ok "A goes on" agent $a sync
 ok "and is merged" eventually 夜 community "SELECT title FROM demand WHERE _node='$a' AND id='d6'"
 ok "all is proven" at_rest
 ok "by a full audit" hub audit
+
+# The office loses its receipts: the chain that brought them is there still.
+receipts() { find "$dir/$a/state/receipts" -type f -name '[0-9]*' -exec sha256sum {} + | sort -k 2; }
+ok "A takes the last ones" agent $a sync
+receipts >"$dir/receipts"
+rm -rf "$dir/$a/state/receipts"
+ok "A loses its receipts, and syncs" agent $a sync
+each() { [ -s "$dir/receipts" ] && receipts | cmp - "$dir/receipts"; }
+ok "each is there again" each
 finish
