@@ -31,6 +31,7 @@ static const char own_schema[] =
 	"CREATE TABLE ks(app TEXT, n INTEGER, name TEXT, sql TEXT, PRIMARY KEY(app, n)) WITHOUT ROWID;"
 	/* city commits whose signature and place are right */
 	"CREATE TABLE cc(seq INTEGER PRIMARY KEY, oid BLOB, log_size INTEGER, merged INTEGER, digest BLOB);"
+	"CREATE TABLE po(idx INTEGER PRIMARY KEY, number INTEGER, sha256 BLOB);" /* policies */
 	"CREATE TABLE ep(idx INTEGER PRIMARY KEY, origin TEXT);" /* epochs of the log */
 	/* expected histories, from and until which leaf; nightly lists; one night as derived */
 	"CREATE TABLE x(node TEXT, app TEXT, since INTEGER, until INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"

@@ -91,14 +91,36 @@ static int judge(struct trib_audit *a, const struct link *l, const uint8_t oid[T
 	return trib_audit_hub_signed(a, &c, trib_buf_span(&pem), ret->time, err);
 }
 
+/* The policy that was in force when the log had so many leaves. */
+static int check_policy(struct trib_audit *a, const struct trib_where *w, const struct trib_city_manifest *m, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_audit_sql(a->own, &st, err, "SELECT number FROM po WHERE idx < ? ORDER BY idx DESC LIMIT 1", "i", (int64_t)m->log_size))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	if (row <= 0 || (uint64_t)sqlite3_column_int64(st, 0) == m->policy)
+		return row < 0 ? -1 : 0;
+	return trib_audit_find(a, w, err, "city commit #%llu names policy %llu, policy %llu was in force", (unsigned long long)m->seq, (unsigned long long)m->policy,
+			       (unsigned long long)sqlite3_column_int64(st, 0));
+}
+
+/* It signs more leaves than the snapshot has. */
+static int check_later(struct trib_audit *a, const struct trib_where *w, const struct trib_city_manifest *m, struct trib_err *err)
+{
+	int grown = trib_audit_grown(a, m->log_size, m->log_root, err);
+	return grown ? (grown < 0 ? -1 : 0) :
+		       trib_audit_find(a, w, err, "city commit #%llu signs a log of %llu leaves that is not this one, which has %llu", (unsigned long long)m->seq,
+				       (unsigned long long)m->log_size, (unsigned long long)a->size);
+}
+
 /* A commit that is right in itself: does the log agree? Commits younger than the snapshot are left to the next audit. */
 static int check_log(struct trib_audit *a, const uint8_t oid[TRIB_OID_LEN], const struct trib_city_manifest *m, struct trib_err *err)
 {
 	uint8_t root[TRIB_SHA256_LEN];
 	struct trib_where w = {.seq = m->seq, .oid = oid};
 	if (m->log_size > a->size)
-		return 0;
-	if (trib_audit_root(a, m->log_size, root, err))
+		return check_later(a, &w, m, err);
+	if (trib_audit_root(a, m->log_size, root, err) || check_policy(a, &w, m, err))
 		return -1;
 	if (memcmp(root, m->log_root, sizeof(root)) != 0 &&
 	    trib_audit_find(a, &w, err, "city commit #%llu: the first %llu leaves of the log are not those that it signed", (unsigned long long)m->seq,

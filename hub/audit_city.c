@@ -181,12 +181,14 @@ static int check_absent(struct trib_audit *a, struct trib_err *err)
 {
 	int64_t signed_to;
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_audit_sql(a->own, &st, err, "SELECT merged FROM cc WHERE oid = ?", "b", trib_span(a->city_floor, a->has_city_floor ? TRIB_OID_LEN : 0)))
+	/* A floor that is no city commit of this log (named by the chain step) has such ones before it. */
+	if (trib_audit_sql(a->own, &st, err, "SELECT max(merged) FROM cc WHERE seq <= coalesce((SELECT seq FROM cc WHERE oid = ?), 9223372036854775807)", "b",
+			   trib_span(a->city_floor, TRIB_OID_LEN)))
 		return -1;
 	int row = trib_db_step(a->own, st, err);
 	if (row < 0)
 		return -1;
-	signed_to = row ? sqlite3_column_int64(st, 0) : 0;
+	signed_to = a->has_city_floor ? sqlite3_column_int64(st, 0) : 0;
 	for (size_t i = 0; i < a->nfiles; i++) {
 		TRIB_AUTO(trib_stmt) sqlite3_stmt *lacks = NULL;
 		struct trib_audit_file *f = &a->files[i];

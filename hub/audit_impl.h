@@ -77,6 +77,10 @@ int trib_audit_copy(sqlite3 *from_db, sqlite3_stmt *from, sqlite3 *to_db, sqlite
 /* Root of the first `size` leaves, from the audit's own hashes. */
 int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
 
+/* Has the present hub.db so many leaves, which come to this root? `serve` went on after the snapshot then, and the next audit judges what it signed since; otherwise
+ * somebody signed a log that is not this one. 1, 0, -1. */
+int trib_audit_grown(struct trib_audit *a, uint64_t size, const uint8_t root[TRIB_SHA256_LEN], struct trib_err *err) TRIB_MUST_CHECK;
+
 /* What SQLite itself finds wrong with the pages, indexes and rules of a database; `what` names it in findings (audit_own.c). */
 int trib_audit_pages(struct trib_audit *a, sqlite3 *db, const struct trib_where *w, const char *what, struct trib_err *err) TRIB_MUST_CHECK;
 

@@ -10,7 +10,7 @@
 #include "hub/audit_impl.h"
 
 /* Raised whenever an audit judges, derives or keeps in another way than before. */
-#define RULES 2
+#define RULES 3
 
 static const char *const city_tables[] = {"_t_mirror", "_t_column", "_t_made", "_t_view", "_t_history", "_t_digest", "_t_ledger", "_t_result", "_t_merged", "_t_node"};
 

@@ -74,6 +74,21 @@ int trib_audit_root(struct trib_audit *a, uint64_t size, uint8_t ret[TRIB_SHA256
 	return trib_merkle_root(size, get_sub, a, ret, err);
 }
 
+int trib_audit_grown(struct trib_audit *a, uint64_t size, const uint8_t root[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb now = {0};
+	uint8_t is[TRIB_SHA256_LEN];
+	uint64_t has;
+	struct trib_err why;
+	if (trib_hubdb_open(a->hub, false, &now, err) || trib_log_size(&now, &has, err))
+		return -1;
+	if (has < size)
+		return 0;
+	if (trib_log_root(&now, size, is, &why))
+		return TRIB_OWN_TROUBLE(why.code) ? (*err = why, -1) : 0;
+	return memcmp(is, root, sizeof(is)) == 0;
+}
+
 /* ---- what a leaf says ---- */
 
 static int keep_root(struct trib_audit *a, const uint8_t sha[TRIB_SHA256_LEN], struct trib_err *err)

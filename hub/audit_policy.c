@@ -12,6 +12,8 @@ int trib_audit_keep_policy(struct trib_audit *a, uint64_t idx, const struct trib
 	if (l->number != a->policy + 1 && trib_audit_find(a, &w, err, "log leaf %llu names policy %llu after policy %llu", (unsigned long long)idx,
 							  (unsigned long long)l->number, (unsigned long long)a->policy))
 		return -1;
+	if (trib_audit_exec(a->own, err, "INSERT INTO po(idx, number, sha256) VALUES(?,?,?)", "iib", (int64_t)idx, (int64_t)l->number, trib_span(l->sha256, TRIB_SHA256_LEN)))
+		return -1;
 	a->policy = l->number;
 	memcpy(a->policy_sha, l->sha256, sizeof(a->policy_sha));
 	if (trib_named_read(a->hub->dir, l->sha256, &text, &why))

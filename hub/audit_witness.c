@@ -3,6 +3,26 @@
 #include "hub/audit_impl.h"
 #include "hub/witnesses.h"
 
+/* A note of an epoch of this log that is over, about more leaves than there were when the next one began: it is of what `recover` cut off, and only its signature can
+ * be told. 1 it is, and is good; 0 not; -1. */
+static int is_cut_off(struct trib_audit *a, struct trib_span note, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_checkpoint cp;
+	struct trib_err why;
+	char origin[TRIB_TITLE_MAX + 32];
+	if (trib_checkpoint_parse(note, &cp, &why))
+		return 0;
+	(void)snprintf(origin, sizeof(origin), "%.*s", (int)cp.origin.n, (const char *)cp.origin.p);
+	if (trib_audit_sql(a->own, &st, err, "SELECT min(idx) FROM ep WHERE idx > CASE WHEN ?1 = ?2 THEN 0 ELSE (SELECT idx FROM ep WHERE origin = ?1) END", "ss", origin, a->first_origin))
+		return -1;
+	if (trib_db_step(a->own, st, err) < 0)
+		return -1;
+	if (sqlite3_column_type(st, 0) == SQLITE_NULL || cp.size <= (uint64_t)sqlite3_column_int64(st, 0))
+		return 0;
+	return trib_checkpoint_verify(note, origin, a->log_pub, &cp, &why) == 0;
+}
+
 /* 0: the note is of this log. */
 static int check_text(struct trib_audit *a, const char *who, struct trib_span note, struct trib_err *err)
 {
@@ -10,10 +30,17 @@ static int check_text(struct trib_audit *a, const char *who, struct trib_span no
 	struct trib_checkpoint cp;
 	struct trib_err why;
 	uint8_t root[TRIB_SHA256_LEN];
-	if (trib_checkpoint_parse(note, &cp, &why) == 0 && cp.size > a->size) /* `serve` went on after the snapshot */
-		return 0;
+	int cut = is_cut_off(a, note, err);
+	if (cut)
+		return cut < 0 ? -1 : 0;
 	if (trib_audit_note(a, note, &cp, &why))
 		return trib_audit_find(a, &w, err, "what the witness %s cosigned: %s", who, why.msg);
+	if (cp.size > a->size) {
+		int grown = trib_audit_grown(a, cp.size, cp.root, err);
+		return grown ? (grown < 0 ? -1 : 0) :
+			       trib_audit_find(a, &w, err, "the witness %s has cosigned another log: one of %llu leaves that is not this one, which has %llu", who,
+					       (unsigned long long)cp.size, (unsigned long long)a->size);
+	}
 	if (trib_audit_root(a, cp.size, root, err))
 		return -1;
 	return memcmp(root, cp.root, sizeof(root)) == 0 ? 0 : trib_audit_find(a, &w, err, "the witness %s has cosigned another log: its first %llu leaves are not these", who,

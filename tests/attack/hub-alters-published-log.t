@@ -49,4 +49,18 @@ ok "rebuild mends it again" rebuilt
 sed -i '2s/.*/3/' "$dir/hub/log/checkpoint"
 audit_says "the published checkpoint: " "a changed checkpoint is named"
 ok "rebuild signs it anew" rebuilt
+rm "$dir/hub/log/checkpoint"
+ok "without its checkpoint the log that is there is still this one" audit_twice
+sed -i 's/incarnation 1/incarnation 7/' "$(entries)"
+audit_says "1 files of the published log are not what the log holds" "a changed file is named without it, too"
+ok "rebuild mends that" rebuilt
+
+# Another log under the same key, which goes on otherwise.
+ok "a second hub with the same keys" cp -a "$dir/hub" "$dir/fork"
+fork() { "$bin/tributary-hub" --state "$dir/fork" "$@"; }
+grown() { quiet fork node add 520303009009 --app community --name 别处 --url "$url" --slip "$dir/fork.slip" && quiet fork rebuild; }
+ok "writes a leaf of its own" grown
+rm -rf "$dir/hub/log" && cp -a "$dir/fork/log" "$dir/hub/log"
+audit_says "the published checkpoint of [0-9]* leaves is of another log than hub.db, which has $(leaves)" "its longer log, shown as this one's, is named"
+since_says "the published checkpoint of [0-9]* leaves is of another log than hub.db" "an audit that goes on says so"
 finish

@@ -7,6 +7,17 @@ at_rest
 ok "and cosigns it" hub witness ask
 cosigned=$(ls "$dir"/hub/witness/*/cosigned)
 hub_stop
+cp -a "$dir/hub" "$dir/one" && cp -a "$dir/hub" "$dir/fork" && cp -a "$dir/province" "$dir/province.one"
+fork() { "$bin/tributary-hub" --state "$dir/fork" "$@"; }
+ok "a second hub with its keys goes on otherwise" quiet fork node add 520303009009 --app community --name 别处 --url "$url" --slip "$dir/fork.slip"
+ok "publishes that" quiet fork rebuild
+ok "and has it witnessed" quiet fork witness ask
+rm -rf "$dir/hub/witness" && cp -a "$dir/fork/witness" "$dir/hub/witness"
+audit_says "the witness province.example/w has cosigned another log: one of [0-9]* leaves that is not this one, which has $(leaves)" "the audit says that it is not this log"
+rm -rf "$dir/hub" && mv "$dir/one" "$dir/hub"
+province_stop
+rm -rf "$dir/province" && mv "$dir/province.one" "$dir/province"
+ok "the province has not seen that" province_start
 hubsql "UPDATE leaf SET bytes=CAST(replace(CAST(bytes AS TEXT),'incarnation 1','incarnation 7') AS BLOB) WHERE idx=(SELECT idx FROM held WHERE node='$a' AND seq=1)"
 ok "all hashes fit the changed leaf" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
 rm -rf "$dir/hub/audited" "$dir/hub/checkpoint" "$dir/hub/log/checkpoint" "$dir/hub/log/tile"

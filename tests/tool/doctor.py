@@ -146,8 +146,9 @@ class Commit:
                 f.write(self.files.get("signer.pem") or run("openssl", "x509", "-in", hub + "/ca/issuing.crt"))
             sig = b""
             if key != "-":
-                der = run("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-nocerts", "-signer", d + "/cert", "-inkey", key, data=self.signed or self.text)
-                pem = base64.encodebytes(der).replace(b"\n", b"\n ")
+                der = run("openssl", "cms", "-sign", "-binary", "-outform", "DER", "-md", "sha256", "-nosmimecap", "-nocerts", "-signer", d + "/cert", "-inkey", key, data=self.signed or self.text)
+                t = base64.b64encode(der)
+                pem = b"".join(t[i:i + 64] + b"\n " for i in range(0, len(t), 64))
                 sig = b"\ngpgsig -----BEGIN SIGNED MESSAGE-----\n " + pem + b"-----END SIGNED MESSAGE-----"
         raw = head + sig + b"\n\n" + body
         self.oid = self.git("hash-object", "-t", "commit", "-w", "--stdin", "--literally", data=raw).strip().decode()
