@@ -35,7 +35,7 @@ static const char own_schema[] =
 	"CREATE TABLE ep(idx INTEGER PRIMARY KEY, origin TEXT);" /* epochs of the log */
 	/* expected histories, from and until which leaf; nightly lists; one night as derived */
 	"CREATE TABLE x(node TEXT, app TEXT, since INTEGER, until INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
-	"CREATE TABLE ng(idx INTEGER PRIMARY KEY, from_at INTEGER, to_at INTEGER, expected INTEGER, reported INTEGER, silent INTEGER, sha256 BLOB);"
+	"CREATE TABLE ng(idx INTEGER PRIMARY KEY, at INTEGER, from_at INTEGER, to_at INTEGER, expected INTEGER, reported INTEGER, silent INTEGER, sha256 BLOB);"
 	"CREATE TABLE nn(node TEXT, app TEXT, reported INTEGER, listed INTEGER, PRIMARY KEY(node, app)) WITHOUT ROWID;"
 	/* roots that the log knows: the one that it was opened under, and those that came later */
 	"CREATE TABLE ra(sha256 BLOB PRIMARY KEY) WITHOUT ROWID;"

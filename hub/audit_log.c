@@ -136,8 +136,8 @@ static int keep_act(struct trib_audit *a, uint64_t idx, const struct trib_leaf *
 
 static int keep_night(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
 {
-	return trib_audit_exec(a->own, err, "INSERT INTO ng(idx, from_at, to_at, expected, reported, silent, sha256) VALUES(?,?,?,?,?,?,?)", "iiiiiib", (int64_t)idx, l->from,
-			       l->to, (int64_t)l->expected, (int64_t)l->reported, (int64_t)l->silent, trib_span(l->sha256, TRIB_SHA256_LEN));
+	return trib_audit_exec(a->own, err, "INSERT INTO ng(idx, at, from_at, to_at, expected, reported, silent, sha256) VALUES(?,?,?,?,?,?,?,?)", "iiiiiiib", (int64_t)idx, l->time,
+			       l->from, l->to, (int64_t)l->expected, (int64_t)l->reported, (int64_t)l->silent, trib_span(l->sha256, TRIB_SHA256_LEN));
 }
 
 static int keep_revoked(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)

@@ -90,6 +90,19 @@ static int derive(struct nights *n, const struct trib_night *night, uint8_t ret[
 	return 0;
 }
 
+/* A night that is not over would leave all until its end without a list. `at`: when the leaf was written. */
+static int check_hours(struct nights *n, const struct trib_night *night, int64_t at, struct trib_err *err)
+{
+	struct trib_where w = {0};
+	char close[17];
+	if (night->from != n->to || night->to <= night->from)
+		return trib_audit_find(n->a, &w, err, "the nightly list of %s does not begin where the one before ended", n->when);
+	if (night->to > at)
+		return trib_audit_find(n->a, &w, err, "the nightly list of %s was made before that night was over", n->when);
+	trib_time_city(close, trib_night_close(night->to));
+	return trib_night_close(night->to) == night->to ? 0 : trib_audit_find(n->a, &w, err, "the nightly list of %s does not end when a night closes, at %s", n->when, close);
+}
+
 /* A commit held well after the close, and no list before it. */
 static int check_left_out(struct nights *n, uint64_t end, struct trib_err *err)
 {
@@ -118,9 +131,7 @@ static int one_night(struct nights *n, sqlite3_stmt *st, struct trib_err *err)
 	trib_audit_bytes(st, 6, sha, sizeof(sha));
 	if (check_left_out(n, night.end, err) || derive(n, &night, is, &counts, err))
 		return -1;
-	int rc = 0;
-	if (night.from != n->to || night.to <= night.from)
-		rc = trib_audit_find(n->a, &w, err, "the nightly list of %s does not begin where the one before ended", n->when);
+	int rc = check_hours(n, &night, sqlite3_column_int64(st, 7), err);
 	if (!rc && memcmp(sha, is, sizeof(sha)) != 0)
 		rc = explain(n, sha, err);
 	else if (!rc && (sqlite3_column_int64(st, 3) != (int64_t)counts.expected || sqlite3_column_int64(st, 4) != (int64_t)counts.reported ||
@@ -139,7 +150,7 @@ int trib_audit_nights(struct trib_audit *a, struct trib_err *err)
 	struct nights n = {.a = a, .to = a->from ? a->at.night_to : a->opened, .first = a->from ? a->at.night_first : 0};
 	if (!a->has_pub)
 		return 0; /* a log without its first leaf is named already */
-	if (trib_audit_sql(a->own, &st, err, "SELECT idx, from_at, to_at, expected, reported, silent, sha256 FROM ng WHERE idx >= ? ORDER BY idx", "i", (int64_t)a->from))
+	if (trib_audit_sql(a->own, &st, err, "SELECT idx, from_at, to_at, expected, reported, silent, sha256, at FROM ng WHERE idx >= ? ORDER BY idx", "i", (int64_t)a->from))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->own, st, err)) > 0)
