@@ -27,6 +27,7 @@ static const char own_schema[] =
 	"CREATE TABLE kept(rules INTEGER, program TEXT, city TEXT, size INTEGER, root BLOB, log_pub BLOB, first_origin TEXT, origin TEXT, opened INTEGER, crl INTEGER,"
 	" night_to INTEGER, night_first INTEGER, city_seq INTEGER, city_merged INTEGER, city_log INTEGER, city_oid BLOB, city_manifest BLOB, policy INTEGER, policy_sha BLOB);"
 	"CREATE TABLE d(node TEXT, app TEXT, seq INTEGER, size INTEGER, oid BLOB, manifest BLOB, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	"CREATE TABLE rc(node TEXT, app TEXT, idx INTEGER, PRIMARY KEY(node, app, idx)) WITHOUT ROWID;" /* leaves that it was given a receipt for */
 	"CREATE TABLE f(path TEXT PRIMARY KEY, sha256 BLOB) WITHOUT ROWID;"
 	"CREATE TABLE ks(app TEXT, n INTEGER, name TEXT, sql TEXT, PRIMARY KEY(app, n)) WITHOUT ROWID;"
 	/* city commits whose signature and place are right */
@@ -401,7 +402,8 @@ int trib_audit_run_since(const struct trib_hub *hub, const struct trib_audit_how
 		return 0;
 	}
 	/* Whatever it was: judged anew, all of it is named as it is. A kept file that is not the one that was written is a finding of its own. */
-	if (run(hub, NULL, how, &(struct start){0}, &a, err) || (from.forged && trib_audit_find(a, &w, err, "%s", why.msg)) || (beside && trib_audit_record(a, last, err)))
+	if (run(hub, NULL, how, &(struct start){0}, &a, err) || (from.forged && trib_audit_find(a, &w, err, "%s", why.msg)) || (beside && trib_audit_record(a, last, err)) ||
+	    trib_audit_kept_chains(a, last, beside, err))
 		return -1;
 	(void)snprintf(a->totals.fell_back, sizeof(a->totals.fell_back), "%s", why.msg);
 	*ret = a;

@@ -67,7 +67,8 @@ static int check_receipts(struct down *w, const struct trib_commit *c, struct tr
 		if (!trib_span_eq(trib_buf_span(&leaf), one.leaf))
 			return trib_fail(err, TRIB_E_VERIFY, "its receipt for leaf %llu is not what the log says there", (unsigned long long)one.index);
 		struct trib_leaf parsed;
-		if (trib_receipt_verify(&one, &cp, &parsed, err))
+		if (trib_receipt_verify(&one, &cp, &parsed, err) ||
+		    trib_audit_exec(w->a->own, err, "INSERT OR IGNORE INTO rc(node, app, idx) VALUES(?,?,?)", "ssi", w->node, w->app, (int64_t)one.index))
 			return -1;
 	}
 	w->size = cp.size;
@@ -123,6 +124,31 @@ static int kept(struct down *w, struct trib_err *err)
 	return 0;
 }
 
+/* A community is told of each commit held, of each verdict, and of a new epoch: its receipt is in the chain, or due. */
+static int check_told(struct down *w, struct trib_err *err)
+{
+	static const char sql[] =
+		"SELECT idx, seq FROM (SELECT idx, seq FROM h WHERE node = ?1 AND app = ?2 UNION ALL SELECT idx, seq FROM v WHERE node = ?1 AND app = ?2 UNION ALL "
+		"SELECT idx, 0 FROM ep WHERE idx > (SELECT min(idx) FROM h WHERE node = ?1 AND app = ?2)) l "
+		"WHERE NOT EXISTS(SELECT 1 FROM rc WHERE node = ?1 AND app = ?2 AND idx = l.idx) AND NOT EXISTS(SELECT 1 FROM due WHERE node = ?1 AND app = ?2 AND idx = l.idx) ORDER BY idx";
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_where at = {.node = w->node, .app = w->app};
+	int64_t n = 0, first = 0;
+	if (trib_audit_sql(w->a->own, &st, err, sql, "ss", w->node, w->app))
+		return -1;
+	int row;
+	while ((row = trib_db_step(w->a->own, st, err)) > 0) {
+		if (n++)
+			continue;
+		first = sqlite3_column_int64(st, 0);
+		at.seq = (uint64_t)sqlite3_column_int64(st, 1);
+	}
+	return row < 0 || (n && trib_audit_find(w->a, &at, err, "%lld leaves of the log about it, the first is leaf %lld, were neither told to the community nor wait to be: what it was told was taken back, "
+						"or is withheld", (long long)n, (long long)first))
+		       ? -1
+		       : 0;
+}
+
 /* st: down_oid, down_seq, down_manifest, down_size of the history. */
 static int walk(struct down *w, sqlite3_stmt *st, struct trib_err *err)
 {
@@ -137,7 +163,7 @@ static int walk(struct down *w, sqlite3_stmt *st, struct trib_err *err)
 	if (kept(w, err))
 		return -1;
 	if (!trib_audit_bytes(st, 2, tip, sizeof(tip)))
-		return w->kept_seq ? trib_audit_find(w->a, &at, err, "hub.db: the down chain that the last audit has proven is gone") : 0; /* nothing was sent yet */
+		return w->kept_seq ? trib_audit_find(w->a, &at, err, "hub.db: the down chain that the last audit has proven is gone") : check_told(w, err);
 	if (trib_repo_open(path, false, &w->repo, &why) || trib_repo_chain(w->repo, tip, w->seq ? w->oid : NULL, COMMITS_MAX, &oids, &n, &why))
 		return trib_audit_find(w->a, &at, err, "the down chain: %s", why.msg);
 	for (size_t i = 0; i < n; i++) {
@@ -153,7 +179,19 @@ static int walk(struct down *w, sqlite3_stmt *st, struct trib_err *err)
 	trib_audit_bytes(st, 4, manifest, sizeof(manifest));
 	if (sqlite3_column_int64(st, 3) != (int64_t)w->seq || memcmp(manifest, w->manifest, sizeof(manifest)) != 0 || sqlite3_column_int64(st, 5) != (int64_t)w->size)
 		return trib_audit_find(w->a, &at, err, "hub.db: number, manifest or log size of the last down commit are not its own");
-	return 0;
+	return check_told(w, err);
+}
+
+/* What waits to be told. */
+static int load_due(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *from = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *to = NULL;
+	return trib_db_exec(a->own, "CREATE TEMP TABLE due(node TEXT, app TEXT, idx INTEGER, PRIMARY KEY(node, app, idx)) WITHOUT ROWID", err) ||
+			       trib_db_prepare(a->db.db, "SELECT node, app, idx FROM due", &from, err) ||
+			       trib_db_prepare(a->own, "INSERT OR IGNORE INTO due(node, app, idx) VALUES(?,?,?)", &to, err) || trib_audit_copy(a->db.db, from, a->own, to, 1, err)
+		       ? -1
+		       : 0;
 }
 
 int trib_audit_down(struct trib_audit *a, struct trib_err *err)
@@ -164,7 +202,7 @@ int trib_audit_down(struct trib_audit *a, struct trib_err *err)
 	trib_progress_init(&p, _("receipts"), a->quiet);
 	if (!a->has_pub)
 		return 0; /* a log without its first leaf is named already */
-	if (trib_db_prepare(a->db.db, "SELECT node, app, down_oid, down_seq, down_manifest, down_size FROM history ORDER BY node, app", &st, err))
+	if (load_due(a, err) || trib_db_prepare(a->db.db, "SELECT node, app, down_oid, down_seq, down_manifest, down_size FROM history ORDER BY node, app", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(a->db.db, st, err)) > 0) {

@@ -88,6 +88,8 @@ int trib_audit_pages(struct trib_audit *a, sqlite3 *db, const struct trib_where 
 /* Opens DIR/audited.*.db, or its copy beside the kept record, as scratch.db. TRIB_E_NOT_FOUND none is there, TRIB_E_VERSION made by other rules,
  * TRIB_E_VERIFY it is not the one that the record names. */
 int trib_audit_kept_open(struct trib_audit *a, const char *path, const struct trib_audited *last, const char *beside, struct trib_err *err) TRIB_MUST_CHECK;
+/* In a full audit: the hub's own chains go on from where the audit of that record left them, whatever became of the rest. Nothing when the file is not there any more. */
+int trib_audit_kept_chains(struct trib_audit *a, const struct trib_audited *last, const char *beside, struct trib_err *err) TRIB_MUST_CHECK;
 /* The scratch city as it was derived then, without its rows. */
 int trib_audit_kept_city(struct trib_audit *a, struct trib_city *c, struct trib_err *err) TRIB_MUST_CHECK;
 /* Gives the scratch city those rows that new commits touch, as they were then: taken back from the real files (audit_undo.c). */

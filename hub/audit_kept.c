@@ -137,20 +137,28 @@ static int read_kept(struct trib_audit *a, const struct trib_audited *last, stru
 	return 0;
 }
 
-int trib_audit_kept_open(struct trib_audit *a, const char *path, const struct trib_audited *last, const char *beside, struct trib_err *err)
+/* The file that the record names: beside it, or the hub's own. */
+static char *state_file(const struct trib_hub *hub, const struct trib_audited *last, const char *beside)
 {
 	char name[32];
+	state_name(name, last);
+	char *near = beside ? trib_path(beside, name) : NULL;
+	if ((beside && !near) || (near && trib_fs_exists(near)))
+		return near;
+	free(near);
+	return trib_hub_path(hub, name);
+}
+
+int trib_audit_kept_open(struct trib_audit *a, const char *path, const struct trib_audited *last, const char *beside, struct trib_err *err)
+{
 	uint8_t hash[TRIB_SHA256_LEN];
 	if (!last->has_state)
 		return trib_fail(err, TRIB_E_NOT_FOUND, "the last audit kept nothing to go on from");
-	state_name(name, last);
-	TRIB_AUTO(trib_mem) char *near = beside ? trib_path(beside, name) : NULL;
-	TRIB_AUTO(trib_mem) char *own = trib_hub_path(a->hub, name);
-	if (!own || (beside && !near))
+	TRIB_AUTO(trib_mem) char *from = state_file(a->hub, last, beside);
+	if (!from)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	const char *from = near && trib_fs_exists(near) ? near : own;
 	if (!trib_fs_exists(from))
-		return trib_fail(err, TRIB_E_NOT_FOUND, "%s is not there", own);
+		return trib_fail(err, TRIB_E_NOT_FOUND, "%s is not there", from);
 	if (hash_file(from, path, hash, err))
 		return -1;
 	if (memcmp(hash, last->state, sizeof(hash)) != 0)
@@ -158,6 +166,91 @@ int trib_audit_kept_open(struct trib_audit *a, const char *path, const struct tr
 	if (trib_db_open_own(path, false, &a->own, err) || read_kept(a, last, err))
 		return trib_ctx(err, "%s", from);
 	return 0;
+}
+
+/* ---- the hub's own chains, of a record that nothing could go on from ---- */
+
+/* `w` names the chain. A ref of ours that is gone is named already. */
+static int check_chain(struct trib_audit *a, const struct trib_where *w, const char *path, const uint8_t *down, const uint8_t was[TRIB_OID_LEN], struct trib_err *err)
+{
+	uint8_t tip[TRIB_OID_LEN];
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	TRIB_AUTO(trib_mem) uint8_t(*oids)[TRIB_OID_LEN] = NULL;
+	size_t n = 0;
+	struct trib_err why;
+	if (trib_repo_open(path, false, &repo, &why) || (!down && trib_repo_ref(repo, "refs/heads/main", tip, &why)))
+		return 0;
+	if (trib_repo_chain(repo, down ? down : tip, was, SIZE_MAX, &oids, &n, &why) == 0)
+		return 0;
+	return trib_audit_find(a, w, err, w->node ? "what the community had been told by the last audit was taken back: the down chain does not go on from there: %s"
+						  : "the city history does not go on from where the last audit left it: %s; was it brought back from a backup? try: tributary-hub audit", why.msg);
+}
+
+static int check_down_chains(struct trib_audit *a, sqlite3 *kept, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_err why;
+	int row;
+	if (trib_db_prepare(kept, "SELECT node, app, oid FROM d ORDER BY node, app", &st, &why))
+		return 0; /* of a form that this program does not know */
+	while ((row = trib_db_step(kept, st, err)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *now = NULL;
+		TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(a->hub, text(st, 0), text(st, 1));
+		struct trib_where w = {.node = text(st, 0), .app = text(st, 1)};
+		uint8_t was[TRIB_OID_LEN], tip[TRIB_OID_LEN];
+		if (!path)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		trib_audit_bytes(st, 2, was, sizeof(was));
+		if (trib_audit_sql(a->db.db, &now, err, "SELECT down_oid FROM history WHERE node = ? AND app = ?", "ss", w.node, w.app))
+			return -1;
+		int there = trib_db_step(a->db.db, now, err);
+		if (there < 0)
+			return -1;
+		bool has = there && trib_audit_bytes(now, 0, tip, sizeof(tip));
+		if (has ? check_chain(a, &w, path, tip, was, err)
+			: trib_audit_find(a, &w, err, "what the community had been told by the last audit was taken back: hub.db has no down chain"))
+			return -1;
+	}
+	return row;
+}
+
+static int check_city_chain(struct trib_audit *a, sqlite3 *kept, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(a->hub, "city.git");
+	struct trib_where w = {0};
+	struct trib_err why;
+	uint8_t was[TRIB_OID_LEN];
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (trib_db_prepare(kept, "SELECT city_oid FROM kept WHERE city_seq > 0", &st, &why))
+		return 0;
+	int row = trib_db_step(kept, st, err);
+	if (row <= 0)
+		return row;
+	trib_audit_bytes(st, 0, was, sizeof(was));
+	return check_chain(a, &w, path, NULL, was, err);
+}
+
+int trib_audit_kept_chains(struct trib_audit *a, const struct trib_audited *last, const char *beside, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *copy = trib_path(a->dir, "kept.db");
+	TRIB_AUTO(trib_mem) char *from = NULL;
+	TRIB_AUTO(trib_db) sqlite3 *kept = NULL;
+	uint8_t hash[TRIB_SHA256_LEN];
+	struct trib_err why;
+	if (!copy || (last->has_state && !(from = state_file(a->hub, last, beside))))
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!from || !trib_fs_exists(from))
+		return 0;
+	if (hash_file(from, copy, hash, &why))
+		return TRIB_OWN_TROUBLE(why.code) ? (*err = why, -1) : 0;
+	/* Another file than the record names is a finding of its own. */
+	if (memcmp(hash, last->state, sizeof(hash)) != 0)
+		return trib_fs_remove(copy, err);
+	if (trib_db_open_own(copy, false, &kept, &why))
+		return 0;
+	return check_down_chains(a, kept, err) || check_city_chain(a, kept, err) || trib_fs_remove(copy, err) ? -1 : 0;
 }
 
 /* ---- rows from file to file ---- */

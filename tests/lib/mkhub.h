@@ -306,7 +306,14 @@ TRIB_UNUSED static void mkhub_verdict(struct mkhub *h, sqlite3_stmt *r)
 		if (leaf.key_len)
 			memcpy(leaf.key, sqlite3_column_blob(r, 5), leaf.key_len);
 	}
-	mkhub_append(h, &leaf, NULL);
+	uint64_t index;
+	mkhub_append(h, &leaf, &index);
+	HUB_OK(trib_db_prepare(h->db.db, "INSERT INTO due(idx, node, app) VALUES(?,?,?)", &st, err));
+	sqlite3_bind_int64(st, 1, (int64_t)index);
+	sqlite3_bind_text(st, 2, leaf.node, -1, SQLITE_STATIC);
+	sqlite3_bind_text(st, 3, leaf.app, -1, SQLITE_STATIC);
+	assert_int_equal(sqlite3_step(st), SQLITE_DONE);
+	sqlite3_finalize(st);
 	HUB_OK(trib_db_prepare(h->db.db,
 			       "UPDATE held SET merged_at = CASE WHEN ?3 IS NULL THEN ?4 END, out_of_step = ?3 WHERE node = ?1 AND seq <= ?2 AND merged_at IS NULL AND "
 			       "seq > ?2 - (SELECT parts FROM held WHERE node = ?1 AND seq = ?2)",
@@ -470,6 +477,7 @@ TRIB_UNUSED static void mkhub_open_epoch(struct mkhub *h, const struct mkhub_ope
 	HUB_OK(trib_leaf_parse(trib_buf_span(&text), &leaf, err));
 	HUB_OK(trib_hubdb_begin(&h->db, err));
 	mkhub_append(h, &leaf, &index);
+	HUB_OK(trib_db_exec(h->db.db, "INSERT INTO due(idx, node, app) SELECT (SELECT max(idx) FROM leaf), node, app FROM history", err));
 	HUB_OK(trib_hubdb_meta_set(&h->db, "origin", trib_span_str(o->origin), err));
 	HUB_OK(trib_hubdb_meta_set(&h->db, "epoch-leaf", trib_span(&index, sizeof(index)), err));
 	HUB_OK(trib_hubdb_commit(&h->db, err));
