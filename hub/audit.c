@@ -15,11 +15,13 @@ static const char own_schema[] =
 	"CREATE TABLE sub(level INTEGER, idx INTEGER, hash BLOB, PRIMARY KEY(level, idx)) WITHOUT ROWID;"
 	/* what the leaves say: held commits, verdicts, certificates */
 	"CREATE TABLE h(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, part INTEGER, parts INTEGER, incarnation INTEGER, oid BLOB, manifest BLOB,"
-	" raw BLOB, signer BLOB, crl INTEGER, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0, seen INTEGER, seen_root BLOB);"
+	" raw BLOB, signer BLOB, crl INTEGER, at INTEGER, merged_at INTEGER, step TEXT, judged INTEGER DEFAULT 0, seen INTEGER, seen_root BLOB,"
+	" captured_at INTEGER, inserted INTEGER, updated INTEGER, deleted INTEGER, braked INTEGER, reset INTEGER);" /* as its manifest says, once it was judged */
 	"CREATE INDEX h_seq ON h(node, app, seq);"
 	"CREATE TABLE v(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, seq INTEGER, merged INTEGER, manifest BLOB, tbl TEXT, key BLOB, word TEXT, at INTEGER);"
 	"CREATE INDEX v_seq ON v(node, app, seq);"
-	"CREATE TABLE c(sha256 BLOB PRIMARY KEY, node TEXT, app TEXT, usage TEXT, incarnation INTEGER, revoked_at INTEGER) WITHOUT ROWID;"
+	"CREATE TABLE c(sha256 BLOB PRIMARY KEY, node TEXT, app TEXT, usage TEXT, incarnation INTEGER, revoked_at INTEGER,"
+	" not_after INTEGER, serial TEXT) WITHOUT ROWID;" /* these two once a commit that it signed was judged */
 	/* histories: bad = first sequence number that is not proven */
 	"CREATE TABLE n(node TEXT, app TEXT, commits INTEGER DEFAULT 0, proven INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, walked INTEGER DEFAULT 0, bad INTEGER,"
 	" tip BLOB, most INTEGER DEFAULT 0, machine INTEGER DEFAULT 0, again INTEGER DEFAULT 0, PRIMARY KEY(node, app)) WITHOUT ROWID;"
@@ -42,7 +44,7 @@ static const char own_schema[] =
 	"CREATE TABLE ra(sha256 BLOB PRIMARY KEY) WITHOUT ROWID;"
 	/* lists of revoked certificates; certificates that leaves revoke */
 	"CREATE TABLE rl(number INTEGER PRIMARY KEY, idx INTEGER, sha256 BLOB);"
-	"CREATE TABLE rv(sha256 BLOB PRIMARY KEY, idx INTEGER) WITHOUT ROWID;"
+	"CREATE TABLE rv(sha256 BLOB PRIMARY KEY, idx INTEGER, at INTEGER, node TEXT, app TEXT) WITHOUT ROWID;" /* node NULL: a person's */
 	"CREATE TABLE tl(node TEXT, app TEXT, seq INTEGER);" /* commits that were held too late: after their signer was revoked */
 	/* what leaves say of people and of names of communities; who issues certificates */
 	"CREATE TABLE pe(sha256 BLOB PRIMARY KEY, name TEXT, role TEXT, usage TEXT, revoked_at INTEGER) WITHOUT ROWID;"

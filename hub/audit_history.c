@@ -48,11 +48,14 @@ static const char *differs(const struct trib_judged *j, uint64_t seq, uint64_t p
 #define BY_DERIVATION 1
 #define BY_WALK 2
 
-/* It is judged, and names this checkpoint (trib_audit_seen). */
+/* It is judged, names this checkpoint (trib_audit_seen), and what hub.db repeats of it is kept for the next audit (audit_held.c). */
 static int mark(struct trib_audit *a, const struct trib_where *at, const struct trib_manifest *m, int how, struct trib_err *err)
 {
+	uint64_t ins, upd, del;
 	a->totals.judged++;
-	if (!a->mark && trib_db_prepare(a->own, "UPDATE h SET judged = ?7, seen = ?5, seen_root = ?6 WHERE node = ?1 AND app = ?2 AND seq = ?3 AND oid = ?4", &a->mark, err))
+	trib_manifest_counts(m, &ins, &upd, &del);
+	if (!a->mark && trib_db_prepare(a->own,
+					"UPDATE h SET judged = ?7, seen = ?5, seen_root = ?6, captured_at = ?8, inserted = ?9, updated = ?10, deleted = ?11, braked = ?12, reset = ?13 WHERE node = ?1 AND app = ?2 AND seq = ?3 AND oid = ?4", &a->mark, err))
 		return -1;
 	sqlite3_reset(a->mark);
 	sqlite3_bind_text(a->mark, 1, at->node, -1, SQLITE_STATIC);
@@ -62,6 +65,9 @@ static int mark(struct trib_audit *a, const struct trib_where *at, const struct 
 	sqlite3_bind_int64(a->mark, 5, m->checkpoint_size < INT64_MAX ? (int64_t)m->checkpoint_size : INT64_MAX);
 	sqlite3_bind_blob(a->mark, 6, m->checkpoint_root, TRIB_SHA256_LEN, SQLITE_STATIC);
 	sqlite3_bind_int(a->mark, 7, how);
+	const int64_t says[] = {m->captured_at, (int64_t)ins, (int64_t)upd, (int64_t)del, (int64_t)m->nbraked, m->kind == TRIB_KIND_RESET};
+	for (int i = 0; i < (int)TRIB_COUNT(says); i++)
+		sqlite3_bind_int64(a->mark, 8 + i, says[i]);
 	return trib_db_step(a->own, a->mark, err) < 0 ? -1 : 0;
 }
 

@@ -168,6 +168,7 @@ int trib_audit_signer(struct trib_audit *a, const struct trib_where *at, const s
 	if (row <= 0)
 		return row; /* it is named by the log step */
 	if (sqlite3_column_int64(st, 0) == id->not_after && (sqlite3_column_type(st, 1) == SQLITE_NULL || strcmp(text(st, 1), id->serial) == 0))
-		return 0;
+		return trib_audit_exec(a->own, err, "UPDATE c SET not_after = ?1, serial = CASE WHEN ?2 <> '' THEN ?2 END WHERE sha256 = ?3", "isb", id->not_after, text(st, 1),
+				       trib_span(id->sha256, TRIB_SHA256_LEN));
 	return trib_audit_find(a, at, err, "hub.db: serial number or end of the signing certificate are not what the certificate says");
 }

@@ -142,7 +142,11 @@ static int keep_night(struct trib_audit *a, uint64_t idx, const struct trib_leaf
 
 static int keep_revoked(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
 {
-	return trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO rv(sha256, idx) VALUES(?,?)", "bi", trib_span(l->cert, TRIB_SHA256_LEN), (int64_t)idx);
+	if (trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO rv(sha256, idx, at) VALUES(?,?,?)", "bii", trib_span(l->cert, TRIB_SHA256_LEN), (int64_t)idx, l->time))
+		return -1;
+	return l->kind == TRIB_LEAF_REVOKED ? trib_audit_exec(a->own, err, "UPDATE rv SET node = ?, app = ? WHERE sha256 = ? AND idx = ?", "ssbi", l->node, l->app,
+							      trib_span(l->cert, TRIB_SHA256_LEN), (int64_t)idx)
+					    : 0;
 }
 
 static int keep_held(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err)
