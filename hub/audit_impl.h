@@ -122,6 +122,10 @@ int trib_audit_held(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_keep_person(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_keep_name(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_lists(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+/* audit_fork.c: leaves about forks; then, when all is judged, which offices hub.db lists as forked. */
+int trib_audit_keep_refused(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_keep_machine(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_forked(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
 /* audit_policy.c: a leaf that names a policy; then the one in force: its text, and what repeats it. */
 int trib_audit_keep_policy(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_policy(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;

@@ -1,5 +1,5 @@
 /* Lists of hub.db that repeat what leaves say: communities, people, nightly lists, single values; and what it repeats of signing certificates. What has no
- * leaf (when an office was last in contact or added, the last refusals, until when a TLS certificate is good) is for screens. */
+ * leaf (when an office was last in contact or added, how often it was refused and why, until when a TLS certificate is good) is for screens. */
 #include "hub/audit_impl.h"
 
 static const char *text(sqlite3_stmt *st, int i)

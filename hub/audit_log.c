@@ -176,7 +176,7 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 	case TRIB_LEAF_LOG_OPEN:
 		return keep_open(a, idx, l, err);
 	case TRIB_LEAF_ENROLLED:
-		return keep_expected(a, idx, l, err) || trib_audit_keep_name(a, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
+		return trib_audit_keep_machine(a, idx, l, err) || keep_expected(a, idx, l, err) || trib_audit_keep_name(a, l, err) || keep_cert(a, l, l->cert, "sign", err) || keep_cert(a, l, l->cert2, "tls", err) ? -1 : 0;
 	case TRIB_LEAF_CRL:
 		return trib_audit_keep_crl(a, idx, l, err);
 	case TRIB_LEAF_POLICY:
@@ -189,6 +189,8 @@ static int keep_leaf(struct trib_audit *a, uint64_t idx, const struct trib_leaf 
 		if (keep_revoked(a, idx, l, err))
 			return -1;
 		return trib_audit_exec(a->own, err, "UPDATE c SET revoked_at = ? WHERE sha256 = ? AND revoked_at IS NULL", "ib", l->time, trib_span(l->cert, TRIB_SHA256_LEN));
+	case TRIB_LEAF_REFUSED:
+		return trib_audit_keep_refused(a, idx, l, err);
 	case TRIB_LEAF_EPOCH:
 		return trib_audit_epoch(a, idx, l, err);
 	case TRIB_LEAF_ACT:

@@ -38,5 +38,12 @@ ok "makes a list without B" nights 2 "1 expected, 1 reported, 0 silent"
 hub_stop
 audit_says "^$b/community:" "the audit names B"
 audit_says "leaves it out; it was silent" "and what was done"
+# Or an office of whom the log says that it was cloned.
+printf 'format tributary-leaf-1\nkind refused\ntime %s\nnode %s\napp community\ncode fork\nobject %064d\n' "$(date -u -d '+3 days' +%FT%TZ)" $b 7 >"$dir/leaf"
+hubsql "INSERT INTO leaf(idx, bytes) VALUES((SELECT max(idx) + 1 FROM leaf), CAST(readfile('$dir/leaf') AS BLOB))"
+ok "a fork is in the log" python3 "$top/tests/tool/relog.py" "$dir/hub/hub.db"
+audit_says "hub.db: the office is not listed as forked, the log says that it is" "the audit names the office that status does not show"
+hubsql "INSERT INTO refusal VALUES('$a', 'community', 'fork', x'00', 'x', 1, 1)"
+audit_says "hub.db: the office is listed as forked, the log does not say so" "and one that it shows for nothing"
 # Stock tools cannot see it: they prove that the list is the one that the log names; the audit makes it again.
 finish
