@@ -50,6 +50,7 @@ static const char own_schema[] =
 	"CREATE TABLE pe(sha256 BLOB PRIMARY KEY, name TEXT, role TEXT, usage TEXT, revoked_at INTEGER) WITHOUT ROWID;"
 	"CREATE TABLE fo(idx INTEGER PRIMARY KEY, node TEXT, app TEXT, forked INTEGER);" /* refusals of a fork, and the machines that ended one */
 	"CREATE TABLE nm(node TEXT, app TEXT, name TEXT, PRIMARY KEY(node, app)) WITHOUT ROWID;"
+	"CREATE TABLE na(node TEXT, app TEXT, name TEXT, PRIMARY KEY(node, app, name)) WITHOUT ROWID;" /* every name that a community ever had */
 	"CREATE TABLE ia(name TEXT PRIMARY KEY) WITHOUT ROWID;"
 	"CREATE TABLE line(text BLOB PRIMARY KEY) WITHOUT ROWID;";
 
@@ -365,7 +366,8 @@ static int run(const struct trib_hub *hub, const char *city_dir, const struct tr
 	if (open_own(a, from, err) || snapshot(a, err) || trib_audit_own(a, err) || (a->from && trib_audit_files_same(a, err)) || trib_audit_log(a, err) ||
 	    trib_audit_nights(a, err) || trib_audit_crls(a, err) || trib_audit_revoked(a, err) || trib_audit_held(a, err) || trib_audit_lists(a, err) ||
 	    trib_audit_histories(a, err) || trib_audit_chain(a, err) || trib_audit_city(a, err) || trib_audit_rest(a, err) || trib_audit_seen(a, err) ||
-	    (!city_dir && (trib_audit_forked(a, err) || trib_audit_down(a, err) || trib_audit_published(a, err) || trib_audit_witnesses(a, err))) || totals(a, err))
+	    (!city_dir && (trib_audit_forked(a, err) || trib_audit_strays(a, err) || trib_audit_down(a, err) || trib_audit_published(a, err) || trib_audit_witnesses(a, err))) ||
+	    totals(a, err))
 		return from->last ? -1 : trib_ctx(err, "auditing");
 	if (a->fell)
 		return trib_fail(err, TRIB_E_VERIFY, "something differs");

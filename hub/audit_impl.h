@@ -137,6 +137,7 @@ int trib_audit_chain(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK
 int trib_audit_city(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_city.c: derive, compare */
 int trib_audit_rest(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_history.c: what the derivation did not come to */
 int trib_audit_judged(void *ctx, const char *node, const char *app, const struct trib_judged *j, const struct trib_leaf *leaf, struct trib_err *err) TRIB_MUST_CHECK;
+int trib_audit_strays(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;      /* audit_stray.c: files, repositories and refs that nobody made */
 int trib_audit_down(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;        /* audit_down.c: what the communities were told */
 /* The hub's signature on a commit of its own chains, as of `at`. */
 int trib_audit_hub_signed(struct trib_audit *a, const struct trib_commit *c, struct trib_span signer_pem, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;

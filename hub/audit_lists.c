@@ -19,6 +19,8 @@ int trib_audit_keep_person(struct trib_audit *a, const struct trib_leaf *l, stru
 /* The slip gives the name; of a log that has no leaf about the slip the enrolment does. */
 int trib_audit_keep_name(struct trib_audit *a, const struct trib_leaf *l, struct trib_err *err)
 {
+	if (trib_audit_exec(a->own, err, "INSERT OR IGNORE INTO na(node, app, name) VALUES(?,?,?)", "sss", l->node, l->app, l->name))
+		return -1;
 	return trib_audit_exec(a->own, err, l->kind == TRIB_LEAF_ACT ? "INSERT OR REPLACE INTO nm(node, app, name) VALUES(?,?,?)" : "INSERT OR IGNORE INTO nm(node, app, name) VALUES(?,?,?)",
 			       "sss", l->node, l->app, l->name);
 }

@@ -280,7 +280,7 @@ static int compare_fixed(struct cmp *c, struct trib_err *err)
 	} fixed[] = {
 		{"-", "SELECT user_version, application_id, one FROM pragma_user_version, pragma_application_id, _t_merged", 0, -1},
 		{"_t_merged", "SELECT upto FROM _t_merged", 0, -1},
-		/* An index holds no rows: more of them do no harm. Those of keys come with their tables. */
+		/* An index of plain columns holds no rows and refuses none: more of them do no harm (check_indexes). Those of keys come with their tables. */
 		{"sqlite_schema", "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type <> 'index' OR sql IS NULL ORDER BY type, name", 2, -1},
 		{"_t_mirror", "SELECT mirror, name, tbl, shape FROM _t_mirror ORDER BY mirror", 1, -1},
 		{"_t_column", "SELECT mirror, col, city_col, pk, place FROM _t_column ORDER BY mirror, col", 2, -1},
@@ -412,14 +412,49 @@ static int scan_nodes(struct cmp *c, struct trib_err *err)
 	return row;
 }
 
-/* Names of communities are for screens and may be older than hub.db's; but no other community is named. */
+/* An index that is unique, or that computes, may refuse a right row at the next merge; and what bears the type of an index need not be one. */
+static int check_indexes(struct cmp *c, struct trib_err *err)
+{
+	static const char sql[] =
+		"SELECT name, tbl_name FROM sqlite_schema s WHERE type = 'index' AND sql IS NOT NULL AND (sql NOT GLOB 'CREATE INDEX *' OR EXISTS(SELECT 1 FROM pragma_index_xinfo(s.name) "
+		"WHERE cid = -2) OR EXISTS(SELECT 1 FROM pragma_index_list(s.tbl_name) l WHERE l.name = s.name AND l.partial)) ORDER BY name";
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_where w = {.app = c->real->app, .table = "sqlite_schema"};
+	struct trib_err why;
+	int row;
+	if (trib_db_prepare(c->real->db, sql, &st, &why))
+		return trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg);
+	while ((row = trib_db_step(c->real->db, st, &why)) > 0)
+		if (trib_audit_find(c->a, &w, err, "the index %.64s on %.64s, which no program of ours makes, can keep right rows out", text(st, 0), text(st, 1)))
+			return -1;
+	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
+}
+
+/* Each history's community has its name. */
+static int check_named(struct cmp *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	struct trib_err why;
+	struct trib_where w = {.app = c->real->app, .table = "_t_node"};
+	int row;
+	if (trib_db_prepare(c->real->db, "SELECT node FROM _t_history WHERE node NOT IN (SELECT node FROM _t_node) ORDER BY node", &st, &why))
+		return trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg);
+	while ((row = trib_db_step(c->real->db, st, &why)) > 0) {
+		w.node = text(st, 0);
+		if (trib_audit_find(c->a, &w, err, "the city lacks the community's name; try: tributary-hub rebuild"))
+			return -1;
+	}
+	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
+}
+
+/* Names of communities may be older than hub.db's; but none is named that the log does not know, or as the log never named it. */
 static int check_names(struct cmp *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	struct trib_err why;
 	struct trib_where w = {.app = c->real->app, .table = "_t_node"};
 	int row;
-	if (trib_db_prepare(c->real->db, "SELECT node FROM _t_node ORDER BY node", &st, &why))
+	if (trib_db_prepare(c->real->db, "SELECT node, name FROM _t_node ORDER BY node", &st, &why))
 		return trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg);
 	while ((row = trib_db_step(c->real->db, st, &why)) > 0) {
 		TRIB_AUTO(trib_stmt) sqlite3_stmt *known = NULL;
@@ -428,6 +463,12 @@ static int check_names(struct cmp *c, struct trib_err *err)
 			return -1;
 		int is = trib_db_step(c->a->own, known, err);
 		if (is < 0 || (!is && trib_audit_find(c->a, &w, err, "the city names a community that the log does not know")))
+			return -1;
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *name = NULL;
+		if (trib_audit_sql(c->a->own, &name, err, "SELECT 1 FROM na WHERE node = ? AND app = ? AND name = ?", "sss", w.node, w.app, text(st, 1)))
+			return -1;
+		int so = is ? trib_db_step(c->a->own, name, err) : 1;
+		if (so < 0 || (!so && trib_audit_find(c->a, &w, err, "the city calls it %.96s, the log never did; try: tributary-hub rebuild", text(st, 1))))
 			return -1;
 	}
 	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
@@ -538,7 +579,7 @@ int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struc
 	struct cmp c = {.a = a, .real = real, .made = made};
 	struct trib_where w = {.app = real->app};
 	if (trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || (a->from ? check_strangers(&c, err) : compare_mirrors(&c, err)) ||
-	    check_names(&c, err) || scan_nodes(&c, err))
+	    check_indexes(&c, err) || check_names(&c, err) || check_named(&c, err) || scan_nodes(&c, err))
 		return trib_ctx(err, "comparing the city database of %s", real->app);
 	return 0;
 }
