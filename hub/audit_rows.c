@@ -20,6 +20,7 @@ struct cmp {
 	bool bag;
 	char node[TRIB_NODE_MAX + 1]; /* that `state` is about */
 	enum node_state state;
+	sqlite3_stmt *told; /* kept: is_told */
 };
 
 static const char *text(sqlite3_stmt *st, int i)
@@ -347,6 +348,89 @@ static int compare_mirrors(struct cmp *c, struct trib_err *err)
 	return row;
 }
 
+/* ---- verdicts that wait for the keeper ---- */
+
+#define RESULTS "SELECT leaf, node, seq, manifest, tbl, key, reason FROM _t_result"
+
+/* The log's verdict about the commit of `st` (RESULTS): 1 there is one, 0 none, -1. `same`: with that manifest, and merged or not as the row says. */
+static int is_told(struct cmp *c, sqlite3_stmt *st, bool same, struct trib_err *err)
+{
+	if (trib_db_keep(c->a->own, "SELECT 1 FROM v WHERE node = ?1 AND app = ?2 AND seq = ?3 AND (NOT ?4 OR (manifest IS ?5 AND merged = ?6))", &c->told, err))
+		return -1;
+	TRIB_AUTO(trib_rest) sqlite3_stmt *v = c->told;
+	sqlite3_bind_value(v, 1, sqlite3_column_value(st, 1));
+	sqlite3_bind_text(v, 2, c->real->app, -1, SQLITE_STATIC);
+	sqlite3_bind_value(v, 3, sqlite3_column_value(st, 2));
+	sqlite3_bind_int(v, 4, same);
+	sqlite3_bind_value(v, 5, sqlite3_column_value(st, 3));
+	sqlite3_bind_int(v, 6, sqlite3_column_type(st, 6) == SQLITE_NULL);
+	return trib_db_step(c->a->own, v, err);
+}
+
+/* st: RESULTS. */
+static int find_result(struct cmp *c, sqlite3_stmt *st, const char *what, struct trib_err *err)
+{
+	struct trib_where w = {.node = text(st, 1), .app = c->real->app, .seq = (uint64_t)sqlite3_column_int64(st, 2), .table = c->table};
+	return trib_audit_find(c->a, &w, err, "%s", what);
+}
+
+/* What the file still has to tell is what the derivation came to. What an earlier audit derived and the log has told since is not kept. */
+static int compare_waiting(struct cmp *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *real = NULL;
+	struct trib_where w = {.app = c->real->app, .table = c->table};
+	struct trib_err why;
+	int row;
+	if (trib_db_prepare(c->real->db, RESULTS " ORDER BY leaf", &real, &why))
+		return trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg);
+	while ((row = trib_db_step(c->real->db, real, &why)) > 0) {
+		TRIB_AUTO(trib_stmt) sqlite3_stmt *made = NULL;
+		if (set_node(c, text(real, 1), err))
+			return -1;
+		if (c->state != NODE_FINE)
+			continue;
+		if (trib_audit_sql(c->made->db, &made, err, RESULTS " WHERE leaf = ?", "i", sqlite3_column_int64(real, 0)))
+			return -1;
+		int is = trib_db_step(c->made->db, made, err);
+		if (is < 0 || (is && compare_columns(c, real, made, err)))
+			return -1;
+		int told = !is && (uint64_t)sqlite3_column_int64(real, 0) < c->a->from ? is_told(c, real, true, err) : is;
+		if (told < 0 || (!told && find_result(c, real, "the city database waits to tell this verdict, the derivation does not come to it", err)))
+			return -1;
+	}
+	return row < 0 ? trib_audit_find(c->a, &w, err, "the city database cannot be read: %s", why.msg) : 0;
+}
+
+/* What the derivation came to and the log does not tell yet, the file still has to. It was read before hub.db, so that a verdict that is gone from it is in the log. */
+static int compare_results(struct cmp *c, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *made = NULL;
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *real = NULL;
+	struct trib_err why;
+	c->table = "_t_result";
+	c->nkey = 1;
+	c->node_col = 1;
+	c->bag = false;
+	c->node[0] = '\0';
+	if (compare_waiting(c, err) || trib_audit_sql(c->made->db, &made, err, RESULTS " WHERE leaf < ? ORDER BY leaf", "i", (int64_t)c->real->upto))
+		return -1;
+	if (trib_db_prepare(c->real->db, "SELECT 1 FROM _t_result WHERE leaf = ?", &real, &why))
+		return 0; /* named by compare_waiting */
+	int row;
+	while ((row = trib_db_step(c->made->db, made, err)) > 0) {
+		int told = is_told(c, made, false, err);
+		if (told < 0 || (!told && set_node(c, text(made, 1), err)))
+			return -1;
+		if (told || c->state != NODE_FINE)
+			continue;
+		sqlite3_reset(real);
+		sqlite3_bind_int64(real, 1, sqlite3_column_int64(made, 0));
+		if (trib_db_step(c->real->db, real, &why) == 0 && find_result(c, made, "neither the log tells this verdict nor does the city database wait to tell it; try: tributary-hub rebuild", err))
+			return -1;
+	}
+	return row;
+}
+
 /* ---- digests of the real rows ---- */
 
 static int compare_lanes(struct cmp *c, const struct trib_tip *tip, const struct trib_lanes *rows, struct trib_err *err)
@@ -578,8 +662,10 @@ int trib_audit_compare(struct trib_audit *a, struct trib_audit_file *real, struc
 {
 	struct cmp c = {.a = a, .real = real, .made = made};
 	struct trib_where w = {.app = real->app};
-	if (trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || (a->from ? check_strangers(&c, err) : compare_mirrors(&c, err)) ||
-	    check_indexes(&c, err) || check_names(&c, err) || check_named(&c, err) || scan_nodes(&c, err))
+	int rc = trib_audit_pages(a, real->db, &w, "the city database", err) || compare_fixed(&c, err) || (a->from ? check_strangers(&c, err) : compare_mirrors(&c, err)) ||
+		 check_indexes(&c, err) || check_names(&c, err) || check_named(&c, err) || compare_results(&c, err) || scan_nodes(&c, err);
+	sqlite3_finalize(c.told);
+	if (rc)
 		return trib_ctx(err, "comparing the city database of %s", real->app);
 	return 0;
 }

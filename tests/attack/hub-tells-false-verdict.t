@@ -20,4 +20,9 @@ ok "it says merged, and then that it was not" accepts "twice=1" honest
 audit_says "#3 .*log leaf [0-9]* is a second verdict on it, after leaf [0-9]*" "the audit names it"
 ok "it says merged before the commit is held" accepts "early=1" honest
 audit_says "#3 .*log leaf [0-9]* is a verdict on a commit that was held after it" "the audit names it"
+ok "it never says what becomes of a commit that does not fit" accepts "verdict=none" old-value
+audit_says "#3 .*_t_result .*neither the log tells this verdict nor does the city database wait to tell it" "the audit names it"
+ok "it is about to say another thing" accepts "" honest
+city_write "INSERT INTO _t_result VALUES(3, '$a', 1, zeroblob(32), 'demand', x'00', 'row-there')"
+audit_says "_t_result .*the city database waits to tell this verdict, the derivation does not come to it" "the audit names it"
 finish
