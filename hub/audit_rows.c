@@ -588,16 +588,44 @@ static int next_node(struct cmp *c, const char *mirror, struct trib_buf *node, b
 	return known < 0 || trib_buf_check(node, "node", err) ? -1 : 1;
 }
 
-/* Rows that no history owns. */
-static int check_owners(struct cmp *c, const char *mirror, struct trib_err *err)
+/* Digests do not tell the mirrors of one table apart: by its schema a node has its rows in one of them alone. */
+static int check_mirror(struct cmp *c, const char *node, const char *name, const char *mirror, struct trib_err *err)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit commit = {0};
+	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(c->a->hub, node, c->real->app);
+	TRIB_AUTO(trib_mem) char *is = NULL;
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	TRIB_AUTO(trib_tip) struct trib_tip tip = {0};
+	struct trib_where w = {.node = node, .app = c->real->app, .table = c->table};
+	struct trib_err why;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (tip_of(c->made->db, node, &tip, err))
+		return -1;
+	if (tip.exists && (trib_repo_open(path, false, &repo, &why) || trib_commit_read(repo, tip.oid, &commit, &why) ||
+			   trib_commit_blob(repo, &commit, "schema.sql", TRIB_SCHEMA_MAX, &bytes, &why) || trib_schematext_parse(trib_buf_span(&bytes), &schema, &why)))
+		return trib_audit_find(c->a, &w, err, "%s", why.msg);
+	const struct trib_st_table *t = trib_schematext_find(&schema, trib_span_str(name));
+	if (t && trib_mirror_name(c->made->mirror, t, &is, err))
+		return -1;
+	return is && strcmp(is, mirror) == 0 ? 0 : trib_audit_find(c->a, &w, err, "the city has its rows in %.128s, where by its schema it has none", mirror);
+}
+
+/* Rows that no history owns, or that lie in another mirror of their table. */
+static int check_owners(struct cmp *c, const char *mirror, const char *name, bool shared, struct trib_err *err)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf node = TRIB_BUF(TRIB_MIB);
 	bool known = false;
 	int row;
-	while ((row = next_node(c, mirror, &node, &known, err)) > 0)
+	while ((row = next_node(c, mirror, &node, &known, err)) > 0) {
+		if (known && shared && check_mirror(c, trib_buf_str(&node), name, mirror, err))
+			return -1;
 		if (!known)
 			return trib_audit_find(c->a, &(struct trib_where){.app = c->real->app, .table = c->table}, err, "the city has rows of \"%s\", which has no history",
 					       trib_buf_str(&node));
+	}
 	return row;
 }
 
@@ -647,12 +675,12 @@ static int check_bag(struct cmp *c, const char *mirror, struct trib_err *err)
 static int check_strangers(struct cmp *c, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
-	if (trib_db_prepare(c->made->db, "SELECT mirror, tbl, name FROM _t_mirror ORDER BY mirror", &st, err))
+	if (trib_db_prepare(c->made->db, "SELECT mirror, tbl, name, count(*) OVER (PARTITION BY name) > 1 FROM _t_mirror ORDER BY mirror", &st, err))
 		return -1;
 	int row;
 	while ((row = trib_db_step(c->made->db, st, err)) > 0) {
 		c->table = text(st, 1);
-		if (check_owners(c, text(st, 0), err) || (trib_is_bag(trib_span_str(text(st, 2))) && check_bag(c, text(st, 0), err)))
+		if (check_owners(c, text(st, 0), text(st, 2), sqlite3_column_int(st, 3) != 0, err) || (trib_is_bag(trib_span_str(text(st, 2))) && check_bag(c, text(st, 0), err)))
 			return -1;
 	}
 	return row;

@@ -59,6 +59,9 @@ int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn
 int trib_mirror_table(struct trib_mirror *m, const char *node, const struct trib_st_table *table, trib_mirror_row fn, void *ctx,
 		      struct trib_err *err) TRIB_MUST_CHECK;
 
+/* The mirror that a node with this table in its schema has its rows in: *ret is the caller's, NULL when there is none. */
+int trib_mirror_name(struct trib_mirror *m, const struct trib_st_table *table, char **ret, struct trib_err *err) TRIB_MUST_CHECK;
+
 /* The same one row at a time, so that two histories can be read side by side. Values are borrowed until the next call. */
 struct trib_mirror_cursor; /* opaque; must not outlive the mirror */
 int trib_mirror_cursor_new(struct trib_mirror *m, const char *node, const struct trib_st_table *table, struct trib_mirror_cursor **ret,

@@ -110,6 +110,21 @@ int trib_mirror_table(struct trib_mirror *m, const char *node, const struct trib
 	return found ? visit(db, node, &s, fn, ctx, err) : 0;
 }
 
+int trib_mirror_name(struct trib_mirror *m, const struct trib_st_table *table, char **ret, struct trib_err *err)
+{
+	TRIB_AUTO(trib_shape) struct trib_shape s = {0};
+	bool found = false;
+
+	if (trib_shape_resolve(trib_mirror_db(m), table, false, &s, &found, err) < 0)
+		return -1;
+	*ret = NULL;
+	if (found) {
+		*ret = s.mirror;
+		s.mirror = NULL;
+	}
+	return 0;
+}
+
 int trib_mirror_each(struct trib_mirror *m, const char *node, trib_mirror_row fn, void *ctx, struct trib_err *err)
 {
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
