@@ -316,6 +316,7 @@ void trib_audit_free(struct trib_audit *a)
 		sqlite3_close_v2(a->files[i].db);
 	}
 	free(a->files);
+	trib_audit_private_free(a);
 	sqlite3_finalize(a->sub);
 	sqlite3_close_v2(a->own);
 	trib_hubdb_close(&a->db);

@@ -81,7 +81,10 @@ int trib_audit_judged(void *ctx, const char *node, const char *app, const struct
 		return trib_fail(err, TRIB_E_VERIFY, "its %s is not the one that the log holds", what);
 	if (!a->counts && trib_db_prepare(a->db.db, "SELECT captured_at, inserted, updated, deleted, braked FROM held WHERE oid = ?", &a->counts, err))
 		return -1;
-	return mark(a, &at, &j->manifest, BY_DERIVATION, err) || check_counts(a, a->counts, &at, &j->manifest, err) || trib_audit_signer(a, &at, &j->signer, err) ? -1 : 0;
+	return mark(a, &at, &j->manifest, BY_DERIVATION, err) || check_counts(a, a->counts, &at, &j->manifest, err) || trib_audit_signer(a, &at, &j->signer, err) ||
+			       trib_audit_private(a, &at, j, err)
+		       ? -1
+		       : 0;
 }
 
 /* st: idx, seq, part, parts, incarnation, oid, manifest, raw, signer, at, judged. 0 proven, 1 not (named), -1. */
@@ -118,7 +121,10 @@ static int judge(struct walk *w, sqlite3_stmt *st, struct trib_err *err)
 		return trib_audit_find(w->a, &at, err, "the %s is not the one that log leaf %lld holds", what, (long long)sqlite3_column_int64(st, 0)) ? -1 : 1;
 	if (sqlite3_column_int(st, 10))
 		return 0;
-	return mark(w->a, &at, &j.manifest, BY_WALK, err) || check_counts(w->a, w->counts, &at, &j.manifest, err) ? -1 : 0;
+	return mark(w->a, &at, &j.manifest, BY_WALK, err) || check_counts(w->a, w->counts, &at, &j.manifest, err) || trib_audit_signer(w->a, &at, &j.signer, err) ||
+			       trib_audit_private(w->a, &at, &j, err)
+		       ? -1
+		       : 0;
 }
 
 /* Where an earlier audit left the history; the beginning, when it is not kept. */

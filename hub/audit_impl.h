@@ -58,6 +58,8 @@ struct trib_audit {
 	uint64_t crl_number; /* of the last list of revoked certificates so far */
 	uint64_t policy;     /* version of the last policy so far; 0: none */
 	uint8_t policy_sha[TRIB_SHA256_LEN]; /* its text */
+	struct trib_audit_private *privates; /* of each policy, rising */
+	size_t nprivates;
 	bool has_pub, quiet;
 	struct trib_audit_totals totals;
 };
@@ -129,6 +131,9 @@ int trib_audit_forked(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHEC
 /* audit_policy.c: a leaf that names a policy; then the one in force: its text, and what repeats it. */
 int trib_audit_keep_policy(struct trib_audit *a, uint64_t idx, const struct trib_leaf *l, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_policy(struct trib_audit *a, struct trib_err *err) TRIB_MUST_CHECK;
+void trib_audit_private_free(struct trib_audit *a);
+/* What a commit shows was not private by the policy in force at its leaf, whatever the hub took in. */
+int trib_audit_private(struct trib_audit *a, const struct trib_where *at, const struct trib_judged *j, struct trib_err *err) TRIB_MUST_CHECK;
 /* A single value of hub.db is what the log says; empty: there is none. */
 int trib_audit_meta(struct trib_audit *a, const char *key, struct trib_span value, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_audit_signer(struct trib_audit *a, const struct trib_where *at, const struct trib_cert_id *id, struct trib_err *err) TRIB_MUST_CHECK;

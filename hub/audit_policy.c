@@ -53,6 +53,66 @@ static int check_file(struct trib_audit *a, struct trib_err *err)
 				     (unsigned long long)a->policy);
 }
 
+/* ---- what is private ---- */
+
+struct trib_audit_private { uint64_t idx, number; struct trib_private_list list; };
+
+void trib_audit_private_free(struct trib_audit *a)
+{
+	for (size_t i = 0; i < a->nprivates; i++)
+		trib_private_release(&a->privates[i].list);
+	free(a->privates);
+}
+
+static int load_private(struct trib_audit *a, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	if (trib_db_prepare(a->own, "SELECT idx, number, sha256 FROM po ORDER BY idx", &st, err))
+		return -1;
+	int row;
+	while ((row = trib_db_step(a->own, st, err)) > 0) {
+		struct trib_audit_private *grown = realloc(a->privates, (a->nprivates + 1) * sizeof(*grown));
+		uint8_t sha[TRIB_SHA256_LEN];
+		struct trib_err why;
+		if (!grown)
+			return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+		a->privates = grown;
+		struct trib_audit_private *p = &grown[a->nprivates++];
+		*p = (struct trib_audit_private){.idx = (uint64_t)sqlite3_column_int64(st, 0), .number = (uint64_t)sqlite3_column_int64(st, 1)};
+		trib_audit_bytes(st, 2, sha, sizeof(sha));
+		if (trib_policy_private(a->hub, sha, &p->list, &why) && TRIB_OWN_TROUBLE(why.code))
+			return *err = why, -1; /* a text that is lost, or another, is named by its leaf */
+	}
+	return row;
+}
+
+int trib_audit_private(struct trib_audit *a, const struct trib_where *at, const struct trib_judged *j, struct trib_err *err)
+{
+	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
+	const struct trib_audit_private *p = NULL;
+	char name[2 * TRIB_NAME_MAX + 2];
+	bool any = false;
+	for (size_t i = 0; i < a->nprivates; i++)
+		any = any || a->privates[i].list.n;
+	if (!any)
+		return 0;
+	if (trib_audit_sql(a->own, &st, err, "SELECT idx FROM h WHERE node = ? AND app = ? AND seq = ? AND oid = ?", "ssib", at->node, at->app, (int64_t)at->seq,
+			   trib_span(at->oid, TRIB_OID_LEN)))
+		return -1;
+	int row = trib_db_step(a->own, st, err);
+	if (row <= 0)
+		return row;
+	for (size_t i = 0; i < a->nprivates; i++)
+		if (a->privates[i].idx < (uint64_t)sqlite3_column_int64(st, 0))
+			p = &a->privates[i];
+	int shows = p ? trib_private_shown(&p->list, &j->schema, trib_buf_span(&j->changeset), j->manifest.part == j->manifest.parts, name, sizeof(name), err) : 0;
+	if (shows <= 0)
+		return shows;
+	return trib_audit_find(a, at, err, "it shows %.200s, which was private by policy %llu when it was held: the hub should have refused it", name, (unsigned long long)p->number);
+}
+
+/* ---- what is in force ---- */
+
 int trib_audit_policy(struct trib_audit *a, struct trib_err *err)
 {
 	struct trib_where w = {0};
@@ -64,6 +124,8 @@ int trib_audit_policy(struct trib_audit *a, struct trib_err *err)
 		return -1;
 	if (!a->policy)
 		return 0;
+	if (load_private(a, err))
+		return -1;
 	if (a->hub->policy_version != 1 &&
 	    trib_audit_find(a, &w, err, "hub.conf says policy %llu, a city begins with policy 1", (unsigned long long)a->hub->policy_version))
 		return -1;

@@ -15,6 +15,11 @@ ok "an edited policy is logged by the running hub" soon is_logged
 ok "as policy 2" same "$(of_log version | tr '\n' ' ')" "1 2 "
 ok "its text is kept beside the log" cmp "$policy" "$dir/hub/log/named/$(newest sha256)"
 ok "and all is proven" proven_at_rest
+hub_stop
+ok "it takes in what it should have refused" accepts "" honest
+audit_says "it shows demand.title, which was private by policy 2 when it was held: the hub should have refused it" "the audit names it"
+rm -rf "$dir/hub" && mv "$dir/before" "$dir/hub"
+ok "the hub is as it was" hub_start
 sql $a "INSERT INTO demand VALUES('d5','秘密','reported',5)"
 refuses 14 "shows demand.title, which is private by the city's policy" "a commit that shows it is refused" agent $a sync
 ok "the office does what it is told" agent $a config set private demand.title
