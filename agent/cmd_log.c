@@ -47,6 +47,19 @@ static bool touches(const struct trib_manifest *m, const char *wanted)
 	return false;
 }
 
+/* Is there such a table at all, as far as this manifest and schema know? Private ones are in the schema alone. */
+static bool has_table(const struct trib_manifest *m, const struct trib_schematext *schema, const char *wanted)
+{
+	bool found = !wanted;
+	for (size_t i = 0; m && i < m->ntables && !found; i++)
+		found = same_table(m->tables[i].name, wanted);
+	for (size_t i = 0; m && i < m->nleft_out && !found; i++)
+		found = same_table(m->left_out[i].name, wanted);
+	for (size_t i = 0; schema && i < schema->ntables && !found; i++)
+		found = same_table(schema->tables[i].name, wanted);
+	return found;
+}
+
 static json_t *commit_json(const struct trib_commit *c, const struct trib_manifest *m)
 {
 	char part[48];
@@ -61,7 +74,7 @@ static json_t *commit_json(const struct trib_commit *c, const struct trib_manife
 }
 
 /* 0, or 1 when this was the first one. *oid goes on to the one before. */
-static int log_one(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], json_t *list, uint64_t *left)
+static int log_one(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], json_t *list, uint64_t *left, bool *known)
 {
 	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
 	TRIB_AUTO(trib_manifest) struct trib_manifest m = {0};
@@ -71,6 +84,7 @@ static int log_one(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], json_t *list
 		return -1;
 	if (c.c.has_parent)
 		memcpy(oid, c.c.parent, TRIB_OID_LEN);
+	*known = *known || has_table(&m, NULL, trib_cli_opt(cli, "table"));
 	if (!touches(&m, trib_cli_opt(cli, "table")))
 		return !c.c.has_parent;
 	trib_hex(hex, c.oid, TRIB_OID_LEN);
@@ -88,11 +102,29 @@ static int log_one(struct trib_cli *cli, uint8_t oid[TRIB_OID_LEN], json_t *list
 	return !c.c.has_parent;
 }
 
+/* No commit that was looked at changed the table: is it one? The newest commit's schema knows those whose rows never leave this office, too. */
+static int none_changed(struct trib_cli *cli, bool known, const char *table)
+{
+	TRIB_AUTO(trib_commit) struct trib_commit c = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf bytes = TRIB_BUF(TRIB_SCHEMA_MAX);
+	TRIB_AUTO(trib_schematext) struct trib_schematext schema = {0};
+	struct trib_state *s = trib_cli_state(cli);
+	if (!known && (trib_commit_read(s->repo, s->tip.oid, &c, &cli->err) || trib_commit_blob(s->repo, &c, "schema.sql", TRIB_SCHEMA_MAX, &bytes, &cli->err) ||
+		       trib_schematext_parse(trib_buf_span(&bytes), &schema, &cli->err)))
+		return -1;
+	if (!known && !has_table(NULL, &schema, table))
+		return trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("no commit knows a table %s; is it spelled as in the database?"), table);
+	trib_say(cli, _("no commit changed a table %s; try: tributary-agent show HEAD\n"), table);
+	return 0;
+}
+
 int agent_cmd_log(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
+	const char *table = trib_cli_opt(cli, "table");
 	uint8_t oid[TRIB_OID_LEN];
 	uint64_t left;
+	bool known = false;
 	if (parse_count(cli, "limit", UINT64_MAX, &left))
 		return -1;
 	if (!s->tip.exists) {
@@ -104,9 +136,9 @@ int agent_cmd_log(struct trib_cli *cli)
 	json_t *list = json_array();
 	int rc = 0;
 	while (left > 0 && !rc)
-		rc = log_one(cli, oid, list, &left);
-	if (rc >= 0 && trib_cli_opt(cli, "table") && !json_array_size(list))
-		trib_say(cli, _("no commit changed a table %s; try: tributary-agent show HEAD\n"), trib_cli_opt(cli, "table"));
+		rc = log_one(cli, oid, list, &left, &known);
+	if (rc >= 0 && table && !json_array_size(list))
+		rc = none_changed(cli, known, table);
 	trib_json(cli, "commits", list);
 	return rc < 0 ? -1 : 0;
 }
@@ -376,6 +408,7 @@ int agent_cmd_show(struct trib_cli *cli)
 	struct agent_parts parts = {.ctx = &shown, .changeset = group_changeset};
 	json_t *rows = json_array();
 	uint64_t left, skipped = 0;
+	bool known = false;
 	int rc = parse_count(cli, "rows", 0, &left) || find_group(cli, cli->argv[0], &g, &echo) ? -1 : 0;
 	for (size_t i = 0; i < g.n && !rc; i++) {
 		TRIB_AUTO(part) struct part p = {0};
@@ -384,6 +417,9 @@ int agent_cmd_show(struct trib_cli *cli)
 			trib_buf_put_span(&first, trib_buf_span(&p.schema_bytes));
 		if (!rc && i == parts.split && trib_span_eq(trib_buf_span(&p.schema_bytes), trib_buf_span(&first)))
 			parts.split++;
+		known = known || (!rc && has_table(&p.m, &p.schema, trib_cli_opt(cli, "table")));
+		if (!rc && i + 1 == g.n && !known)
+			rc = trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("this commit knows no table %s; is it spelled as in the database?"), trib_cli_opt(cli, "table"));
 		if (!rc && i + 1 == g.n)
 			rc = show_head(cli, &p, &g, trib_buf_str(&echo));
 	}

@@ -86,7 +86,18 @@ refuses 15 "is no checkpoint of this log" "a checkpoint that is none" hub checkp
 refuses 10 "not a hub's folder" "a file where a folder should be" "$bin/tributary-hub" --state "$dir/$a/office.db" status
 refuses 2 "UTF-8" "a name that is no text" hub node add X --url https://h --name "$(printf 'a\377')"
 refuses 2 "UTF-8" "of an office too" agent new init "$dir/$a/office.db" --node X --name "$(printf 'a\377')"
-refuses 0 "no commit changed a table nope" "a table that nobody knows" agent $a log -t nope
+refuses 1 "no commit knows a table nope" "a table that nobody knows" agent $a log -t nope
+refuses 1 "this commit knows no table nope" "nor that commit" agent $a show HEAD -t nope
+ok "an app's table in other letters" agent $a show HEAD -t DEMAND
+sql $a "CREATE TABLE quiet(id INTEGER PRIMARY KEY, v); CREATE VIRTUAL TABLE found USING fts5(v)"
+ok "(a table without rows, and one that is left out)" agent $a commit
+for t in quiet found; do
+	refuses 0 "no commit changed a table $t" "$t is none that nobody knows" agent $a log -t $t
+done
+ok "(it goes)" sql $a "DROP TABLE quiet"
+ok "(from the next commit on)" agent $a commit
+refuses 0 "no commit changed a table quiet" "one that is gone is in the commits before" agent $a log -t quiet
+refuses 1 "this commit knows no table quiet" "and not in the last" agent $a show HEAD -t quiet
 refuses 1 "slip could not be written" "a slip that cannot be written" hub node add 77 --url https://h --slip /nonexistent/slip
 if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null; then
 	chmod 711 "$dir" "$dir/$a"
