@@ -225,19 +225,31 @@ static int say_end(struct trib_cli *cli, const struct trib_pulled *p)
 	return pin_alarm(cli);
 }
 
+/* What waits, by the receipts that are here. */
+static int would_send(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_pulled p;
+	if (trib_link_progress(s, &p, &cli->err))
+		return -1;
+	uint64_t n = p.held_seq < s->tip.seq ? s->tip.seq - p.held_seq : 0;
+	trib_json(cli, "held", json_integer((json_int_t)p.held_seq));
+	trib_json(cli, "would_send", json_integer((json_int_t)n));
+	if (n)
+		trib_say(cli, _("would send the commits after #%llu up to #%llu\n"), (unsigned long long)p.held_seq, (unsigned long long)s->tip.seq);
+	else
+		trib_say(cli, _("no commit waits to be sent: the hub holds them up to #%llu\n"), (unsigned long long)s->tip.seq);
+	return 0;
+}
+
 int agent_cmd_push(struct trib_cli *cli)
 {
 	struct trib_pushed pushed;
 	struct trib_pulled p;
-	struct trib_state *s = trib_cli_state(cli);
 	if (must_be_enrolled(cli))
 		return -1;
-	if (cli->dry_run) {
-		if (trib_link_progress(s, &p, &cli->err))
-			return -1;
-		trib_say(cli, _("would send the commits after #%llu up to #%llu\n"), (unsigned long long)p.held_seq, (unsigned long long)s->tip.seq);
-		return 0;
-	}
+	if (cli->dry_run)
+		return would_send(cli);
 	return send(cli, &pushed, &p) ? -1 : say_end(cli, &p);
 }
 
@@ -248,6 +260,7 @@ int agent_cmd_pull(struct trib_cli *cli)
 		return -1;
 	if (cli->dry_run) {
 		trib_say(cli, "%s\n", _("would fetch receipts from the hub"));
+		trib_json(cli, "would_fetch", json_true());
 		return 0;
 	}
 	if (trib_link_pull(trib_cli_state(cli), &p, &cli->err))
@@ -301,7 +314,7 @@ int agent_cmd_sync(struct trib_cli *cli)
 	if (agent_capture(cli, NULL, false, true, &got))
 		return cli->dry_run ? -1 : send_in_spite(cli);
 	if (cli->dry_run)
-		return 0;
+		return s->node.enrolled && s->tip.exists ? would_send(cli) : 0;
 	if (must_be_enrolled(cli) || send(cli, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
 		return -1;
 	if (got.braked && got.returned)

@@ -26,6 +26,8 @@ ok "(and syncs)" agent $a sync
 ok "(the hub has nothing left to do)" at_rest
 ok "commit, when nothing changed" still agent $a commit -n
 ok "sync, when nothing changed" still agent $a sync -n
+nothing_waits() { agent $a push -n | grep "no commit waits to be sent: the hub holds them up to #1" && agent $a push -n --json | grep -q '"would_send": 0'; }
+ok "push, when nothing waits" nothing_waits
 sql $a "UPDATE demand SET title = '换' WHERE id = 'd1'; INSERT INTO demand VALUES('d9','新','reported',9); DELETE FROM points WHERE id = 1; INSERT INTO journal VALUES('同一行'),('另一行')"
 ok "commit" still agent $a commit -n
 ok "sync" still agent $a sync -n
@@ -43,6 +45,9 @@ print(d)
 sys.exit(not (d["outcome"] == "changed" and t["demand"] == (1, 1, 0, 3) and t["points"] == (0, 0, 1, 1)))' "$dir/would.json"; }
 ok "to a program too" tables
 ok "push" still agent $a push -n
+would() { agent $a "$@" -n | grep -a "would send the commits after #1 up to #2" && agent $a "$@" -n --json | grep -q '"would_send": 1'; }
+ok "what waits is what push would send" would push
+ok "and sync, when nothing else changed" would sync
 ok "pull" still agent $a pull -n
 ok "restore" still agent $a restore -n --at HEAD --to "$dir/$a/then.db"
 ok "the hub: node add" still hub node add 520303009009 --app community --name 新 --url "$url" --slip "$dir/new.slip" -n
