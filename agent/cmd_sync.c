@@ -65,7 +65,7 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	TRIB_AUTO(trib_buf) struct trib_buf slip = TRIB_BUF(SLIP_MAX);
 	struct trib_state *s = trib_cli_state(cli);
 	int64_t wait_s;
-	bool issued = false;
+	bool issued = false, before = s->node.enrolled;
 	size_t n = 0;
 	if (!file)
 		return trib_fail(&cli->err, TRIB_E_USAGE, _("--slip FILE is missing: the enrolment slip that the city gave you"));
@@ -96,7 +96,10 @@ int agent_cmd_enrol(struct trib_cli *cli)
 	trib_json(cli, "city", trib_json_text(s->node.city));
 	trib_json(cli, "name", trib_json_text(s->node.name));
 	trib_json(cli, "signed_anew", json_integer((json_int_t)n));
-	trib_say(cli, _("%s is enrolled with %s; %zu earlier commits were signed anew. Next: tributary-agent sync\n"), s->node.name, s->node.city, n);
+	if (before)
+		trib_say(cli, _("%s is enrolled with %s already, with this slip; nothing was sent. Next: tributary-agent sync\n"), s->node.name, s->node.city);
+	else
+		trib_say(cli, _("%s is enrolled with %s; %zu earlier commits were signed anew. Next: tributary-agent sync\n"), s->node.name, s->node.city, n);
 	return 0;
 }
 

@@ -40,6 +40,34 @@ int trib_enrol_refused(unsigned status, struct trib_buf *answer, struct trib_err
 	return trib_fail(err, status == 403 ? TRIB_E_CERT : TRIB_E_REFUSED, "the hub answers %u: %.600s", status, trib_buf_str(answer));
 }
 
+/* By which slip this folder asks: a hash, for whoever finds the folder shall not find the code. */
+static int slip_mark(const struct trib_state *s, const struct trib_slip *slip, char **ret_path, char ret[TRIB_SHA256_HEX + 1], struct trib_err *err)
+{
+	uint8_t sha[TRIB_SHA256_LEN];
+	if (!(*ret_path = trib_state_path(s, "slip")))
+		return oom(err);
+	trib_sha256(sha, trib_span_str(slip->code));
+	trib_hex(ret, sha, sizeof(sha));
+	return 0;
+}
+
+static int keep_slip(const struct trib_state *s, const struct trib_slip *slip, struct trib_err *err)
+{
+	TRIB_AUTO(trib_mem) char *path = NULL;
+	char mark[TRIB_SHA256_HEX + 1];
+	return slip_mark(s, slip, &path, mark, err) || trib_fs_write(path, trib_span_str(mark), 0600, err) ? -1 : 0;
+}
+
+/* The slip that made this folder what it is, once more: its answer was cut off, or somebody is not sure. Nothing needs to be sent. */
+static bool was_it(const struct trib_state *s, const struct trib_slip *slip)
+{
+	TRIB_AUTO(trib_mem) char *path = NULL;
+	TRIB_AUTO(trib_buf) struct trib_buf kept = TRIB_BUF(TRIB_SHA256_HEX);
+	char mark[TRIB_SHA256_HEX + 1];
+	struct trib_err none;
+	return !slip_mark(s, slip, &path, mark, &none) && !trib_fs_read(path, &kept, &none) && trib_span_eq(trib_buf_span(&kept), trib_span_str(mark));
+}
+
 static int ask(struct trib_state *s, const struct trib_slip *slip, const char *url_text, struct trib_buf *ret_answer, struct trib_key **ret_tls, struct trib_err *err)
 {
 	struct trib_url url;
@@ -148,6 +176,10 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 		return -1;
 	if (strcmp(slip.node, s->node.node) != 0 || strcmp(slip.app, s->node.app) != 0)
 		return trib_fail(err, TRIB_E_USAGE, "this slip is for %s/%s, and this folder is %s/%s; nothing was sent", slip.node, slip.app, s->node.node, s->node.app);
+	if (s->node.enrolled && was_it(s, &slip)) {
+		*ret_issued = true;
+		return 0;
+	}
 	if (s->node.enrolled)
 		return trib_fail(err, TRIB_E_USAGE, "this folder is enrolled already with %s; nothing was sent. A replacement slip is for a new folder: move this one away, then tributary-agent init and enrol again",
 				 s->node.city);
@@ -158,7 +190,7 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 	if (slip.expires < trib_now() && !trib_fs_exists(asked))
 		return trib_fail(err, TRIB_E_CERT, "the slip has expired; nothing was sent; ask the city for a new one");
 	const char *url = url_or_null ? url_or_null : slip.url;
-	if (ask(s, &slip, url, &answer, &tls, err) || trib_enrol_answer_parse(trib_buf_span(&answer), &a, err))
+	if (keep_slip(s, &slip, err) || ask(s, &slip, url, &answer, &tls, err) || trib_enrol_answer_parse(trib_buf_span(&answer), &a, err))
 		return trib_ctx(err, "enrolling %s/%s", s->node.node, s->node.app);
 	if (!a.issued) {
 		*ret_issued = false;

@@ -5,7 +5,7 @@
 #include "agent/outbox.h"
 
 /* POST /enrol with a slip's bytes (F11). *ret_issued false: still waiting for approval (try again). On success the state folder holds
- * certificates, city, name, hub URL; commits are then signed anew by the caller (trib_outbox_resign). */
+ * certificates, city, name, hub URL; commits are then signed anew by the caller (trib_outbox_resign). A folder that this slip enrolled before: success, nothing is sent. */
 int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_span slip, bool *ret_issued, struct trib_err *err) TRIB_MUST_CHECK;
 /* The words by which the city can tell this folder's request from another's (trib_request_sum); after trib_link_enrol. */
 int trib_link_request_sum(struct trib_state *s, char ret[20], struct trib_err *err) TRIB_MUST_CHECK;

@@ -3,6 +3,7 @@
  *   node            kv text: who this is (struct trib_node); replaced atomically
  *   keys/sign.key sign.crt tls.key tls.crt issuing.crt root.crt    tls/issuing/root only after enrolment; sign.crt and tls.crt hold their own
  *                   issuing certificate behind the leaf when it is not issuing.crt, that of the enrolment
+ *   slip            hash of the code of the slip by which this folder asked (enrol.c)
  *   keys/sign.next.key sign.next.csr sign.next.crt    a new signing key, until the commit that hands over to it is the last one (D5.4)
  *   repo.git        refs/heads/main (own), refs/heads/down (hub's), refs/heads/broadcast
  *   salt            32 bytes

@@ -45,6 +45,7 @@ refuses 12 "once" "a slip serves one machine" agent thief enrol --slip "$dir/$a/
 ok "the city allows the request" hub node approve $a --app community
 before=$(git -C "$dir/$a/state/repo.git" rev-parse main)
 ok "the office asks again and is enrolled" agent $a enrol --slip "$dir/$a/slip"
+refuses 0 "is enrolled with .* already, with this slip" "who asks once more, for the answer was cut off, is told that it is done" agent $a enrol --slip "$dir/$a/slip"
 resigned() { [ "$before" != "$(git -C "$dir/$a/state/repo.git" rev-parse main)" ] && agent $a check --read-data; }
 ok "commits made before are signed anew and check out" resigned
 ok "and sync" agent $a sync
@@ -73,6 +74,7 @@ refuses 12 "expired" "two hours later it is worth nothing" late
 # A new machine of the same office: new incarnation, signed and visible; the old machine is stopped.
 replace() { hub node replace $a --app community --name 洗马社区 --url "$url" --slip "$dir/$a/slip2" --approve; }
 ok "the city makes a replacement slip for A" replace
+refuses 2 "enrolled already.*new folder" "it is not for the folder of the old machine" agent $a enrol --slip "$dir/$a/slip2"
 refuses 2 "enrolled" "a plain slip for an enrolled office is refused" slip $a 洗马社区
 # Two ask for one office, and only one of them was on the telephone.
 leaves() { sqlite3 -readonly "$dir/hub/hub.db" "SELECT replace(CAST(bytes AS TEXT), char(10), ';') FROM leaf"; }
