@@ -244,11 +244,7 @@ static int capture(struct trib_cli *cli, const struct trib_engine *engine, bool 
 {
 	struct trib_state *s = trib_cli_state(cli);
 	struct trib_last_capture last;
-	if (trib_capture_run_known(s, engine, known_marks(cli, must_look, whole, &last), c, &cli->err) == 0)
-		return 0;
-	if (!cli->dry_run)
-		trib_record_failure(s, &cli->err);
-	return -1;
+	return trib_capture_run_known(s, engine, known_marks(cli, must_look, whole, &last), c, &cli->err);
 }
 
 static int capture_and_commit(struct trib_cli *cli, const char *message, bool accept_loss, bool report, bool whole, struct agent_captured *ret)
@@ -288,12 +284,23 @@ static int capture_and_commit(struct trib_cli *cli, const char *message, bool ac
 	return !done.ncommits && report ? make_report(cli, &c, ret) : 0;
 }
 
-int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
+/* `status` tells of what failed. A wrong command line is told to who typed it. */
+static int recorded(struct trib_cli *cli, int rc)
 {
-	return capture_and_commit(cli, message, accept_loss, report, false, ret);
+	if (rc && !cli->dry_run && cli->err.code != TRIB_E_USAGE)
+		trib_record_failure(trib_cli_state(cli), TRIB_DEED_CAPTURE, &cli->err);
+	return rc;
 }
 
-int agent_capture_whole(struct trib_cli *cli, bool accept_loss, struct agent_captured *ret) { return capture_and_commit(cli, NULL, accept_loss, false, true, ret); }
+int agent_capture(struct trib_cli *cli, const char *message, bool accept_loss, bool report, struct agent_captured *ret)
+{
+	return recorded(cli, capture_and_commit(cli, message, accept_loss, report, false, ret));
+}
+
+int agent_capture_whole(struct trib_cli *cli, bool accept_loss, struct agent_captured *ret)
+{
+	return recorded(cli, capture_and_commit(cli, NULL, accept_loss, false, true, ret));
+}
 
 int agent_cmd_commit(struct trib_cli *cli)
 {

@@ -14,6 +14,9 @@ struct view {
 	bool known_capture;
 	struct trib_last_capture last;
 	struct trib_cert_id cert;
+	bool failed;       /* the last capture, or what it was to send, came to nothing */
+	enum trib_deed deed;
+	struct trib_last_failure failure;
 	int64_t fresh_at;  /* when the city's log last grew here */
 	char problem[256]; /* the hub's word when the city stopped taking this history in */
 };
@@ -239,20 +242,29 @@ static const char *way_text(const char *word)
 	return word;
 }
 
-/* The last try came to nothing: what `captured` says above is older than that. */
-static void say_failed(struct trib_cli *cli)
+/* The last try came to nothing: what is said above is older than that. Of two failures the capture's is told first: what it missed is nowhere else. */
+static void say_failed(struct trib_cli *cli, struct view *v)
 {
-	struct trib_last_failure f;
-	char when[17];
-	if (!trib_record_last_failure(trib_cli_state(cli), &f)) {
-		trib_json(cli, "last_failure", json_null());
-		return;
+	static const struct { enum trib_deed deed; const char *word; } kinds[] = {{TRIB_DEED_CAPTURE, "capture"}, {TRIB_DEED_EXCHANGE, "exchange"}};
+	for (size_t i = 0; i < TRIB_COUNT(kinds); i++) {
+		TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
+		struct trib_last_failure f;
+		char when[17];
+		if (!trib_record_last_failure(trib_cli_state(cli), kinds[i].deed, &f))
+			continue;
+		trib_time_city(when, f.at);
+		trib_buf_printf(&text, "%s [%s] %s", when, f.code, f.message);
+		line(cli, _("last failure"), trib_buf_str(&text));
+		if (v->failed)
+			continue;
+		v->failed = true;
+		v->failure = f;
+		v->deed = kinds[i].deed;
+		trib_json(cli, "last_failure", json_pack("{s:o, s:s, s:s, s:o}", "at", agent_json_time(f.at), "of", kinds[i].word, "code", f.code, "message",
+							 trib_json_text(f.message)));
 	}
-	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(3072);
-	trib_time_city(when, f.at);
-	trib_buf_printf(&text, "%s [%s] %s", when, f.code, f.message);
-	line(cli, _("last failure"), trib_buf_str(&text));
-	trib_json(cli, "last_failure", json_pack("{s:o, s:s, s:o}", "at", agent_json_time(f.at), "code", f.code, "message", trib_json_text(f.message)));
+	if (!v->failed)
+		trib_json(cli, "last_failure", json_null());
 }
 
 static void say_last(struct trib_cli *cli, const struct view *v)
@@ -277,49 +289,79 @@ static void say_last(struct trib_cli *cli, const struct view *v)
 						 (json_int_t)l->ms));
 }
 
+/* What is not as it should be, most urgent first; NULL: nothing. */
+static const char *trouble(struct trib_cli *cli, const struct view *v)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	int64_t now = trib_now();
+	char when[17];
+	struct trib_err why;
+	bool late = now - v->captured_at > NIGHT, stale = s->node.enrolled && !late && trib_stale(v->fresh_at, now);
+	if (v->problem[0]) {
+		trib_time_city(when, v->held == v->captured ? v->captured_at : v->held_at);
+		trib_say(cli, _("Call the city: it holds everything up to %s, but stopped taking it in (%s).\n"), when, v->problem);
+		return "out-of-step";
+	}
+	if (stale) {
+		trib_time_city(when, v->fresh_at);
+		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);
+		cli->status = trib_exit_status(TRIB_E_VERIFY);
+		return "frozen";
+	}
+	if (v->failed) {
+		trib_time_city(when, v->failure.at);
+		trib_say(cli, _("The last run, at %s, failed: %s. What was captured before is safe. When that is mended: tributary-agent sync\n"), when, v->failure.message);
+		cli->status = trib_exit_status(TRIB_E_INCOMPLETE);
+		return "failed";
+	}
+	if (s->node.enrolled && late) {
+		trib_time_city(when, v->captured_at);
+		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
+		return "late";
+	}
+	if (s->node.enrolled && trib_pin_check(s, now, &why)) {
+		trib_say(cli, _("Call the city: %s\n"), why.msg);
+		cli->status = trib_exit_status(why.code);
+		return "unwitnessed";
+	}
+	return NULL;
+}
+
+/* All went well: where is it now? */
+static const char *standing(struct trib_cli *cli, const struct view *v)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	char when[17];
+	trib_time_city(when, v->captured_at);
+	if (!s->node.enrolled) {
+		trib_say(cli, _("Everything up to %s is kept in this office; no city has it yet: tributary-agent enrol --slip FILE\n"), when);
+		return "local";
+	}
+	if (v->held != v->captured) {
+		trib_say(cli, _("Not sent yet: %llu commits wait for the next run; they are safe here. At once: tributary-agent sync\n"),
+			 (unsigned long long)(v->captured - v->held));
+		return "waiting";
+	}
+	bool merged = v->merged == v->captured;
+	trib_say(cli, merged ? _("Everything up to %s is at the city hub and in the city's database.\n") : _("Everything up to %s is at the city hub.\n"), when);
+	return merged ? "in-city" : "held";
+}
+
 /* One plain sentence; the state it stands for goes to scripts as one word. */
 static void sentence(struct trib_cli *cli, const struct view *v)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	int64_t now = trib_now();
 	const char *word;
-	char when[17] = "";
-	struct trib_err unwitnessed;
-	trib_time_city(when, v->held == v->captured ? v->captured_at : v->held_at);
-	if (v->known_capture && strcmp(v->last.outcome, "braked") == 0) {
+	bool blind = v->failed && v->deed == TRIB_DEED_CAPTURE; /* since then */
+	if (!blind && v->known_capture && strcmp(v->last.outcome, "braked") == 0) {
 		word = "braked";
 		trib_say(cli, "%s\n", _("Held back: so many rows are gone that a person should look; if it is right: tributary-agent commit --accept-loss"));
-	} else if (!v->captured) {
+	} else if (!v->captured && !blind) {
 		word = "empty";
 		trib_say(cli, "%s\n", _("Nothing is captured yet; try: tributary-agent commit"));
-	} else if (!s->node.enrolled) {
-		word = "local";
-		trib_time_city(when, v->captured_at);
-		trib_say(cli, _("Everything up to %s is kept in this office; no city has it yet: tributary-agent enrol --slip FILE\n"), when);
-	} else if (v->problem[0]) {
-		word = "out-of-step";
-		trib_say(cli, _("Call the city: it holds everything up to %s, but stopped taking it in (%s).\n"), when, v->problem);
-	} else if (now - v->captured_at > NIGHT) {
-		word = "late";
-		trib_time_city(when, v->captured_at);
-		trib_say(cli, _("Late: the last report is of %s; try: tributary-agent sync\n"), when);
-	} else if (trib_stale(v->fresh_at, now)) {
-		word = "frozen";
-		trib_time_city(when, v->fresh_at);
-		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);
-		cli->status = trib_exit_status(TRIB_E_VERIFY);
-	} else if (trib_pin_check(s, now, &unwitnessed)) {
-		word = "unwitnessed";
-		trib_say(cli, _("Call the city: %s\n"), unwitnessed.msg);
-		cli->status = trib_exit_status(unwitnessed.code);
-	} else if (v->held == v->captured) {
-		word = v->merged == v->captured ? "in-city" : "held";
-		trib_say(cli, v->merged == v->captured ? _("Everything up to %s is at the city hub and in the city's database.\n") :
-							 _("Everything up to %s is at the city hub.\n"), when);
 	} else {
-		word = "waiting";
-		trib_say(cli, _("Not sent yet: %llu commits wait for the next run; they are safe here. At once: tributary-agent sync\n"),
-			 (unsigned long long)(v->captured - v->held));
+		word = trouble(cli, v);
+		word = word ? word : standing(cli, v);
 	}
 	if (s->node.enrolled)
 		trib_json(cli, "fresh_at", agent_json_time(v->fresh_at));
@@ -404,7 +446,7 @@ int agent_cmd_status(struct trib_cli *cli)
 	if (say_private(cli) || say_witness(cli))
 		return -1;
 	say_last(cli, &v);
-	say_failed(cli);
+	say_failed(cli, &v);
 	say_next(cli);
 	sentence(cli, &v);
 	return 0;

@@ -176,8 +176,9 @@ static void say_reported(struct trib_cli *cli, const struct trib_pushed *p)
 	trib_talk(cli, _("the hub did not take this office's receipts of its log before: %s (call the city; the commits themselves are there)\n"), p->not_reported_why);
 }
 
-/* After a failed or fruitless exchange: is it more than a bad line? Receipts that do not come for so long are a hub that hides something (D7.5). */
-static int frozen(struct trib_cli *cli)
+/* After a failed or fruitless exchange: is it more than a bad line? Receipts that do not come for so long are a hub that hides something (D7.5). `night`: so is a line
+ * that is down for so long, for whoever drops connections must not keep the timer's exit status from being an alarm. */
+static int frozen(struct trib_cli *cli, bool night)
 {
 	struct trib_err none;
 	int64_t fresh_at;
@@ -185,19 +186,29 @@ static int frozen(struct trib_cli *cli)
 	if (agent_fresh_at(trib_cli_state(cli), &fresh_at, &none) || !trib_stale(fresh_at, trib_now()))
 		return -1;
 	trib_time_city(when, fresh_at);
-	if (cli->err.code == TRIB_E_INCOMPLETE)
+	if (cli->err.code == TRIB_E_INCOMPLETE || night)
 		cli->err.code = TRIB_E_VERIFY;
 	return trib_ctx(&cli->err, _("the city's log shows nothing new since %s: call the city; everything is safe here"), when);
 }
 
-static int send(struct trib_cli *cli, struct trib_pushed *pushed, struct trib_pulled *p)
+/* `status` goes on telling it. A hub that has not given all receipts yet has answered: what waits is told as that. */
+static int not_sent(struct trib_cli *cli, bool night)
+{
+	if (cli->err.code == TRIB_E_INCOMPLETE || cli->err.code == TRIB_E_UNREACHABLE)
+		(void)frozen(cli, night);
+	if (cli->err.code == TRIB_E_INCOMPLETE)
+		trib_record_success(trib_cli_state(cli), TRIB_DEED_EXCHANGE);
+	else
+		trib_record_failure(trib_cli_state(cli), TRIB_DEED_EXCHANGE, &cli->err);
+	return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
+}
+
+static int send(struct trib_cli *cli, bool night, struct trib_pushed *pushed, struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err)) {
-		if (cli->err.code == TRIB_E_INCOMPLETE || cli->err.code == TRIB_E_UNREACHABLE)
-			(void)frozen(cli);
-		return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
-	}
+	if (trib_link_push(s, cli->quiet || cli->json, pushed, &cli->err))
+		return not_sent(cli, night);
+	trib_record_success(s, TRIB_DEED_EXCHANGE);
 	say_squashed(cli, pushed);
 	if (trib_link_progress(s, p, &cli->err))
 		return -1;
@@ -253,12 +264,13 @@ int agent_cmd_push(struct trib_cli *cli)
 		return -1;
 	if (cli->dry_run)
 		return would_send(cli);
-	return send(cli, &pushed, &p) ? -1 : say_end(cli, &p);
+	return send(cli, false, &pushed, &p) ? -1 : say_end(cli, &p);
 }
 
 int agent_cmd_pull(struct trib_cli *cli)
 {
 	struct trib_pulled p;
+	struct trib_state *s = trib_cli_state(cli);
 	if (must_be_enrolled(cli))
 		return -1;
 	if (cli->dry_run) {
@@ -266,8 +278,12 @@ int agent_cmd_pull(struct trib_cli *cli)
 		trib_json(cli, "would_fetch", json_true());
 		return 0;
 	}
-	if (trib_link_pull(trib_cli_state(cli), &p, &cli->err))
+	if (trib_link_pull(s, &p, &cli->err)) {
+		trib_record_failure(s, TRIB_DEED_EXCHANGE, &cli->err);
 		return -1;
+	}
+	if (p.held_seq >= s->tip.seq) /* what a push failed at may still wait */
+		trib_record_success(s, TRIB_DEED_EXCHANGE);
 	say_epoch(cli, p.new_epoch);
 	json_pulled(cli, &p);
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
@@ -298,7 +314,7 @@ static int send_in_spite(struct trib_cli *cli)
 	struct trib_pushed pushed;
 	struct trib_pulled p;
 	struct trib_state *s = trib_cli_state(cli);
-	if (s->node.enrolled && s->tip.exists && send(cli, &pushed, &p) == 0)
+	if (s->node.enrolled && s->tip.exists && send(cli, true, &pushed, &p) == 0)
 		trib_talk(cli, "%s\n", _("what was committed before is at the hub; tonight's capture failed"));
 	cli->err = keep;
 	return -1;
@@ -318,7 +334,7 @@ int agent_cmd_sync(struct trib_cli *cli)
 		return cli->dry_run ? -1 : send_in_spite(cli);
 	if (cli->dry_run)
 		return s->node.enrolled && s->tip.exists ? would_send(cli) : 0;
-	if (must_be_enrolled(cli) || send(cli, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
+	if (must_be_enrolled(cli) || send(cli, true, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
 		return -1;
 	if (got.braked && got.returned)
 		return trib_fail(&cli->err, TRIB_E_BRAKE, _("the city was told, but today's changes are held back: an old copy was put back (restored from #%llu), and a person "

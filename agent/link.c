@@ -7,7 +7,6 @@
 #include "agent/oldlog.h"
 #include "agent/outbox.h"
 #include "agent/receipts.h"
-#include "agent/record.h"
 #include "agent/settings.h"
 #include "agent/stream.h"
 #include "core/base/clock.h"
@@ -318,10 +317,7 @@ static int succeed(struct link *l, const struct hub_refs *refs, struct trib_err 
 		return -1;
 	if (memcmp(got, refs->main, TRIB_OID_LEN) != 0)
 		return trib_fail(err, TRIB_E_UNREACHABLE, "the hub's history moved meanwhile; the next run tries again");
-	int rc = trib_outbox_succeed(l->s, got, false, err);
-	if (rc && err->code == TRIB_E_BRAKE)
-		trib_record_failure(l->s, err);
-	return rc;
+	return trib_outbox_succeed(l->s, got, false, err);
 }
 
 /* Before anything is sent: does the hub still know what it told us? A hub that forgot would take our commits into another log (D7.6). */

@@ -189,11 +189,12 @@ static int take_stepped(struct trib_kv *kv, struct trib_last_capture *l, struct 
 	return 0;
 }
 
-#define FAILURE "last-failure"
+static const char *const failures[] = {
+	[TRIB_DEED_CAPTURE] = "last-failure", [TRIB_DEED_EXCHANGE] = "last-exchange-failure", [TRIB_DEED_RENEWAL] = "last-renewal-failure"};
 
-static void forget_failure(const struct trib_state *s)
+void trib_record_success(const struct trib_state *s, enum trib_deed deed)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, FAILURE);
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, failures[deed]);
 	if (path)
 		(void)unlink(path);
 }
@@ -225,7 +226,7 @@ int trib_record_capture(const struct trib_state *s, const struct trib_capture *c
 		trib_pct(&b, trib_span_str(c->braked[i].table));
 		trib_buf_printf(&b, " %llu\n", (unsigned long long)c->braked[i].lost);
 	}
-	forget_failure(s);
+	trib_record_success(s, TRIB_DEED_CAPTURE);
 	/* No fsync: it says what was seen, and a capture that finds none reads every page. */
 	return save_fleeting(s, "last-capture", &b, err);
 }
@@ -288,7 +289,7 @@ const struct trib_known *trib_record_known(const struct trib_state *s, struct tr
 	return known ? &l->known : NULL;
 }
 
-void trib_record_failure(const struct trib_state *s, const struct trib_err *why)
+void trib_record_failure(const struct trib_state *s, enum trib_deed deed, const struct trib_err *why)
 {
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX);
 	struct trib_err none;
@@ -297,12 +298,12 @@ void trib_record_failure(const struct trib_state *s, const struct trib_err *why)
 	trib_buf_printf(&b, "format tributary-last-failure-1\nat %s\ncode %s\nmessage ", at, trib_code_name(why->code));
 	trib_pct(&b, trib_span_str(why->msg));
 	trib_buf_putc(&b, '\n');
-	(void)save_fleeting(s, FAILURE, &b, &none);
+	(void)save_fleeting(s, failures[deed], &b, &none);
 }
 
-bool trib_record_last_failure(const struct trib_state *s, struct trib_last_failure *ret)
+bool trib_record_last_failure(const struct trib_state *s, enum trib_deed deed, struct trib_last_failure *ret)
 {
-	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, FAILURE);
+	TRIB_AUTO(trib_mem) char *path = trib_state_path(s, failures[deed]);
 	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(FILE_MAX), text = TRIB_BUF(sizeof(ret->message) - 1);
 	struct trib_err none;
 	struct trib_last_failure f = {0};

@@ -33,10 +33,16 @@ bool trib_record_last_capture(const struct trib_state *s, struct trib_last_captu
 /* The marks under which the tip that stands now was captured; NULL when none is known. `l` is the caller's room. */
 const struct trib_known *trib_record_known(const struct trib_state *s, struct trib_last_capture *l);
 
-/* A capture that came to nothing, kept until one succeeds. */
+/* What came to nothing, kept until the same succeeds. The message is in the language of the run. */
+enum trib_deed {
+	TRIB_DEED_CAPTURE,  /* forgotten by trib_record_capture */
+	TRIB_DEED_EXCHANGE, /* push and pull, alone or in `sync` */
+	TRIB_DEED_RENEWAL,  /* of the connection's certificate, while the old one is still good */
+};
 struct trib_last_failure { int64_t at; char code[32], message[TRIB_ERR_MSG]; };
-void trib_record_failure(const struct trib_state *s, const struct trib_err *why); /* a note that cannot be made is let be */
-bool trib_record_last_failure(const struct trib_state *s, struct trib_last_failure *ret);
+void trib_record_failure(const struct trib_state *s, enum trib_deed deed, const struct trib_err *why); /* a note that cannot be made is let be */
+void trib_record_success(const struct trib_state *s, enum trib_deed deed);
+bool trib_record_last_failure(const struct trib_state *s, enum trib_deed deed, struct trib_last_failure *ret);
 
 /* When the last `sync` went through. */
 int trib_record_sync(const struct trib_state *s, int64_t at, struct trib_err *err) TRIB_MUST_CHECK;

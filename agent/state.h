@@ -19,6 +19,7 @@
  *   held-tip        cache: the tip's state when the hub last took everything (squash.c)
  *   settings        what this office chose for itself (settings.h)
  *   last-capture    kv text of the last run: for `status`
+ *   last-failure last-exchange-failure last-renewal-failure    what failed last, until it succeeds (record.h)
  *   private.git private-tip private.conf    the private half (agent/private.h)
  *   witness witness.note    what the pinned outside witness cosigned last (agent/pin.h)
  *   lock            trib_lock of every command that changes state

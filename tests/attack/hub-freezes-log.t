@@ -42,15 +42,17 @@ at_hours "$shown" -60
 ok "36 hours less a minute: the hub says nothing" hub status
 at_hours "$shown" 1
 refuses 15 "FROZEN: the published log shows nothing new since" "36 hours and a second: it does" hub status
-got=$(agent $a status --json | value fresh_at)
-at_hours "$got" -60
+seen=$(agent $a status --json | value fresh_at)
+at_hours "$seen" -60
 says_nothing() { agent $a push >"$dir/push" 2>&1; [ $? = 13 ] && cat "$dir/push" && ! grep -q "shows nothing new since" "$dir/push"; }
 ok "36 hours less a minute: to an office the line is bad, no more" says_nothing
 sql $a "INSERT INTO demand VALUES('f3','甲','reported',1)"
 ok "it commits" agent $a commit
-ok "and has no alarm" state_is 0 waiting
-at_hours "$got" 1
+ok "and has no alarm, but tells what failed" state_is 3 failed
+refuses 13 "nothing is lost" "nor has a night" agent $a sync
+at_hours "$seen" 1
 refuses 13 "shows nothing new since" "36 hours and a second: it says more" agent $a push
+refuses 15 "shows nothing new since" "and the night is an alarm, whoever cuts the line" agent $a sync
 ok "and its status is an alarm" state_is 15 frozen
 
 # A hub that runs, and cannot publish.

@@ -9,6 +9,7 @@ before="$(tip $a) $(kept)"
 ok "A is revoked" hub node revoke $a --app community --reason disk-stolen
 sql $a "INSERT INTO demand VALUES('d9','太迟','reported',9)"
 refuses 12 "revoked" "its agent is told" agent $a sync
+refuses 3 "The last run, at .*, failed: .*revoked" "and whoever looks afterwards" agent $a status
 refuses 128 "403" "stock git gets no history" office_git $a clone -q "$url/$a/community.git" "$dir/gone"
 refuses 128 "403" "and pushes none" office_git $a -C "$dir/$a/state/repo.git" push "$url/$a/community.git" main:refs/heads/main
 # What was signed while the key was good and comes too late is refused as well: nobody can tell when a thief signed.

@@ -85,6 +85,8 @@ ok "removed: 1, and it says so" commit_says 1 "is not there: .*nothing was chang
 told() { agent $a --lang "$1" status | grep "$2"; }
 ok "status names the try that failed" told en "^last failure .*\\[not-found\\] database .* is not there"
 chinese() { agent $a --lang zh_CN commit 2>&1 | grep "找不到数据库 .*没有改动任何东西；请放回原处后再试"; }
+failed_state() { agent $a status --json >"$dir/said"; same $? 3 && grep '"state": "failed"' "$dir/said"; }
+ok "and is not content" failed_state
 ok "a clerk reads it in Chinese" chinese
 code() { agent $a --json commit 2>&1 | grep -q '"not-found"'; }
 ok "its code is not-found" code
