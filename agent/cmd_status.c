@@ -267,6 +267,15 @@ static void say_failed(struct trib_cli *cli, struct view *v)
 		trib_json(cli, "last_failure", json_null());
 }
 
+static void say_warnings(struct trib_cli *cli)
+{
+	json_t *list = agent_cert_warnings(trib_cli_state(cli), trib_now()), *one;
+	size_t i;
+	json_array_foreach(list, i, one)
+		line(cli, _("warning"), json_string_value(one));
+	trib_json(cli, "warnings", list);
+}
+
 static void say_last(struct trib_cli *cli, const struct view *v)
 {
 	char text[512], when[17];
@@ -447,6 +456,7 @@ int agent_cmd_status(struct trib_cli *cli)
 		return -1;
 	say_last(cli, &v);
 	say_failed(cli, &v);
+	say_warnings(cli);
 	say_next(cli);
 	sentence(cli, &v);
 	return 0;

@@ -203,6 +203,17 @@ static int not_sent(struct trib_cli *cli, bool night)
 	return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
 }
 
+/* All went well, and still somebody should see to it: certificates that end. */
+static void say_warnings(struct trib_cli *cli)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	json_t *list = agent_cert_warnings(s, trib_now()), *one;
+	size_t i;
+	json_array_foreach(list, i, one)
+		trib_talk(cli, _("warning: %s\n"), json_string_value(one));
+	trib_json(cli, "warnings", list);
+}
+
 static int send(struct trib_cli *cli, bool night, struct trib_pushed *pushed, struct trib_pulled *p)
 {
 	struct trib_state *s = trib_cli_state(cli);
@@ -264,7 +275,10 @@ int agent_cmd_push(struct trib_cli *cli)
 		return -1;
 	if (cli->dry_run)
 		return would_send(cli);
-	return send(cli, false, &pushed, &p) ? -1 : say_end(cli, &p);
+	if (send(cli, false, &pushed, &p))
+		return -1;
+	say_warnings(cli);
+	return say_end(cli, &p);
 }
 
 int agent_cmd_pull(struct trib_cli *cli)
@@ -336,6 +350,7 @@ int agent_cmd_sync(struct trib_cli *cli)
 		return s->node.enrolled && s->tip.exists ? would_send(cli) : 0;
 	if (must_be_enrolled(cli) || send(cli, true, &pushed, &p) || trib_record_sync(s, trib_now(), &cli->err))
 		return -1;
+	say_warnings(cli);
 	if (got.braked && got.returned)
 		return trib_fail(&cli->err, TRIB_E_BRAKE, _("the city was told, but today's changes are held back: an old copy was put back (restored from #%llu), and a person "
 							    "should look first. If it is right: tributary-agent commit --accept-loss"), (unsigned long long)got.returned);

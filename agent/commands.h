@@ -58,6 +58,8 @@ int agent_capture_whole(struct trib_cli *cli, bool accept_loss, struct agent_cap
 
 /* When the city's log last grew as this office sees it; the enrolment when it never did. */
 int agent_fresh_at(struct trib_state *s, int64_t *ret, struct trib_err *err) TRIB_MUST_CHECK;
+/* What somebody should do about this office's certificates before they end, a sentence each: an array of texts, empty as a rule. The caller owns it. */
+json_t *agent_cert_warnings(struct trib_state *s, int64_t now);
 /* Highest sequence number that the hub holds and that is in the city, by the receipts kept here; the out-of-step word or "". */
 int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err) TRIB_MUST_CHECK;
 

@@ -156,6 +156,58 @@ int agent_fresh_at(struct trib_state *s, int64_t *ret, struct trib_err *err)
 	return 0;
 }
 
+#define RENEWAL_LATE_S (3 * 86400) /* two nights may fail for any reason */
+#define SIGN_SOON_S (60 * 86400)   /* a person must act, and may be on holiday */
+
+static void TRIB_PRINTF(2, 3) warn(json_t *list, const char *fmt, ...)
+{
+	char text[TRIB_ERR_MSG + 512];
+	va_list ap;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	json_array_append_new(list, trib_json_text(text));
+}
+
+static void warn_connection(const struct trib_state *s, const struct trib_cert_id *id, int64_t now, json_t *list)
+{
+	struct trib_last_failure f;
+	int64_t renewal = id->not_before + (id->not_after - id->not_before) / 3 * 2;
+	char until[17];
+	trib_time_city(until, id->not_after);
+	if (now >= id->not_after)
+		warn(list, _("the connection's certificate ended at %s; it is still good for a new one: tributary-agent sync"), until);
+	else if (now >= renewal && trib_record_last_failure(s, TRIB_DEED_RENEWAL, &f))
+		warn(list, _("the connection's certificate ends at %s and could not be renewed (%s); call the city if that goes on; at once: tributary-agent cert renew"), until,
+		     f.message);
+	else if (now >= renewal + RENEWAL_LATE_S)
+		warn(list, _("the connection's certificate ends at %s and its renewal is overdue; try: tributary-agent sync"), until);
+}
+
+static void warn_signing(const struct trib_cert_id *id, int64_t now, json_t *list)
+{
+	char until[17], here[17];
+	trib_time_city(until, id->not_after);
+	trib_time_city(here, now);
+	if (now >= id->not_after)
+		warn(list, _("the signing certificate ended at %s, and this computer's clock says %s: look at the clock first; when it is right, ask the city for a replacement slip"),
+		     until, here);
+	else if (now >= id->not_after - SIGN_SOON_S)
+		warn(list, _("the signing certificate ends at %s; before that: tributary-agent cert rotate"), until);
+}
+
+json_t *agent_cert_warnings(struct trib_state *s, int64_t now)
+{
+	json_t *list = json_array();
+	struct trib_cert_id id;
+	struct trib_err ignored;
+	if (s->node.enrolled && s->tls_cert && !trib_cert_identity(s->tls_cert, &id, &ignored))
+		warn_connection(s, &id, now, list);
+	if (s->node.enrolled && s->sign_cert && !trib_cert_identity(s->sign_cert, &id, &ignored))
+		warn_signing(&id, now, list);
+	return list;
+}
+
 int agent_progress(struct trib_state *s, uint64_t *ret_held, uint64_t *ret_merged, char ret_problem[256], struct trib_err *err)
 {
 	struct trib_pulled p;

@@ -40,7 +40,8 @@ int trib_link_take(struct trib_state *s, const uint8_t down[TRIB_OID_LEN], struc
 /* What the kept receipts say: highest held and merged sequence, 0 when none. */
 int trib_link_progress(struct trib_state *s, struct trib_pulled *ret, struct trib_err *err) TRIB_MUST_CHECK;
 
-/* Renews the TLS certificate when two thirds of its life are over; push and pull call it. An error only when the old one is no longer good. */
+/* Renews the TLS certificate when two thirds of its life are over; push and pull call it. An error only when the old one is no longer good; until then it is recorded
+ * (TRIB_DEED_RENEWAL) and tried again. */
 int trib_link_renew(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_link_renew_now(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 /* Makes a new signing key (or takes the one made before and not used yet) and asks the hub for its certificate, by a request that the present signing key

@@ -2,6 +2,7 @@
  * still good for that), and one for a new signing key. */
 #include "agent/enrol_impl.h"
 #include "agent/https.h"
+#include "agent/record.h"
 #include "core/base/clock.h"
 #include "core/trust/sign.h"
 
@@ -68,6 +69,7 @@ int trib_link_renew_now(struct trib_state *s, struct trib_err *err)
 	TRIB_AUTO(trib_buf) struct trib_buf answer = TRIB_BUF(TRIB_ENROL_ANSWER_MAX), pem = TRIB_BUF(TRIB_SIGNER_MAX);
 	if (trib_state_keys(s, err) || ask_renewal(s, &answer, err) || take(s, trib_buf_span(&answer), TRIB_USE_TLS_CLIENT, s->tls_key, "keys/tls.crt", &pem, err))
 		return trib_ctx(err, "renewing the connection's certificate");
+	trib_record_success(s, TRIB_DEED_RENEWAL);
 	trib_state_forget_keys(s);
 	return trib_state_keys(s, err);
 }
@@ -80,8 +82,17 @@ int trib_link_renew(struct trib_state *s, struct trib_err *err)
 		return -1;
 	if (now < id.not_before + (id.not_after - id.not_before) / 3 * 2)
 		return 0;
-	/* While the old one is good, a failed renewal is tried again the next night. */
-	return trib_link_renew_now(s, err) == 0 || now < id.not_after ? 0 : -1;
+	struct trib_err why;
+	if (trib_link_renew_now(s, &why) == 0)
+		return 0;
+	if (now >= id.not_after) {
+		*err = why;
+		return -1;
+	}
+	/* While the old one is good, a failed renewal is tried again the next night, and told. A bad line is told by what comes after. */
+	if (why.code != TRIB_E_UNREACHABLE)
+		trib_record_failure(s, TRIB_DEED_RENEWAL, &why);
+	return 0;
 }
 
 /* ---- a new signing key ---- */

@@ -40,6 +40,20 @@ ok "ten days later" at_day 80
 new_one() { agent $a cert renew && second=$(until_when) && tls_certs 3; }
 ok "it gets a new one" new_one
 
+# A renewal that fails every night until the certificate ends: not in silence.
+cp "$dir/hub/ca/issuing.key" "$dir/issuing.key"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/hub/ca/issuing.key" 2>/dev/null
+ok "two months later the hub cannot issue any more" at_day 135
+refuses 0 "warning: the connection's certificate ends at .*could not be renewed (.*key values mismatch" "A syncs, and is warned" agent $a sync
+refuses 0 "^warning .*could not be renewed" "so is who looks" agent $a status
+cp "$dir/issuing.key" "$dir/hub/ca/issuing.key"
+ok "a night later it can" at_day 136
+not_warned() { agent $a sync >"$dir/said" 2>&1 && agent $a status >>"$dir/said" && ! grep warning "$dir/said"; }
+ok "no more warning" not_warned
+TRIBUTARY_CLOCK_OFFSET=$((136 * day))
+second=$(until_when)
+refuses 0 "^warning .*the signing certificate ends at .*cert rotate" "two months before its ten years are over the signing key is due" env TRIBUTARY_CLOCK_OFFSET=$((3600 * day)) "$bin/tributary-agent" --state "$dir/$a/state" status
+
 ok "after a summer without a run the certificate has expired" at_day 250
 sql $a "INSERT INTO demand VALUES('d5','x','reported',5);"
 # With it one may renew, and nothing else.
