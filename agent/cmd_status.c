@@ -1,4 +1,5 @@
 /* cmd_status.c: `status`: where the data is now, and one sentence that a clerk reads. Works without hub and network. */
+#include "agent/clocks.h"
 #include "agent/commands.h"
 #include "agent/pin.h"
 #include "agent/private_copy.h"
@@ -311,7 +312,13 @@ static const char *trouble(struct trib_cli *cli, const struct view *v)
 		trib_say(cli, _("Call the city: it holds everything up to %s, but stopped taking it in (%s).\n"), when, v->problem);
 		return "out-of-step";
 	}
-	if (stale) {
+	if (trib_clocks_check(s, now, &why) && why.code == TRIB_E_CLOCK) {
+		trib_say(cli, _("The clock: %s\n"), why.msg);
+		cli->status = trib_exit_status(TRIB_E_CLOCK);
+		return "clock";
+	}
+	/* By a clock that is ahead the log looks old, too: what the hub said of the clock goes first. */
+	if (stale && !(v->failed && strcmp(v->failure.code, trib_code_name(TRIB_E_CLOCK)) == 0)) {
 		trib_time_city(when, v->fresh_at);
 		trib_say(cli, _("Call the city: its log shows nothing new since %s, so the hub does not answer or shows an old state. Everything is safe here.\n"), when);
 		cli->status = trib_exit_status(TRIB_E_VERIFY);

@@ -1,4 +1,5 @@
 /* cmd_sync.c: `enrol`, `push`, `pull`, `sync`: the office and its city. */
+#include "agent/clocks.h"
 #include "agent/commands.h"
 #include "agent/link.h"
 #include "agent/pin.h"
@@ -191,11 +192,22 @@ static int frozen(struct trib_cli *cli, bool night)
 	return trib_ctx(&cli->err, _("the city's log shows nothing new since %s: call the city; everything is safe here"), when);
 }
 
+/* Certificates are refused when a clock is wrong: then that is the error. */
+static void blame_clock(struct trib_cli *cli)
+{
+	struct trib_err why;
+	if (cli->err.code != TRIB_E_CERT || !trib_clocks_check(trib_cli_state(cli), trib_now(), &why) || why.code != TRIB_E_CLOCK)
+		return;
+	cli->err.code = TRIB_E_CLOCK;
+	trib_ctx(&cli->err, "%s", why.msg);
+}
+
 /* `status` goes on telling it. A hub that has not given all receipts yet has answered: what waits is told as that. */
 static int not_sent(struct trib_cli *cli, bool night)
 {
 	if (cli->err.code == TRIB_E_INCOMPLETE || cli->err.code == TRIB_E_UNREACHABLE)
 		(void)frozen(cli, night);
+	blame_clock(cli);
 	if (cli->err.code == TRIB_E_INCOMPLETE)
 		trib_record_success(trib_cli_state(cli), TRIB_DEED_EXCHANGE);
 	else
@@ -203,15 +215,21 @@ static int not_sent(struct trib_cli *cli, bool night)
 	return trib_ctx(&cli->err, _("nothing is lost: what was not sent waits for the next run"));
 }
 
-/* All went well, and still somebody should see to it: certificates that end. */
+/* All went well, and still somebody should see to it: certificates that end, a clock that is wrong. */
 static void say_warnings(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	json_t *list = agent_cert_warnings(s, trib_now()), *one;
+	struct trib_err why;
 	size_t i;
 	json_array_foreach(list, i, one)
 		trib_talk(cli, _("warning: %s\n"), json_string_value(one));
 	trib_json(cli, "warnings", list);
+	if (!trib_clocks_check(s, trib_now(), &why) || why.code != TRIB_E_CLOCK)
+		return;
+	cli->status = cli->status ? cli->status : trib_exit_status(TRIB_E_CLOCK);
+	trib_json(cli, "clock", trib_json_text(why.msg));
+	trib_talk(cli, _("warning: %s\n"), why.msg);
 }
 
 static int send(struct trib_cli *cli, bool night, struct trib_pushed *pushed, struct trib_pulled *p)
@@ -293,6 +311,7 @@ int agent_cmd_pull(struct trib_cli *cli)
 		return 0;
 	}
 	if (trib_link_pull(s, &p, &cli->err)) {
+		blame_clock(cli);
 		trib_record_failure(s, TRIB_DEED_EXCHANGE, &cli->err);
 		return -1;
 	}
@@ -311,9 +330,10 @@ int agent_cmd_pull(struct trib_cli *cli)
 static bool is_due(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
-	int64_t now = trib_now();
+	int64_t now = trib_now(), last = trib_record_last_sync(s);
 	char when[17];
-	if (!trib_cli_flag(cli, "if-due") || trib_record_last_sync(s) < trib_slot_before(s, now))
+	/* One that is still to come was made by a wrong clock, and tells nothing of tonight. */
+	if (!trib_cli_flag(cli, "if-due") || last < trib_slot_before(s, now) || last > now)
 		return true;
 	trib_time_city(when, trib_slot_after(s, now));
 	trib_say(cli, _("tonight's run has been; the next one is due at %s\n"), when);
@@ -334,6 +354,18 @@ static int send_in_spite(struct trib_cli *cli)
 	return -1;
 }
 
+/* This run sets it right when the clock is right by now; so it is told at once. */
+static void say_turned_back(struct trib_cli *cli)
+{
+	int64_t now = trib_now(), ahead = trib_clocks_ahead(trib_cli_state(cli), now);
+	char here[17], there[17];
+	if (!ahead)
+		return;
+	trib_time_city(here, now);
+	trib_time_city(there, ahead);
+	trib_talk(cli, _("at the last run this computer's clock said %s, and now it says %s: it was wrong then, or is wrong now\n"), there, here);
+}
+
 int agent_cmd_sync(struct trib_cli *cli)
 {
 	struct agent_captured got;
@@ -344,6 +376,7 @@ int agent_cmd_sync(struct trib_cli *cli)
 		trib_log(TRIB_LOG_WARN, "%s", cli->err.msg); /* `status` knows less; the night's work goes on */
 	if (!is_due(cli))
 		return 0;
+	say_turned_back(cli);
 	if (agent_capture(cli, NULL, false, true, &got))
 		return cli->dry_run ? -1 : send_in_spite(cli);
 	if (cli->dry_run)

@@ -2,6 +2,7 @@
 #include "agent/enrol_impl.h"
 #include "agent/https.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 #include "core/trust/hash.h"
 #include "core/format/enrol.h"
 
@@ -37,7 +38,26 @@ int trib_enrol_refused(unsigned status, struct trib_buf *answer, struct trib_err
 	for (size_t i = 0; i < answer->len; i++)
 		if (answer->p[i] < 0x20 || answer->p[i] == 0x7f)
 			answer->p[i] = ' ';
-	return trib_fail(err, status == 403 ? TRIB_E_CERT : TRIB_E_REFUSED, "the hub answers %u: %.600s", status, trib_buf_str(answer));
+	size_t n = answer->len;
+	while (n && answer->p[n - 1] == ' ')
+		n--;
+	return trib_fail(err, status == 403 ? TRIB_E_CERT : TRIB_E_REFUSED, "the hub answers %u: %.*s", status, (int)(n < 600 ? n : 600), trib_buf_str(answer));
+}
+
+int trib_enrol_in_time(const struct trib_cert *made, struct trib_err *err)
+{
+	struct trib_cert_id id;
+	int64_t now = trib_now();
+	char here[17], from[17], until[17];
+	if (trib_cert_identity(made, &id, err))
+		return -1;
+	if (now >= id.not_before && now < id.not_after)
+		return 0;
+	trib_time_city(here, now);
+	trib_time_city(from, id.not_before);
+	trib_time_city(until, id.not_after);
+	return trib_fail(err, TRIB_E_CLOCK, _("the city has made a certificate that is good from %s to %s, but this computer's clock says %s: set the clock right, then run the same command "
+					      "again; nothing is lost"), from, until, here);
 }
 
 /* By which slip this folder asks: a hash, for whoever finds the folder shall not find the code. */
@@ -117,6 +137,8 @@ static int judge(struct trib_state *s, const struct trib_slip *slip, const struc
 	if (!trib_roots_have(ret->root, slip->ca))
 		return trib_fail(err, TRIB_E_CERT, "the city's root certificate is not the one on the slip");
 	int64_t now = trib_now();
+	if (trib_enrol_in_time(ret->sign, err) || trib_enrol_in_time(ret->tls, err))
+		return -1;
 	if (trib_cert_verify(ret->sign, ret->issuing, ret->root, TRIB_USE_SIGN, now, false, &sign, err) ||
 	    trib_cert_verify(ret->tls, ret->issuing, ret->root, TRIB_USE_TLS_CLIENT, now, false, &tls_id, err) || trib_cert_matches(ret->sign, s->sign_key, err) ||
 	    trib_cert_matches(ret->tls, tls, err))
@@ -187,8 +209,10 @@ int trib_link_enrol(struct trib_state *s, const char *url_or_null, struct trib_s
 	TRIB_AUTO(trib_mem) char *asked = trib_state_path(s, "keys/tls.csr");
 	if (!asked)
 		return oom(err);
+	char here[17];
+	trib_time_city(here, trib_now());
 	if (slip.expires < trib_now() && !trib_fs_exists(asked))
-		return trib_fail(err, TRIB_E_CERT, "the slip has expired; nothing was sent; ask the city for a new one");
+		return trib_fail(err, TRIB_E_CERT, _("the slip has expired; nothing was sent. This computer's clock says %s: if that is right, ask the city for a new slip"), here);
 	const char *url = url_or_null ? url_or_null : slip.url;
 	if (keep_slip(s, &slip, err) || ask(s, &slip, url, &answer, &tls, err) || trib_enrol_answer_parse(trib_buf_span(&answer), &a, err))
 		return trib_ctx(err, "enrolling %s/%s", s->node.node, s->node.app);

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "agent/private.h"
-#include "core/base/clock.h"
 #include "core/trust/epoch.h"
 
 void trib_held_release(struct trib_held_list *r)
@@ -126,15 +125,17 @@ const struct trib_held *trib_held_find(const struct trib_held_list *r, const uin
 
 static int time_of(void *ctx, const uint8_t oid[TRIB_OID_LEN], int64_t *ret, struct trib_err *err)
 {
-	const struct trib_held *k = trib_held_find(ctx, oid);
+	const struct trib_held_list *r = ctx;
+	const struct trib_held *k = trib_held_find(r, oid);
 	(void)err;
-	*ret = k ? k->time : trib_now();
+	*ret = k ? k->time : r->now;
 	return 0;
 }
 
 struct trib_history trib_own_history(const struct trib_state *s, struct trib_held_list *r)
 {
 	struct trib_history h = {.repo = s->repo, .ref = "refs/heads/main", .trust = trib_state_trust(s), .time_of = time_of, .time_ctx = r};
+	r->now = h.trust.at;
 	h.trust.incarnation = UINT64_MAX; /* earlier ones are part of it */
 	struct trib_err ignored;
 	/* A reference that cannot be read leaves the private half out: the restore then says what is absent. */

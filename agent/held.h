@@ -9,7 +9,10 @@
 #include "core/replay/replay.h"
 
 struct trib_held { uint8_t oid[TRIB_OID_LEN]; uint64_t seq; int64_t time; };
-struct trib_held_list { struct trib_held *kept; size_t n; }; /* rising by oid */
+struct trib_held_list {
+	struct trib_held *kept; size_t n; /* rising by oid */
+	int64_t now; /* when commits without a receipt are judged; set by trib_own_history */
+};
 
 /* The receipt of commit #seq, whose id is `oid`: 1 with *ret; 0 when this folder has none that proves it. -1: out of memory. */
 int trib_held_one(const struct trib_state *s, const uint8_t oid[TRIB_OID_LEN], uint64_t seq, struct trib_held *ret, struct trib_err *err) TRIB_MUST_CHECK;

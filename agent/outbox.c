@@ -5,6 +5,7 @@
 #include "agent/outbox_impl.h"
 #include "agent/private.h"
 #include "core/base/clock.h"
+#include "core/base/i18n.h"
 #include "core/format/gzip.h"
 #include "core/trust/epoch.h"
 #include "core/trust/hash.h"
@@ -16,11 +17,26 @@
 
 /* ---- the maker ---- */
 
+/* Said before anything is written: it ends once in ten years, and sooner where a clock runs away. */
+static int can_sign(const struct trib_state *s, int64_t now, struct trib_err *err)
+{
+	struct trib_cert_id id;
+	char until[17], here[17];
+	if (trib_cert_identity(s->sign_cert, &id, err))
+		return -1;
+	if (!s->node.enrolled || now <= id.not_after)
+		return 0;
+	trib_time_city(until, id.not_after);
+	trib_time_city(here, now);
+	return trib_fail(err, TRIB_E_CERT, _("this office's signing certificate ended at %s, and this computer's clock says %s: look at the clock first; when it is right, ask the city for a "
+					     "replacement slip (tributary-hub node replace). Nothing is lost: what is in the database is captured afterwards"), until, here);
+}
+
 int trib_maker_init(struct trib_maker *k, struct trib_state *s, const struct trib_tip *from, struct trib_err *err)
 {
 	*k = (struct trib_maker){.s = s, .signer = TRIB_BUF(TRIB_SIGNER_MAX), .now = trib_now(), .repo = s->repo, .salt = s->salt, .idle = "schema changed"};
 	k->captured_at = k->now;
-	if (trib_state_signer_pem(s, &k->signer, err) || trib_tip_copy(from, &k->tip, err))
+	if (trib_state_signer_pem(s, &k->signer, err) || can_sign(s, k->now, err) || trib_tip_copy(from, &k->tip, err))
 		return -1;
 	k->key = s->sign_key;
 	k->cert = s->sign_cert;

@@ -55,7 +55,7 @@ static int take(struct trib_state *s, struct trib_span answer, enum trib_cert_us
 		return trib_fail(err, TRIB_E_FORMAT, "the hub answers another question than the one asked");
 	if (trib_certs_parse_pem(a.cert, &cert, 1, &n, err) || trib_chain_parse_pem(a.chain, &issuing, &root, err) || trib_state_learn_roots(s, root, &fresh, err))
 		return -1;
-	if (trib_cert_verify(cert, issuing, s->root, use, trib_now(), false, &id, err) || trib_cert_matches(cert, key, err))
+	if (trib_enrol_in_time(cert, err) || trib_cert_verify(cert, issuing, s->root, use, trib_now(), false, &id, err) || trib_cert_matches(cert, key, err))
 		return -1;
 	if (id.role != TRIB_ROLE_NODE || strcmp(id.node, s->node.node) != 0 || strcmp(id.app, s->node.app) != 0)
 		return trib_fail(err, TRIB_E_CERT, "the new certificate is for %s", id.id);

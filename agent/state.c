@@ -447,11 +447,24 @@ int trib_state_take_turn(struct trib_state *s, struct trib_err *err)
 	return 0;
 }
 
+int64_t trib_state_now(const struct trib_state *s)
+{
+	const struct trib_cert *const own[] = {s->sign_cert, s->issuing, s->root};
+	int64_t at = trib_now();
+	for (size_t i = 0; i < TRIB_COUNT(own); i++) {
+		struct trib_cert_id id;
+		struct trib_err ignored;
+		if (own[i] && !trib_cert_identity(own[i], &id, &ignored) && id.not_before > at)
+			at = id.not_before;
+	}
+	return at;
+}
+
 struct trib_trust trib_state_trust(const struct trib_state *s)
 {
 	return (struct trib_trust){
 		.city = s->node.city, .node = s->node.node, .app = s->node.app, .self_signed = !s->node.enrolled,
-		.root = s->node.enrolled ? s->root : NULL, .at = trib_now(), .incarnation = s->node.incarnation,
+		.root = s->node.enrolled ? s->root : NULL, .at = trib_state_now(s), .incarnation = s->node.incarnation,
 		.two_threads = true,
 	};
 }

@@ -80,6 +80,9 @@ int trib_state_take_turn(struct trib_state *s, struct trib_err *err) TRIB_MUST_C
 int trib_state_save_node(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 int trib_state_save_tip(struct trib_state *s, struct trib_err *err) TRIB_MUST_CHECK;
 char *trib_state_path(const struct trib_state *s, const char *name) TRIB_MUST_CHECK;
+/* The time at which certificates are judged here: the clock's, but not before the own ones began. A clock that is behind keeps nothing from being captured;
+ * the hub judges again, at its own time. */
+int64_t trib_state_now(const struct trib_state *s);
 /* The trust that local verification uses now. */
 struct trib_trust trib_state_trust(const struct trib_state *s);
 /* signer.pem of new commits. */

@@ -7,7 +7,6 @@
 #include "hub/tiles.h"
 
 #define NIGHT (26 * 3600LL) /* a day and a little: a start slot may move by two hours */
-#define CLOCK_SLACK 600 /* seconds that a community's clock may be off before it is named */
 #define SHOWN 50            /* lines of each list on a screen; --json lists all */
 
 static void print_node(struct trib_cli *cli, sqlite3_stmt *st, json_t *list, const char *state, bool shown)
@@ -150,7 +149,7 @@ static int list_clocks(struct trib_cli *cli, struct trib_hubdb *db)
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	if (trib_db_prepare(db->db, sql_clocks, &st, &cli->err))
 		return -1;
-	sqlite3_bind_int64(st, 1, CLOCK_SLACK);
+	sqlite3_bind_int64(st, 1, TRIB_CLOCK_SLACK_S);
 	json_t *list = json_array();
 	int row;
 	while ((row = trib_db_step(db->db, st, &cli->err)) > 0) {

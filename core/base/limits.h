@@ -25,6 +25,9 @@
  * day, however long the witness has been silent. */
 #define TRIB_COSIG_AHEAD_S 300
 
+/* Seconds that a community's clock may be off before hub and office call it wrong: more than a computer without NTP loses in a year. */
+#define TRIB_CLOCK_SLACK_S 600
+
 /* Changesets (D5.1). A part aims at 4 MiB compressed; one row may be as large as a row may be. */
 #define TRIB_PART_GZ_TARGET (4 * TRIB_MIB)
 #define TRIB_ROW_MAX (64 * TRIB_MIB)            /* a larger row is left out and named */

@@ -84,11 +84,10 @@ static struct trib_cert *sent_roots(STACK_OF(X509) *sent)
 }
 
 /* Tries each certificate the peer sent, then our own issuing one, as the issuing certificate. */
-static int judge_chain(const struct trib_tls_ctx *c, const struct trib_cert *leaf, STACK_OF(X509) *sent, const struct trib_cert *root,
+static int judge_chain(const struct trib_tls_ctx *c, const struct trib_cert *leaf, STACK_OF(X509) *sent, const struct trib_cert *root, int64_t now,
 		       struct trib_cert_id *ret, struct trib_err *err)
 {
 	enum trib_cert_use use = c->server ? TRIB_USE_TLS_CLIENT : TRIB_USE_TLS_SERVER;
-	int64_t now = trib_now();
 
 	if (c->issuing && !trib_cert_verify(leaf, c->issuing, root, use, now, c->server, ret, err))
 		return 0;
@@ -105,6 +104,23 @@ static int judge_chain(const struct trib_tls_ctx *c, const struct trib_cert *lea
 		if (!trib_cert_verify(leaf, issuing, root, use, now, c->server, ret, err))
 			return 0;
 	}
+	return -1;
+}
+
+/* A server's chain was refused. Was it for the time alone, the likely fault is this computer's clock. */
+static int name_clock(const struct trib_tls_ctx *c, const struct trib_cert *leaf, STACK_OF(X509) *sent, const struct trib_cert *root, struct trib_err *err)
+{
+	struct trib_cert_id id, then;
+	struct trib_err ignored;
+	char here[17], from[17], until[17];
+	if (trib_cert_identity(leaf, &id, &ignored) || judge_chain(c, leaf, sent, root, id.not_before, &then, &ignored))
+		return -1;
+	size_t n = strlen(err->msg);
+	trib_time_city(here, trib_now());
+	trib_time_city(from, id.not_before);
+	trib_time_city(until, id.not_after);
+	(void)snprintf(err->msg + n, sizeof(err->msg) - n,
+		       "; this computer's clock says %s, and the hub's certificate is good from %s to %s: look at the clock first; when it is right, call the city", here, from, until);
 	return -1;
 }
 
@@ -128,8 +144,8 @@ static int judge_peer(struct trib_tls *t, X509 *x, STACK_OF(X509) *sent)
 	} else if (roots && !trib_roots_follow(c->root, roots, trib_now(), &ignored)) {
 		root = roots; /* the same as ours, or a new one that ours certifies */
 	}
-	if (judge_chain(c, leaf, sent, root, &id, &t->why))
-		return -1;
+	if (judge_chain(c, leaf, sent, root, trib_now(), &id, &t->why))
+		return c->server ? -1 : name_clock(c, leaf, sent, root, &t->why);
 	if (c->server)
 		return 0;
 	if (id.role != TRIB_ROLE_HUB)

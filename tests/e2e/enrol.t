@@ -44,6 +44,9 @@ ok "a thief makes a folder of the same name" agent thief init "$dir/thief/office
 refuses 12 "once" "a slip serves one machine" agent thief enrol --slip "$dir/$a/slip"
 ok "the city allows the request" hub node approve $a --app community
 before=$(git -C "$dir/$a/state/repo.git" rev-parse main)
+off() { by=$(($1 * 86400)); shift; TRIBUTARY_CLOCK_OFFSET=$by "$@"; }
+refuses 12 "not yet valid; this computer's clock says .*look at the clock first" "a computer whose clock is years behind is told so" off -3285 agent $a enrol --slip "$dir/$a/slip"
+refuses 19 "but this computer's clock says" "so is one whose clock is a year ahead" off 365 agent $a enrol --slip "$dir/$a/slip"
 ok "the office asks again and is enrolled" agent $a enrol --slip "$dir/$a/slip"
 refuses 0 "is enrolled with .* already, with this slip" "who asks once more, for the answer was cut off, is told that it is done" agent $a enrol --slip "$dir/$a/slip"
 resigned() { [ "$before" != "$(git -C "$dir/$a/state/repo.git" rev-parse main)" ] && agent $a check --read-data; }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ninety days and more: the connection's certificate is renewed inside the nightly run, and once expired it is still good for that.
+# Ninety days and more: the connection's certificate is renewed inside the nightly run, and once expired it is still good for that. And clocks of offices that are wrong.
 . "$(dirname "$0")/../lib/harness.sh"
 a=520303002001
 day=86400
@@ -9,6 +9,39 @@ ok "the hub listens" hub_start
 ok "A captures" office $a community 洗马社区
 ok "A enrols" enrol $a community 洗马社区
 ok "A syncs" agent $a sync
+
+# The office's clock alone, not the hub's: what is typed is captured all the same, and who looks is told.
+off() { by=$(($1 * day)); shift; TRIBUTARY_CLOCK_OFFSET=$by "$@"; }
+typed() { sql $a "INSERT INTO demand VALUES('$1','x','reported',1)"; }
+state_of() { # state_of STATUS STATE [AGENT-OPTION...]: what `status` says
+	agent $a status --json >"$dir/status"
+	[ $? -eq "$1" ] && grep -q "\"state\": \"$2\"" "$dir/status" || { cat "$dir/status"; return 1; }
+}
+typed c1
+refuses 19 "the city received it at" "a clock that is fifty days ahead: all is sent, and it is told" off 50 agent $a sync --if-due
+ok "the city has it" eventually 1 community "SELECT count(*) FROM demand WHERE id = 'c1'"
+ok "status tells it" state_of 19 clock
+typed c2
+refuses 0 "it was wrong then, or is wrong now" "once it is right the timer runs, for a run that is still to come was none" agent $a sync --if-due
+ok "the city has that too" eventually 1 community "SELECT count(*) FROM demand WHERE id = 'c2'"
+ok "and the clock is forgotten" at_rest
+ok "(the receipts come)" agent $a pull
+ok "status is calm" state_of 0 in-city
+refuses 0 "tonight's run has been" "the night has been" agent $a sync --if-due
+typed c3
+refuses 19 "certificate is not yet valid.*look at the clock" "a clock nine years behind: nothing can be sent, and that is why" off -3285 agent $a sync --if-due
+captured() { agent $a log | grep "waiting" | grep "1 added"; }
+ok "what was typed is captured" captured
+typed c4
+ok "by hand too" off -3284 agent $a commit
+ok "status tells it" off -3284 state_of 19 clock
+ok "a history that a clock behind has made is proven by it" off -3284 agent $a check --read-data
+refuses 19 "the city has made a certificate that is good from" "a clock a year ahead: a certificate that was just made has not ended" off 365 agent $a sync
+typed c5
+refuses 12 "signing certificate ended at .*look at the clock first" "twelve years ahead nothing can be signed" off 4380 agent $a commit
+ok "the clock is right" agent $a sync
+ok "all that was typed is in the city" eventually 3 community "SELECT count(*) FROM demand WHERE id IN ('c3', 'c4', 'c5')"
+ok "the hub has nothing left to do" at_rest
 
 until_when() { openssl x509 -in "$dir/$a/state/keys/tls.crt" -noout -enddate; }
 at_day() {
