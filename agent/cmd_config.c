@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "agent/clocks.h"
 #include "agent/commands.h"
 #include "agent/link.h"
 #include "agent/settings.h"
@@ -47,10 +48,32 @@ static size_t settings(const struct trib_state *s, const struct trib_settings *c
 	return i;
 }
 
+/* This office's own list; the city's counts beside it (`status` shows both). */
+static int print_private(struct trib_cli *cli, bool alone)
+{
+	TRIB_AUTO(trib_private_list) struct trib_private_list own = {0};
+	TRIB_AUTO(trib_buf) struct trib_buf text = TRIB_BUF(TRIB_MIB);
+	if (trib_private_own_names(trib_cli_state(cli), &own, &cli->err))
+		return -1;
+	json_t *list = json_array();
+	for (size_t i = 0; i < own.n; i++) {
+		char name[2 * TRIB_NAME_MAX + 2], shown[2 * TRIB_NAME_MAX + 2];
+		(void)snprintf(name, sizeof(name), "%s%s%s", own.names[i].table, own.names[i].column ? "." : "", own.names[i].column ? own.names[i].column : "");
+		agent_name(shown, sizeof(shown), name);
+		trib_buf_printf(&text, "%s%s", i ? ", " : "", shown);
+		json_array_append_new(list, trib_json_text(name));
+	}
+	trib_json(cli, "private", list);
+	trib_say(cli, alone ? "%s\n" : "private=%s\n", trib_buf_str(&text));
+	return trib_buf_check(&text, "list of private names", &cli->err);
+}
+
 static int print_settings(struct trib_cli *cli, const char *only)
 {
 	struct setting all[SETTINGS_MAX];
 	struct trib_settings c;
+	if (only && strcmp(only, "private") == 0)
+		return print_private(cli, true);
 	if (trib_settings_load(trib_cli_state(cli)->dir, &c, &cli->err))
 		return -1;
 	size_t n = settings(trib_cli_state(cli), &c, all);
@@ -65,6 +88,8 @@ static int print_settings(struct trib_cli *cli, const char *only)
 		else
 			trib_say(cli, "%s=%s\n", all[i].key, all[i].value);
 	}
+	if (!only)
+		return print_private(cli, false);
 	return found ? 0 : trib_fail(&cli->err, TRIB_E_NOT_FOUND, _("there is no setting %s; try: tributary-agent config list"), only);
 }
 
@@ -184,7 +209,7 @@ static void verdict(struct trib_cli *cli, const char *what, bool ok, const char 
 
 static bool private_folder(const struct trib_state *s)
 {
-	static const char *const names[] = {"", "keys", "keys/sign.key", "salt", "baseline"};
+	static const char *const names[] = {"", "keys", "keys/sign.key", "keys/tls.key", "keys/sign.next.key", "salt", "baseline"};
 	for (size_t i = 0; i < TRIB_COUNT(names); i++) {
 		TRIB_AUTO(trib_mem) char *path = trib_state_path(s, names[i]);
 		struct stat st;
@@ -204,31 +229,68 @@ static bool enough_space(const struct trib_state *s)
 	return free_bytes > 2 * (uint64_t)st.st_size;
 }
 
+/* What the hub says of the time comes first, then what this folder knows; by a clock that is years ahead all certificates have ended. */
+static void judge_clock(struct trib_cli *cli, const struct trib_err *hub, json_t *list, size_t *bad)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_err why = *hub;
+	struct trib_cert_id id;
+	struct trib_err ignored;
+	char here[17], until[17];
+	int64_t now = trib_now();
+	bool wrong = hub->code == TRIB_E_CLOCK || (trib_clocks_check(s, now, &why) && why.code == TRIB_E_CLOCK);
+	if (!wrong && s->node.enrolled && trib_cert_identity(s->sign_cert, &id, &ignored) == 0 && now > id.not_after) {
+		wrong = true;
+		trib_time_city(here, now);
+		trib_time_city(until, id.not_after);
+		trib_fail(&why, TRIB_E_CLOCK, _("it says %s, and this office's signing certificate ended at %s: look at the clock first; when it is right, ask the city for a replacement slip"),
+			  here, until);
+	}
+	verdict(cli, _("the clock is plausible"), !wrong, why.msg, list, bad);
+}
+
+static void judge_city(struct trib_cli *cli, bool reached, const struct trib_err *down, json_t *list, size_t *bad)
+{
+	struct trib_state *s = trib_cli_state(cli);
+	struct trib_cert_id id;
+	struct trib_err why;
+	char text[TRIB_ERR_MSG] = "";
+	bool valid = trib_cert_identity(s->tls_cert, &id, &why) == 0 && id.not_after > trib_now();
+	verdict(cli, _("the connection certificate is valid"), valid, _("it has expired, and is still good for a new one; try: tributary-agent sync"), list, bad);
+	json_t *warnings = agent_cert_warnings(s, trib_now()), *one;
+	size_t i;
+	json_array_foreach(warnings, i, one)
+		if (valid || i > 0) /* the first is the one above */
+			(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", text[0] ? "; " : "", json_string_value(one));
+	json_decref(warnings);
+	verdict(cli, _("no certificate is about to end"), !text[0], text, list, bad);
+	verdict(cli, _("the hub answers"), reached, down->msg, list, bad);
+}
+
 int agent_cmd_doctor(struct trib_cli *cli)
 {
 	struct trib_state *s = trib_cli_state(cli);
 	TRIB_AUTO(trib_schema) struct trib_schema schema = {0};
 	json_t *list = json_array();
 	size_t bad = 0;
-	struct trib_err why;
-	struct trib_cert_id id;
+	struct trib_err why, down = {0};
+	struct trib_pulled p;
 	uint8_t tip[TRIB_OID_LEN];
 	verdict(cli, _("the state folder is private"), private_folder(s), _("others may read it; try: chmod -R go= on it"), list, &bad);
+	bool keys = trib_state_keys(s, &why) == 0 && agent_finish_enrolment(cli) == 0;
+	verdict(cli, _("keys and certificates can be used"), keys, cli->err.code ? cli->err.msg : why.msg, list, &bad);
 	bool db = trib_capture_inspect(s->node.db_path, &schema, &why) == 0;
 	verdict(cli, _("the database can be read"), db, db ? "" : why.msg, list, &bad);
 	bool ref = trib_repo_ref(s->repo, MAIN_REF, tip, &why) == 0 && memcmp(tip, s->tip.oid, sizeof(tip)) == 0;
 	verdict(cli, _("history and folder stand at the same commit"), ref || !s->tip.exists, _("try: tributary-agent check"), list, &bad);
 	verdict(cli, _("there is room for another copy of the database"), enough_space(s), _("free some space on this disk"), list, &bad);
-	verdict(cli, _("the clock is plausible"), trib_now() >= s->tip.captured_at, _("it is before the last commit; set it right"), list, &bad);
+	bool reached = keys && s->node.enrolled && trib_link_pull(s, &p, &down) == 0;
+	if (keys)
+		judge_clock(cli, &down, list, &bad);
 	verdict(cli, _("the office is enrolled"), s->node.enrolled, _("try: tributary-agent enrol --slip FILE"), list, &bad);
-	if (s->node.enrolled) {
-		bool valid = trib_cert_identity(s->tls_cert, &id, &why) == 0 && id.not_after > trib_now();
-		verdict(cli, _("the connection certificate is valid"), valid, _("it has expired; ask the city for a slip"), list, &bad);
-		struct trib_err down = {0};
-		struct trib_pulled p;
-		bool reached = trib_link_pull(s, &p, &down) == 0;
-		verdict(cli, _("the hub answers"), reached, down.msg, list, &bad);
-	}
+	if (keys && s->node.enrolled)
+		judge_city(cli, reached, &down, list, &bad);
+	cli->err = (struct trib_err){0};
 	trib_json(cli, "checks", list);
 	trib_json(cli, "wrong", json_integer((json_int_t)bad));
 	if (bad)

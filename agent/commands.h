@@ -10,6 +10,7 @@
 enum {
 	TRIB_NEED_STATE = 1, /* cli->ctx is an opened struct trib_state, keys loaded */
 	TRIB_NEED_WRITE = 2, /* the same, locked; an unfinished commit or enrolment is finished first */
+	TRIB_NEED_BARE = 4,  /* but keys are not loaded, nor an enrolment finished: the command does it itself */
 };
 
 #define MAIN_REF "refs/heads/main"

@@ -28,7 +28,7 @@ static const struct trib_cmd commands[] = {
 	{"config list", "", N_("show all settings of this office"), NULL, 0, 0, TRIB_NEED_STATE, agent_cmd_config_list},
 	{"config get", "KEY", N_("show one setting"), NULL, 1, 1, TRIB_NEED_STATE, agent_cmd_config_get},
 	{"config set", "KEY VALUE", N_("set `private` or `public` TABLE[.COLUMN]: what never leaves this office"), NULL, 2, 2, TRIB_NEED_WRITE, agent_cmd_config_set},
-	{"doctor", "", N_("check this office step by step and say what to do"), NULL, 0, 0, TRIB_NEED_WRITE, agent_cmd_doctor},
+	{"doctor", "", N_("check this office step by step and say what to do"), NULL, 0, 0, TRIB_NEED_WRITE | TRIB_NEED_BARE, agent_cmd_doctor},
 };
 
 static struct trib_state state = {.lock = TRIB_LOCK_INIT};
@@ -72,6 +72,8 @@ static int prepare(struct trib_cli *cli)
 	if (trib_state_open(cli->state, needs & TRIB_NEED_WRITE, &state, &cli->err))
 		return damaged(cli);
 	cli->ctx = &state;
+	if (needs & TRIB_NEED_BARE)
+		return 0;
 	if (trib_state_keys(&state, &cli->err))
 		return damaged(cli);
 	return needs & TRIB_NEED_WRITE ? agent_finish_enrolment(cli) : 0;

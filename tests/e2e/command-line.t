@@ -98,6 +98,21 @@ ok "(it goes)" sql $a "DROP TABLE quiet"
 ok "(from the next commit on)" agent $a commit
 refuses 0 "no commit changed a table quiet" "one that is gone is in the commits before" agent $a log -t quiet
 refuses 1 "this commit knows no table quiet" "and not in the last" agent $a show HEAD -t quiet
+ok "config set private" agent $a config set private demand.title
+ok "config get private" same "$(agent $a config get private)" demand.title
+listed() { agent $a config list | grep -qx "private=demand.title" && agent $a config list --json | tr -d ' \n' | grep -q '"private":\["demand.title"\]'; }
+ok "config list has it" listed
+ok "config set public" agent $a config set public demand.title
+chmod 644 "$dir/$a/state/keys/sign.key"
+step_by_step() {
+	agent $a doctor >"$dir/said"
+	same $? 3 && for w in "WRONG .*state folder is private.*chmod" "WRONG .*keys and certificates can be used" "ok .*database can be read" "ok .*office is enrolled"; do
+		grep -q "^$w" "$dir/said" || { echo "not: $w"; cat "$dir/said"; return 1; }
+	done
+}
+ok "a key that others may read does not stop the doctor" step_by_step
+chmod 600 "$dir/$a/state/keys/sign.key"
+ok "and is content then" agent $a doctor
 refuses 1 "slip could not be written" "a slip that cannot be written" hub node add 77 --url https://h --slip /nonexistent/slip
 if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups true 2>/dev/null; then
 	chmod 711 "$dir" "$dir/$a"

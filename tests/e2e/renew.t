@@ -35,10 +35,13 @@ ok "what was typed is captured" captured
 typed c4
 ok "by hand too" off -3284 agent $a commit
 ok "status tells it" off -3284 state_of 19 clock
+refuses 3 "WRONG .*the clock is plausible: this computer's clock says" "and doctor" off -3284 agent $a doctor
 ok "a history that a clock behind has made is proven by it" off -3284 agent $a check --read-data
 refuses 19 "the city has made a certificate that is good from" "a clock a year ahead: a certificate that was just made has not ended" off 365 agent $a sync
+refuses 3 "WRONG .*the clock is plausible: .*the city has made a certificate" "and doctor says why" off 365 agent $a doctor
 typed c5
 refuses 12 "signing certificate ended at .*look at the clock first" "twelve years ahead nothing can be signed" off 4380 agent $a commit
+refuses 3 "WRONG .*the clock is plausible: it says" "and doctor says why" off 4380 agent $a doctor
 ok "the clock is right" agent $a sync
 ok "all that was typed is in the city" eventually 3 community "SELECT count(*) FROM demand WHERE id IN ('c3', 'c4', 'c5')"
 ok "the hub has nothing left to do" at_rest
@@ -79,6 +82,7 @@ openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/hub/ca
 ok "two months later the hub cannot issue any more" at_day 135
 refuses 0 "warning: the connection's certificate ends at .*could not be renewed (.*key values mismatch" "A syncs, and is warned" agent $a sync
 refuses 0 "^warning .*could not be renewed" "so is who looks" agent $a status
+refuses 3 "WRONG .*no certificate is about to end: the connection's certificate" "and doctor" agent $a doctor
 cp "$dir/issuing.key" "$dir/hub/ca/issuing.key"
 ok "a night later it can" at_day 136
 not_warned() { agent $a sync >"$dir/said" 2>&1 && agent $a status >>"$dir/said" && ! grep warning "$dir/said"; }
@@ -91,6 +95,9 @@ ok "after a summer without a run the certificate has expired" at_day 250
 sql $a "INSERT INTO demand VALUES('d5','x','reported',5);"
 # With it one may renew, and nothing else.
 ok "A captures" agent $a commit
+hub_stop
+refuses 3 "the connection certificate is valid: it has expired.*tributary-agent sync" "doctor says what renews it" agent $a doctor
+ok "the hub runs" hub_start
 expired="--cacert $dir/$a/state/keys/root.crt --cert $dir/$a/state/keys/tls.crt --key $dir/$a/state/keys/tls.key"
 asks() { curl -sS $expired --max-time 60 -o "$dir/answer" -w '%{http_code}\n' "$@" && grep "has expired; renew it: tributary-agent sync" "$dir/answer"; }
 tip_of() { git -C "$dir/hub/repos/$a/community.git" rev-parse main; }
