@@ -2,7 +2,9 @@
  *
  * Which objects belong is the log's word: every held commit, its tree, its blobs, all named by hash. From the bundle, which is scanned and resolved by
  * ourselves into a quarantine, come only those that are missing or do not read back right. What is damaged is moved to DIR/damaged/TIME/NODE/APP, never
- * removed. When the hub's own chain (refs/heads/down) is lost beyond what the office has fetched of it, it goes on from there. Commits that were never published are for trib_ingest_push: it hands the pack to a worker and the keeper, as a push over the line would, so that
+ * removed. When the hub's own chain (refs/heads/down) is lost beyond what the office has fetched of it, it goes on from there.
+ *
+ * Commits that were never published are for trib_ingest_push: it hands the pack to a worker and the keeper, as a push over the line would, so that
  * there is one judge, one quarantine, one way into the log. */
 #ifndef TRIB_HUB_INGEST_H
 #define TRIB_HUB_INGEST_H
