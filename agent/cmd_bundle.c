@@ -1,5 +1,6 @@
 /* cmd_bundle.c: `bundle create` and `bundle apply`: what push, pull and a copy of the private half carry, as a file in the hand (D8.3). */
 #include "agent/commands.h"
+#include "agent/record.h"
 #include "agent/link.h"
 #include "agent/oldlog.h"
 #include "agent/private_copy.h"
@@ -303,6 +304,7 @@ int agent_cmd_bundle_apply(struct trib_cli *cli)
 	trib_json(cli, "new_receipts", json_integer((json_int_t)p.new_receipts));
 	trib_json(cli, "held_seq", json_integer((json_int_t)p.held_seq));
 	trib_json(cli, "merged_seq", json_integer((json_int_t)p.merged_seq));
+	trib_record_success(s, TRIB_DEED_EXCHANGE);
 	trib_say(cli, _("%llu new receipts; held up to #%llu, in the city up to #%llu\n"), (unsigned long long)p.new_receipts, (unsigned long long)p.held_seq,
 		 (unsigned long long)p.merged_seq);
 	if (old)

@@ -357,10 +357,13 @@ static void a_community_is_restored_as_of_any_commit(void **state)
 	struct trib_hub_history h;
 	struct trib_restored r = {0};
 	struct trib_err bad;
-	char *to = mkhub_path(&hub, "out.db");
+	char *own = mkhub_path(&hub, "out.db"), *to = trib_pathf("%s-out.db", hub.hub.dir);
 	sqlite3 *db = NULL;
 	int64_t n;
 	HUB_OK(trib_hub_history_open(&hub.db, MK_NODE, MK_APP, &h, err));
+	assert_int_equal(trib_hub_restore(&h, first, NULL, own, false, &r, &bad), -1);
+	assert_int_equal(bad.code, TRIB_E_USAGE);
+	free(own);
 	HUB_OK(trib_hub_restore(&h, first, NULL, to, false, &r, err));
 	assert_int_equal(r.rows, 2);
 	assert_int_equal(r.seq, 1);
@@ -392,6 +395,7 @@ static void a_community_is_restored_as_of_any_commit(void **state)
 	assert_int_equal(bad.code, TRIB_E_VERIFY);
 	trib_restored_release(&r);
 	trib_hub_history_release(&h);
+	HUB_OK(trib_fs_remove(to, err));
 	free(to);
 }
 
