@@ -68,15 +68,27 @@ static int city_file(struct strays *s, const char *rel, const char *name, struct
 
 /* ---- repositories ---- */
 
+/* Does the hub make a ref of this name? The branches; and in the city history what `recover` sets aside. */
+static bool is_made(const struct strays *s, const char *name)
+{
+	static const char aside[] = "refs/tributary/before-";
+	if (strcmp(name, "refs/heads/main") == 0)
+		return true;
+	if (s->at.node)
+		return strcmp(name, "refs/heads/down") == 0;
+	const char *n = name + sizeof(aside) - 1;
+	return strncmp(name, aside, sizeof(aside) - 1) == 0 && *n && strspn(n, "0123456789") == strlen(n);
+}
+
 /* A ref's lock lives while it is written. */
 static int ref(struct strays *s, const char *rel, const char *name, struct trib_err *err)
 {
 	TRIB_AUTO(trib_mem) char *sub = trib_path(rel, name);
-	size_t n = strlen(name), r = strlen(rel);
-	bool heads = r > 11 && strcmp(rel + r - 11, "/refs/heads") == 0;
+	size_t n = strlen(name);
 	if (!sub)
 		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
-	if ((n > 5 && strcmp(name + n - 5, ".lock") == 0) || (heads && (strcmp(name, "main") == 0 || (s->at.node && strcmp(name, "down") == 0))))
+	const char *full = strstr(sub, ".git/refs/");
+	if ((n > 5 && strcmp(name + n - 5, ".lock") == 0) || (full && is_made(s, full + 5)))
 		return 0;
 	TRIB_AUTO(trib_mem) char *path = trib_hub_path(s->a->hub, sub);
 	DIR *d = path ? opendir(path) : NULL;
@@ -108,7 +120,7 @@ static int packed_refs(struct strays *s, const char *repo, struct trib_err *err)
 		if (next)
 			*next++ = '\0';
 		const char *name = strchr(line, ' ');
-		if (*line == '#' || *line == '^' || (name && (strcmp(name, " refs/heads/main") == 0 || (s->at.node && strcmp(name, " refs/heads/down") == 0))))
+		if (*line == '#' || *line == '^' || (name && is_made(s, name + 1)))
 			continue;
 		if (find(s, repo, name ? name + 1 : line, err))
 			return -1;
