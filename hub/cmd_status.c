@@ -309,12 +309,31 @@ static void say_sum(struct trib_cli *cli, int64_t expected, int64_t silent, int6
 		trib_say(cli, _("Not among them: %lld that are revoked.\n"), (long long)revoked);
 }
 
-/* Is a branch of the history here? Only names are looked for: the first screen opens no repository. */
-static bool has_branch(const struct trib_hub *hub, const char *node, const char *app, const char *branch)
+static bool ref_is(const char *repo, const char *ref, const void *oid)
 {
-	TRIB_AUTO(trib_mem) char *repo = trib_hub_repo_path(hub, node, app);
-	TRIB_AUTO(trib_mem) char *ref = repo ? trib_pathf("%s/refs/heads/%s", repo, branch) : NULL;
-	return !ref || trib_fs_exists(ref);
+	TRIB_AUTO(trib_mem) char *path = trib_path(repo, ref);
+	TRIB_AUTO(trib_buf) struct trib_buf b = TRIB_BUF(256);
+	struct trib_err ignored;
+	char hex[TRIB_OID_HEX + 1];
+	trib_hex(hex, oid, TRIB_OID_LEN);
+	return path && trib_fs_read(path, &b, &ignored) == 0 && b.len >= TRIB_OID_HEX && memcmp(b.p, hex, TRIB_OID_HEX) == 0;
+}
+
+/* Whether the hub can take and give commits of it: its last ones are there. No repository is opened while its refs are right: there may be thousands. */
+static bool servable(const struct trib_hub *hub, sqlite3_stmt *st)
+{
+	static const char *const refs[] = {"refs/heads/main", "refs/heads/down"};
+	TRIB_AUTO(trib_mem) char *path = trib_hub_repo_path(hub, (const char *)sqlite3_column_text(st, 0), (const char *)sqlite3_column_text(st, 1));
+	TRIB_AUTO(trib_repo) struct trib_repo *repo = NULL;
+	struct trib_err ignored;
+	for (int i = 0; path && i < 2; i++) {
+		const void *oid = sqlite3_column_bytes(st, 2 + i) == TRIB_OID_LEN ? sqlite3_column_blob(st, 2 + i) : NULL;
+		if (!oid || ref_is(path, refs[i], oid))
+			continue;
+		if ((!repo && trib_repo_open(path, false, &repo, &ignored)) || !trib_repo_has(repo, oid))
+			return false;
+	}
+	return true;
 }
 
 static int list_lost(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_n)
@@ -322,11 +341,11 @@ static int list_lost(struct trib_cli *cli, struct trib_hubdb *db, int64_t *ret_n
 	TRIB_AUTO(trib_stmt) sqlite3_stmt *st = NULL;
 	json_t *list = json_array();
 	int row;
-	if (trib_db_prepare(db->db, "SELECT node, app, down_oid IS NOT NULL FROM history ORDER BY node, app", &st, &cli->err))
+	if (trib_db_prepare(db->db, "SELECT node, app, oid, down_oid FROM history ORDER BY node, app", &st, &cli->err))
 		return -1;
 	for (*ret_n = 0; (row = trib_db_step(db->db, st, &cli->err)) > 0;) {
 		const char *node = (const char *)sqlite3_column_text(st, 0), *app = (const char *)sqlite3_column_text(st, 1);
-		if (has_branch(db->hub, node, app, "main") && (!sqlite3_column_int(st, 2) || has_branch(db->hub, node, app, "down")))
+		if (servable(db->hub, st))
 			continue;
 		if (++*ret_n == 1)
 			trib_say(cli, "%s\n", _("History lost here (nothing of it can be sent or received):"));

@@ -8,6 +8,7 @@
 #include "core/base/i18n.h"
 #include "core/trust/hash.h"
 #include "hub/audit.h"
+#include "hub/chain.h"
 #include "hub/night.h"
 #include "hub/policy.h"
 
@@ -361,6 +362,20 @@ static int city_sound(const struct trib_hub *hub, bool *ret, struct trib_err *er
 	return 0;
 }
 
+/* A city history that ends before the log's verdicts: nothing is left to be merged, so that `serve` would add the commit only after the next push. */
+static int chain_on(const struct trib_hub *hub, const uint8_t digest[TRIB_SHA256_LEN], struct trib_err *err)
+{
+	__attribute__((cleanup(trib_hub_signer_cleanup))) struct trib_hub_signer s = {0};
+	TRIB_AUTO(trib_mem) char *path = trib_hub_path(hub, "city.git");
+	TRIB_AUTO(trib_hubdb) struct trib_hubdb h = {0};
+	uint64_t size;
+	if (!path)
+		return trib_fail(err, TRIB_E_NOMEM, "out of memory");
+	if (!trib_fs_exists(path))
+		return 0;
+	return trib_hub_signer_load(hub, &s, err) || trib_hubdb_open(hub, true, &h, err) || trib_log_size(&h, &size, err) || trib_chain_city(&h, &s, size, digest, err) ? -1 : 0;
+}
+
 int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *ret, struct trib_err *err)
 {
 	TRIB_AUTO(trib_audit) struct trib_audit *a = NULL;
@@ -381,5 +396,13 @@ int trib_rebuild(const struct trib_hub *hub, bool quiet, struct trib_rebuilt *re
 		return -1;
 	/* Files that still serve may be all that is left of what a history lost; such as do not serve help nobody, and are kept aside. */
 	ret->replaced = !f.rows || !sound;
-	return ret->replaced ? swap(hub, fresh, ret, err) : trib_fs_remove_tree(fresh, err);
+	if (!ret->replaced)
+		return trib_fs_remove_tree(fresh, err);
+	if (swap(hub, fresh, ret, err))
+		return -1;
+	if (f.rows || !ret->findings)
+		return 0;
+	struct trib_err ignored; /* one that is damaged is named already */
+	(void)!chain_on(hub, ret->digest, &ignored);
+	return 0;
 }

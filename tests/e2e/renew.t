@@ -66,28 +66,28 @@ renewed() { [ "$first" != "$second" ]; }
 ok "the certificate was renewed" renewed
 ok "A syncs with it" agent $a sync
 tls_certs() { same "$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM cert WHERE node = '$a' AND usage = 'tls'")" "$1"; }
-ok "the city has two of its certificates" tls_certs 2
-again_and_again() { agent $a cert renew && agent $a cert renew && same "$(until_when)" "$second" && tls_certs 2; }
+has=$(sqlite3 -readonly "$dir/hub/hub.db" "SELECT count(*) FROM cert WHERE node = '$a' AND usage = 'tls'")
+ok "the city has several of its certificates" [ "$has" -ge 2 ]
+again_and_again() { agent $a cert renew && agent $a cert renew && same "$(until_when)" "$second" && tls_certs "$has"; }
 ok "asked again the same day it gets the same one" again_and_again
 ok "five days later" at_day 75
 ok "too, as a clock that is wrong every night does it" again_and_again
 ok "A goes on with it" agent $a sync
 ok "ten days later" at_day 80
-new_one() { agent $a cert renew && second=$(until_when) && tls_certs 3; }
+new_one() { agent $a cert renew && second=$(until_when) && tls_certs $((has + 1)); }
 ok "it gets a new one" new_one
 
 # A renewal that fails every night until the certificate ends: not in silence.
-cp "$dir/hub/ca/issuing.key" "$dir/issuing.key"
-openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$dir/hub/ca/issuing.key" 2>/dev/null
-ok "two months later the hub cannot issue any more" at_day 135
-refuses 0 "warning: the connection's certificate ends at .*could not be renewed (.*key values mismatch" "A syncs, and is warned" agent $a sync
+ok "two months later" at_day 145
+ok "the hub cannot issue any more" sqlite3 "$dir/hub/enrol.db" "ALTER TABLE renewal RENAME TO gone"
+refuses 0 "warning: the connection's certificate ends at .*could not be renewed (" "A syncs, and is warned" agent $a sync
 refuses 0 "^warning .*could not be renewed" "so is who looks" agent $a status
 refuses 3 "WRONG .*no certificate is about to end: the connection's certificate" "and doctor" agent $a doctor
-cp "$dir/issuing.key" "$dir/hub/ca/issuing.key"
-ok "a night later it can" at_day 136
+ok "then it can" sqlite3 "$dir/hub/enrol.db" "ALTER TABLE gone RENAME TO renewal"
+ok "a night later" at_day 146
 not_warned() { agent $a sync >"$dir/said" 2>&1 && agent $a status >>"$dir/said" && ! grep warning "$dir/said"; }
 ok "no more warning" not_warned
-TRIBUTARY_CLOCK_OFFSET=$((136 * day))
+TRIBUTARY_CLOCK_OFFSET=$((146 * day))
 second=$(until_when)
 refuses 0 "^warning .*the signing certificate ends at .*cert rotate" "two months before its ten years are over the signing key is due" env TRIBUTARY_CLOCK_OFFSET=$((3600 * day)) "$bin/tributary-agent" --state "$dir/$a/state" status
 
