@@ -6,9 +6,11 @@ ok "A is revoked" hub node revoke $a --app community --reason stolen
 ok "all is proven" hub audit
 at=$(hubsql "SELECT max(revoked_at) FROM cert WHERE node='$a'")
 ago=$(date -u -d "@$((at - 3600))" +%Y-%m-%dT%H:%M:%SZ)
-night() { # night SQL: A writes and sends
+night() { # night SQL: A writes and sends; it may say that its clock is not the hub's (19)
 	sql $a "$1"
 	agent $a sync
+	rc=$?
+	[ $rc -eq 0 ] || [ $rc -eq 19 ]
 }
 early() { # early SEQ: the commit's leaf says that it was held before the revocation
 	[ "$(hubsql "SELECT held_at FROM held WHERE node='$a' AND seq=$1")" -lt "$at" ]

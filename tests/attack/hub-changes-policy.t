@@ -70,12 +70,9 @@ hubsql "UPDATE meta SET value = CAST('4' AS BLOB) WHERE key = 'policy-number'"
 named=$dir/hub/log/named/$(sum "$dir/policy2")
 chmod u+w "$named" && cp "$dir/policy1" "$named"
 audit_says "policy 4: .* is not the text that the log names" "the text that the log names exchanged"
-ok "the hub starts with it" hub_start
+ok "the hub starts" hub_start
+ok "and writes the text again from policy.conf, which has the right hash" cmp "$named" "$dir/policy2"
 sql $b "INSERT INTO demand VALUES('d8','公开','reported',8)"
-judged_by_it() { agent $b sync; }
-heads=$(tip $b)
-refuses 13 "" "and judges nothing by it" judged_by_it
-ok "nothing was taken" same "$(tip $b)" "$heads"
-cp "$dir/policy2" "$named"
+ok "B is judged by it" agent $b sync
 unharmed
 finish
