@@ -58,16 +58,18 @@ ok "another city of the same name: shut out" shut fake
 # The other end: a hub with the right keys, and a certificate of another form.
 hub_stop
 cp -a "$dir/hub" "$dir/hub-good"
-false_hub() { # false_hub NAME WORDS LINE...
-	name=$1
+false_hub() { # false_hub NAME WORDS LINE...: our hub would not even start with most of them; another program does
+	form=$1
 	words=$2
 	shift 2
-	cp "$dir/hub-good/keys/hub-tls.key" "$dir/x/$name.key"
-	ok "a hub with $words" quiet issue "$name" "$@"
-	cp "$dir/x/$name.crt" "$dir/hub/keys/hub-tls.crt"
-	ok "it listens" hub_start
+	cp "$dir/hub-good/keys/hub-tls.key" "$dir/x/$form.key"
+	ok "a hub with $words" quiet issue "$form" "$@"
+	openssl s_server -accept "127.0.0.1:$port" -cert "$dir/x/$form.crt" -key "$dir/x/$form.key" -cert_chain "$dir/hub/ca/issuing.crt" -tls1_3 -quiet >"$dir/heard" 2>&1 &
+	server=$!
+	soon grep -qi ":$(printf %04X "$port") .* 0A " /proc/net/tcp # it listens
 	refuses 12 "certificate" "the office does not talk to a hub with $words" agent $a sync
-	hub_stop
+	kill $server 2>/dev/null
+	wait $server 2>/dev/null
 }
 srv=extendedKeyUsage=serverAuth
 host=IP:127.0.0.1,DNS:localhost
